@@ -1,0 +1,151 @@
+"""The declarations as plain data: what a worker that loaded the definitions hands to the daemon.
+
+Everything the daemon and the command line know of a project they know from here; neither ever
+imports a definition. Encoded with msgspec (MessagePack in the ledger and on sockets).
+"""
+
+from typing import Literal
+
+import msgspec
+
+Given = Literal["pandas", "polars", "polars_lazy", "pyarrow", "object"]
+"""The shape in which a function is given an input or returns an output."""
+
+
+class Where(msgspec.Struct, frozen=True):
+    """A place in a definition file; the line counts from 1, the file is relative to the project."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        """As editors and terminals link it: `file:line`."""
+        return f"{self.file}:{self.line}"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong with a definition, and the way out."""
+
+    error: str
+    hint: str
+    where: Where | None = None
+    asset: str = ""
+    module: str = ""
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a schema. `dtype` is the canonical name that `assets.schema` gives it."""
+
+    name: str
+    dtype: str
+    nullable: bool = False
+    required: bool = True
+    coerce: bool = False
+    checks: tuple[str, ...] = ()
+
+
+class Schema(msgspec.Struct, frozen=True):
+    """A schema as data. `data_key` hashes what it does to data, `version` its checks."""
+
+    name: str
+    columns: tuple[Column, ...]
+    strict: Literal["open", "strict", "filter"]
+    data_key: str
+    version: str
+    where: Where | None = None
+
+
+class Sensor(msgspec.Struct, frozen=True):
+    """What watches for a source's data: the kind names the sensor, the options are the kind's."""
+
+    kind: str
+    options: dict[str, str | int | float | bool | None]
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A declared source. `captures` are the names its path pattern captures, in pattern order."""
+
+    name: str
+    sensor: Sensor
+    captures: tuple[str, ...] = ()
+    schema: str = ""
+    format: str = ""
+    options: dict[str, str | int | float | bool | None] = {}
+    key_columns: bool = False
+    on_delete: Literal["keep", "propagate", "fail"] = "keep"
+    on_reject: Literal["keep", "hold"] = "keep"
+    group: str = ""
+    owner: str = ""
+    tags: tuple[str, ...] = ()
+    description: str = ""
+    code_key: str = ""
+    where: Where | None = None
+
+
+class Input(msgspec.Struct, frozen=True):
+    """One parameter of a function that is given an asset's data.
+
+    `reads` is "own" (the same partition key) or "all" (every unit of the asset, in key order;
+    of an unpartitioned asset, its one unit). `columns` empty means every column.
+    """
+
+    parameter: str
+    asset: str
+    reads: Literal["own", "all"]
+    given: Given
+    columns: tuple[str, ...] = ()
+    schema: str = ""
+
+
+class Output(msgspec.Struct, frozen=True):
+    """One asset that a function makes. `schema` names an entry of the manifest's schemas."""
+
+    asset: str
+    given: Given
+    schema: str = ""
+    group: str = ""
+    owner: str = ""
+    tags: tuple[str, ...] = ()
+    description: str = ""
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """Exponential backoff with full jitter: `attempts` in all, `delay_seconds` doubling up to `max_seconds`."""
+
+    attempts: int = 1
+    delay_seconds: float = 1.0
+    max_seconds: float = 60.0
+
+
+class Function(msgspec.Struct, frozen=True):
+    """One decorated function: its inputs and the assets it makes; most make one.
+
+    `name` is its first output's. `partitions` names the inputs whose keys it has (empty: one unit).
+    `parameters` are its plain-value parameters as canonical JSON, hashed into the run key;
+    `volatile` ones are left out of it. `special` maps "partition" and "context" to parameter names.
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    code_key: str
+    partitions: tuple[str, ...] = ()
+    parameters: dict[str, str] = {}
+    volatile: tuple[str, ...] = ()
+    special: dict[str, str] = {}
+    refresh: str = "eager"
+    on_code_change: Literal["rebuild", "new_only", "manual"] = "rebuild"
+    retry: Retry = Retry()
+    timeout_seconds: float | None = None
+    where: Where | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """All that a generation declares. `digest` is the hash of the project snapshot it was loaded from."""
+
+    digest: str
+    sources: tuple[Source, ...] = ()
+    functions: tuple[Function, ...] = ()
+    schemas: dict[str, Schema] = {}
+    problems: tuple[Problem, ...] = ()
+    distributions: dict[str, str] = {}

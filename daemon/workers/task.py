@@ -1,0 +1,115 @@
+"""The task is data: what a worker is given and what it gives back.
+
+Small, serializable, no decoded data: a process here, Ray there or a program in another language
+can do the work. Encoded with msgspec as MessagePack.
+"""
+
+from typing import Literal
+
+import msgspec
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One version of one unit that a run reads. `uri` is where the artifact is, `hash` its bytes' hash."""
+
+    partition: str
+    version: int
+    uri: str
+    hash: str
+    rows: int
+
+
+class TaskInput(msgspec.Struct, frozen=True):
+    """What one parameter is given: the parts in key order; exactly one unless the input reads all."""
+
+    parameter: str
+    asset: str
+    parts: tuple[Part, ...]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where an output's artifact is to be written: a new name that nobody reads yet."""
+
+    asset: str
+    uri: str
+
+
+class FileIdentity(msgspec.Struct, frozen=True):
+    """What tells one state of a file from the next without reading it."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class Task(msgspec.Struct, frozen=True):
+    """One attempt. An ingest reads `path` into a source's unit, a run calls a function."""
+
+    run: str
+    kind: Literal["ingest", "run"]
+    name: str
+    """The source's or the function's name in the manifest."""
+    partition: str
+    attempt: int
+    targets: tuple[Target, ...]
+    inputs: tuple[TaskInput, ...] = ()
+    path: str = ""
+    """Ingest: the absolute path (as os.fsdecode gives it: surrogateescape) of the file to read."""
+    known: dict[str, str] = {}
+    """Per output asset the fingerprint of the head: equal content is not written again."""
+    events: tuple[int, ...] = ()
+    timeout_seconds: float | None = None
+
+
+class Written(msgspec.Struct, frozen=True, tag=True):
+    """A valid output. `columns` maps each column to its content hash; `fingerprint` is of the whole table.
+
+    `uri` is empty when the content equals the known fingerprint: nothing was written.
+    """
+
+    asset: str
+    uri: str
+    fingerprint: str
+    columns: dict[str, str]
+    rows: int
+    bytes: int
+    hash: str
+    schema_version: str
+    metadata: dict[str, str] = {}
+
+
+class Rejected(msgspec.Struct, frozen=True, tag=True):
+    """An output that is not valid: nothing of it is published. `cases` are at most 100 failure cases."""
+
+    asset: str
+    error: str
+    hint: str = ""
+    cases: tuple[dict[str, str], ...] = ()
+    total: int = 0
+    uri: str = ""
+    """Where the rejected data is kept, if it could be read."""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The attempt itself failed. `kind` is why in one word; `error` one line; `where` `file:line` in user code."""
+
+    kind: Literal["raised", "killed", "timeout", "memory", "exited", "unreadable", "changed", "internal", "vanished"]
+    error: str
+    hint: str = ""
+    where: str = ""
+    exception: str = ""
+    """The exception's qualified class name, for retries by class."""
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came of a task: one entry an output, or `failed`. `identity` is what an ingest actually read."""
+
+    run: str
+    outputs: tuple[Written | Rejected, ...] = ()
+    failed: Failed | None = None
+    seconds: float = 0.0
+    source_hash: str = ""
+    identity: FileIdentity | None = None
+
+

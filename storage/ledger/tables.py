@@ -1,0 +1,222 @@
+"""The ledger's tables. SQLModel declares them; commits and queries address them by name.
+
+Times are seconds since the epoch as floats (UTC), for display only; order is `seq` and `epoch`.
+JSON and MessagePack columns say so in their name or comment.
+"""
+
+from sqlalchemy import Column, LargeBinary
+from sqlmodel import Field, SQLModel
+
+
+class Lease(SQLModel, table=True):
+    """Who writes: one row, id 1. `term` grows with each holder (fencing)."""
+
+    id: int = Field(primary_key=True)
+    term: int
+    holder: str
+    pid: int
+    host: str
+    socket: str
+    acquired_at: float
+    released_at: float | None = None
+
+
+class Unit(SQLModel, table=True):
+    """One (asset, partition key) and what is settled of it. `version` is the head's number."""
+
+    asset: str = Field(primary_key=True)
+    partition: str = Field(primary_key=True)
+    version: int | None = None
+    epoch: int = 0
+    run_key: str = ""
+    deleted: bool = False
+    code_version: str = ""
+    code_stale: bool = False
+    failed_run: str | None = None
+    updated_at: float
+
+
+class Event(SQLModel, table=True):
+    """The journal. `detail` is the reason of a rejection and the like; `identity` is JSON."""
+
+    seq: int = Field(primary_key=True)
+    epoch: int | None = Field(default=None, index=True)
+    sensor: str
+    source: str
+    partition: str
+    kind: str
+    uri: str
+    observed_at: float
+    state: str = Field(index=True)
+    run: str | None = None
+    detail: str = ""
+    identity: str = ""
+
+
+class Path(SQLModel, table=True):
+    """What a sensor last recorded of each path: the state that scans are compared with."""
+
+    sensor: str = Field(primary_key=True)
+    uri: str = Field(primary_key=True)
+    identity: str
+    seq: int
+
+
+class Cursor(SQLModel, table=True):
+    """Where a sensor is; committed with its events (P1)."""
+
+    sensor: str = Field(primary_key=True)
+    value: str
+    updated_at: float
+
+
+class Version(SQLModel, table=True):
+    """One kept content of a unit. `columns` is JSON {column: content hash}; `hash` is of the stored bytes."""
+
+    asset: str = Field(primary_key=True)
+    partition: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    epoch: int
+    fingerprint: str
+    columns: str
+    rows: int
+    bytes: int
+    hash: str
+    uri: str
+    schema_version: str
+    code_version: str
+    run: str
+    created_at: float
+    state: str
+    metadata_json: str = "{}"
+
+
+class RunKey(SQLModel, table=True):
+    """Run keys whose outcome is known: many can lead to one version. `run` is the one that showed it."""
+
+    __tablename__ = "run_key"
+    asset: str = Field(primary_key=True)
+    partition: str = Field(primary_key=True)
+    run_key: str = Field(primary_key=True)
+    version: int
+    run: str
+
+
+class Validity(SQLModel, table=True):
+    """From this epoch on the unit is at this version (None: deleted), until its next row."""
+
+    asset: str = Field(primary_key=True)
+    partition: str = Field(primary_key=True)
+    epoch: int = Field(primary_key=True)
+    version: int | None
+    run: str | None
+
+
+class Run(SQLModel, table=True):
+    """One attempt for one output unit; a function with several outputs has a row for each.
+
+    `events` is JSON, the seqs it took; `staging` the artifact it was to write; `error` JSON.
+    """
+
+    run: str = Field(primary_key=True)
+    asset: str = Field(primary_key=True)
+    partition: str
+    epoch: int
+    attempt: int
+    run_key: str
+    state: str = Field(index=True)
+    cause_kind: str
+    cause_event: int | None
+    events: str
+    reasons: str
+    code_version: str
+    staging: str
+    started_at: float
+    ended_at: float | None = None
+    error: str = ""
+    version: int | None = None
+
+
+class Lineage(SQLModel, table=True):
+    """What a run read: of an own partition the version, of a whole asset the epoch (versions by validity)."""
+
+    run: str = Field(primary_key=True)
+    parameter: str = Field(primary_key=True)
+    asset: str = Field(index=True)
+    reads: str
+    epoch: int
+    partition: str = ""
+    version: int | None = None
+
+
+class Failure(SQLModel, table=True):
+    """A failed run key is remembered: a restart does not try it again."""
+
+    asset: str = Field(primary_key=True)
+    partition: str = Field(primary_key=True)
+    run_key: str
+    run: str
+    kind: str
+    attempts: int
+    at: float
+    error: str
+
+
+class Rejection(SQLModel, table=True):
+    """Why data was not published, with at most 100 failure cases (JSON) and where the data is kept."""
+
+    run: str = Field(primary_key=True)
+    asset: str = Field(primary_key=True)
+    partition: str
+    error: str
+    cases: str
+    total: int
+    uri: str = ""
+
+
+class Verification(SQLModel, table=True):
+    """A forced run that gave equal content, or other content for the same run key (not deterministic)."""
+
+    run: str = Field(primary_key=True)
+    asset: str = Field(primary_key=True)
+    partition: str
+    version: int
+    equal: bool
+    columns: str
+    at: float
+
+
+class Definitions(SQLModel, table=True):
+    """Each generation that was taken over, at the epoch that it took. `manifest` is MessagePack."""
+
+    epoch: int = Field(primary_key=True)
+    digest: str
+    manifest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    loaded_at: float
+
+
+class Pause(SQLModel, table=True):
+    """A paused asset (its units all) or one unit, or a paused sensor (`kind`)."""
+
+    kind: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    partition: str = Field(primary_key=True)
+    at: float
+
+
+class Request(SQLModel, table=True):
+    """Requests that changed something, by id: a repeated one is answered, not done again."""
+
+    id: str = Field(primary_key=True)
+    op: str
+    at: float
+    response: str
+
+
+class Alert(SQLModel, table=True):
+    """What has been alerted and not recovered: one alert for one trouble."""
+
+    subject: str = Field(primary_key=True)
+    state: str
+    since: float
+    detail: str
