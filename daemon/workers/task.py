@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from afresh.sensors.base import Identity
+
 
 class Part(msgspec.Struct, frozen=True):
     """One version of one unit that a run reads. `uri` is where the artifact is, `hash` its bytes' hash."""
@@ -32,15 +34,6 @@ class Target(msgspec.Struct, frozen=True):
 
     asset: str
     uri: str
-
-
-class FileIdentity(msgspec.Struct, frozen=True):
-    """What tells one state of a file from the next without reading it."""
-
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -94,7 +87,17 @@ class Rejected(msgspec.Struct, frozen=True, tag=True):
 class Failed(msgspec.Struct, frozen=True):
     """The attempt itself failed. `kind` is why in one word; `error` one line; `where` `file:line` in user code."""
 
-    kind: Literal["raised", "killed", "timeout", "memory", "exited", "unreadable", "changed", "internal", "vanished"]
+    kind: Literal[
+        "raised",
+        "killed",
+        "timeout",
+        "memory",
+        "exited",
+        "unreadable",
+        "changed",
+        "internal",
+        "vanished",
+    ]
     error: str
     hint: str = ""
     where: str = ""
@@ -110,6 +113,4 @@ class Result(msgspec.Struct, frozen=True):
     failed: Failed | None = None
     seconds: float = 0.0
     source_hash: str = ""
-    identity: FileIdentity | None = None
-
-
+    identity: Identity | None = None

@@ -138,7 +138,7 @@ class Run(SQLModel, table=True):
 
 
 class Lineage(SQLModel, table=True):
-    """What a run read: of an own partition the version, of a whole asset the epoch (versions by validity)."""
+    """What a run read: of an own partition the version, of a whole asset the epoch."""
 
     run: str = Field(primary_key=True)
     parameter: str = Field(primary_key=True)
@@ -163,7 +163,7 @@ class Failure(SQLModel, table=True):
 
 
 class Rejection(SQLModel, table=True):
-    """Why data was not published, with at most 100 failure cases (JSON) and where the data is kept."""
+    """Why data was not published: at most 100 failure cases (JSON), where the data is kept."""
 
     run: str = Field(primary_key=True)
     asset: str = Field(primary_key=True)
@@ -175,7 +175,7 @@ class Rejection(SQLModel, table=True):
 
 
 class Verification(SQLModel, table=True):
-    """A forced run that gave equal content, or other content for the same run key (not deterministic)."""
+    """A forced run: it gave equal content, or other content for the same run key."""
 
     run: str = Field(primary_key=True)
     asset: str = Field(primary_key=True)
