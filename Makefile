@@ -1,0 +1,58 @@
+# make demo | test | lint | bench | campaign KILLS=50 | clean
+# Everything is installed into .venv from this project's own files.
+
+DAYS ?= 365
+KILLS ?= 50
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench campaign clean
+
+help:
+	@echo "make demo [DAYS=365]    replay real flights through a running afresh, into ./flights-demo"
+	@echo "make test [ARGS=...]    all tests but benchmarks"
+	@echo "make lint               ruff, mypy, import-linter"
+	@echo "make bench [ARGS=...]   the table of measures, each beside its floor"
+	@echo "make campaign [KILLS=50]  kill -9 at random, restart, compare with a reference"
+
+# One environment, one stamp a set of dependency groups: a second `make` installs nothing.
+$(VENV)/bin/python:
+	.ci/venv $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
+	$(PY) -m pip install --quiet --editable . --group demo
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml
+	$(PY) -m pip install --quiet --editable . --group test --group demo
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/bin/python pyproject.toml
+	$(PY) -m pip install --quiet --editable . --group test --group lint
+	@touch $@
+
+demo: $(VENV)/.demo
+	$(PY) deploy/demo/replay.py --days $(DAYS) flights-demo
+
+test: $(VENV)/.test
+	$(PY) -m pytest -m "not benchmark" $(ARGS)
+
+lint: $(VENV)/.lint
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.lint
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+bench: $(VENV)/.test
+	$(PY) tests/benchmarks/run.py $(ARGS)
+
+campaign: $(VENV)/.test
+	$(PY) tests/benchmarks/campaign.py --kills $(KILLS) $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis flights-demo
