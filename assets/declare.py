@@ -1,0 +1,309 @@
+"""What users write: `@asset`, `source()`, and the two values that a function may ask for.
+
+A declaration is only written down here, with its place. What it means is worked out when all
+modules are imported, so that everything that is wrong can be told at once.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Literal, Protocol, Self, TypeVar, overload
+
+from afresh.assets.manifest import Retry, Sensor
+from afresh.assets.partition import decode_key
+
+__all__ = [
+    "Context",
+    "Declared",
+    "FunctionDeclaration",
+    "Partition",
+    "Registry",
+    "Retry",
+    "SensorSpec",
+    "SourceDeclaration",
+    "asset",
+    "collecting",
+    "source",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Option = str | int | float | bool | None
+OnCodeChange = Literal["rebuild", "new_only", "manual"]
+
+
+class Partition(str):
+    """The key of the partition that a run makes: a string. In a test: `Partition("2024")`.
+
+    `names` are the captures of the pattern that gave the key, in its order.
+    """
+
+    __slots__ = ("names",)
+    names: tuple[str, ...]
+
+    def __new__(cls, key: str = "", names: Sequence[str] = ()) -> Self:
+        """Take an encoded key."""
+        self = super().__new__(cls, key)
+        self.names = tuple(names)
+        return self
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The captured values, decoded."""
+        return decode_key(str(self))
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The captured values by their names; {} where the names are not known."""
+        return dict(zip(self.names, self.parts, strict=True)) if self.names else {}
+
+
+@dataclass(slots=True)
+class Context:
+    """What a run knows of itself. A plain value: `Context()` will do in a unit test.
+
+    `run` is its id, `partition` what it makes, `events` the numbers of the events that caused it in
+    the journal; what is logged to `logger` is in the run's log.
+    """
+
+    run: str = ""
+    partition: Partition = field(default_factory=Partition)
+    events: tuple[int, ...] = ()
+    attempt: int = 1
+    logger: logging.Logger = field(default_factory=lambda: logging.getLogger("afresh.run"))
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def add_metadata(self, **values: str | float | bool | None) -> None:
+        """Keep values with the version that this run makes; all but strings are kept as JSON."""
+        for name, value in values.items():
+            self.metadata[name] = value if isinstance(value, str) else json.dumps(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a sensor's declaration comes to: what the manifest says of its source."""
+
+    sensor: Sensor
+    captures: tuple[str, ...] = ()
+    format: str = ""
+    options: Mapping[str, Option] = field(default_factory=dict)
+    key_columns: bool = False
+
+
+class SensorSpec(Protocol):
+    """What `files(...)` and its like give: a sensor as declared, nothing of it running."""
+
+    def declared(self) -> Declared:
+        """Work it out. Raises DefinitionError when it is wrong."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDeclaration:
+    """A source as it was written. `file` is absolute, `module` is the one that declares it."""
+
+    name: str
+    sensor: SensorSpec
+    schema: Any
+    keep: str
+    on_delete: str
+    on_reject: str
+    key_columns: bool | None
+    group: str
+    owner: str
+    tags: str | Sequence[str]
+    description: str
+    file: str
+    line: int
+    module: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionDeclaration:
+    """A decorated function as it was written: the options are not yet checked."""
+
+    function: Callable[..., Any]
+    name: str
+    deps: Mapping[str, Any]
+    partitions: Any
+    outputs: Mapping[str, Any] | Sequence[str] | None
+    columns: Mapping[str, Sequence[str]]
+    group: str
+    owner: str
+    tags: str | Sequence[str]
+    description: str
+    retries: int | Retry
+    timeout: float | str | None
+    refresh: str
+    version: str | int | None
+    volatile: str | Sequence[str]
+    on_code_change: str | None
+    file: str
+    line: int
+    module: str
+
+
+@dataclass(slots=True)
+class Registry:
+    """What has been declared since `collecting()` began, in that order."""
+
+    functions: list[FunctionDeclaration] = field(default_factory=list)
+    sources: list[SourceDeclaration] = field(default_factory=list)
+
+
+_open: list[Registry] = []
+
+
+@contextmanager
+def collecting() -> Iterator[Registry]:
+    """Collect what is declared meanwhile; outside of it nothing is kept."""
+    registry = Registry()
+    _open.append(registry)
+    try:
+        yield registry
+    finally:
+        _open.remove(registry)
+
+
+@overload
+def asset(function: F, /) -> F: ...
+
+
+@overload
+def asset(
+    *,
+    name: str = ...,
+    deps: Mapping[str, Any] | None = ...,
+    partitions: Any = ...,
+    outputs: Mapping[str, Any] | Sequence[str] | None = ...,
+    columns: Mapping[str, Sequence[str]] | None = ...,
+    group: str = ...,
+    owner: str = ...,
+    tags: str | Sequence[str] = ...,
+    description: str = ...,
+    retries: int | Retry = ...,
+    timeout: float | str | None = ...,
+    refresh: str = ...,
+    version: str | int | None = ...,
+    volatile: str | Sequence[str] = ...,
+    on_code_change: OnCodeChange | None = ...,
+) -> Callable[[F], F]: ...
+
+
+def asset(
+    function: F | None = None,
+    /,
+    *,
+    name: str = "",
+    deps: Mapping[str, Any] | None = None,
+    partitions: Any = (),
+    outputs: Mapping[str, Any] | Sequence[str] | None = None,
+    columns: Mapping[str, Sequence[str]] | None = None,
+    group: str = "",
+    owner: str = "",
+    tags: str | Sequence[str] = (),
+    description: str = "",
+    retries: int | Retry = 0,
+    timeout: float | str | None = None,
+    refresh: str = "eager",
+    version: str | int | None = None,
+    volatile: str | Sequence[str] = (),
+    on_code_change: OnCodeChange | None = None,
+) -> F | Callable[[F], F]:
+    """Declare the asset that a function makes. The function itself stays as it is.
+
+    Parameters annotated as frames are the assets it reads, by their names. `deps` names others:
+    `{"parameter": "asset.name"}`. `partitions` names inputs whose keys the asset has, reading its
+    own partition of them; others are read whole. `outputs` declares several assets,
+    `{"name": Schema}` or names: the function then returns a tuple or a dict. `columns` lists, by
+    parameter, the columns that are read. `retries` is how often a failed run is tried again, or a
+    `Retry`; `timeout` is in seconds, or "30s", "5m", "2h". `version` replaces the fingerprint of
+    the code; `volatile` names parameters whose change makes nothing stale.
+    """
+
+    def declare(function: F) -> F:
+        if _open:
+            file, line = _place(function, frame)
+            _open[-1].functions.append(
+                FunctionDeclaration(
+                    function=function,
+                    name=name,
+                    deps=deps or {},
+                    partitions=partitions,
+                    outputs=outputs,
+                    columns=columns or {},
+                    group=group,
+                    owner=owner,
+                    tags=tags,
+                    description=description,
+                    retries=retries,
+                    timeout=timeout,
+                    refresh=refresh,
+                    version=version,
+                    volatile=volatile,
+                    on_code_change=on_code_change,
+                    file=file,
+                    line=line,
+                    module=frame.f_globals.get("__name__", ""),
+                )
+            )
+        return function
+
+    frame = sys._getframe(1)  # noqa: SLF001 - the one cheap way to know who calls
+    return declare if function is None else declare(function)
+
+
+def source(
+    name: str,
+    sensor: SensorSpec,
+    *,
+    schema: Any = None,
+    keep: Literal["data"] = "data",
+    on_delete: Literal["keep", "propagate", "fail"] = "keep",
+    on_reject: Literal["keep", "hold"] = "keep",
+    key_columns: bool | None = None,
+    group: str = "",
+    owner: str = "",
+    tags: str | Sequence[str] = (),
+    description: str = "",
+) -> SourceDeclaration:
+    """Declare an asset whose data arrives: `source("flights", files("landing/{day}.csv"))`.
+
+    `schema` is a Pandera model or schema object. `on_delete` says what a deletion means: "keep" the
+    last data, "propagate" it, or "fail" the readers. `on_reject="hold"` holds the readers of a unit
+    whose new data is rejected. `key_columns=True` adds what the path captures as columns.
+    """
+    frame = sys._getframe(1)  # noqa: SLF001 - the one cheap way to know who calls
+    declaration = SourceDeclaration(
+        name=name,
+        sensor=sensor,
+        schema=schema,
+        keep=keep,
+        on_delete=on_delete,
+        on_reject=on_reject,
+        key_columns=key_columns,
+        group=group,
+        owner=owner,
+        tags=tags,
+        description=description,
+        file=frame.f_code.co_filename,
+        line=frame.f_lineno,
+        module=frame.f_globals.get("__name__", ""),
+    )
+    if _open:
+        _open[-1].sources.append(declaration)
+    return declaration
+
+
+def _place(function: Callable[..., Any], frame: FrameType) -> tuple[str, int]:
+    """Find its first decorator's line; of a callable without code here, the call's."""
+    inner = function
+    while hasattr(inner, "__wrapped__"):
+        inner = inner.__wrapped__
+    code = getattr(inner, "__code__", None)
+    if code is not None and code.co_filename == frame.f_code.co_filename:
+        return code.co_filename, code.co_firstlineno
+    return frame.f_code.co_filename, frame.f_lineno

@@ -1,0 +1,111 @@
+import pickle
+from collections.abc import Callable
+from functools import wraps
+
+import pytest
+
+from afresh.assets.declare import Context, Partition, asset, collecting, source
+from afresh.assets.errors import DefinitionError
+from afresh.sensors import files
+from afresh.sensors.file_spec import SETTLE_SECONDS
+
+
+def test_the_function_stays_as_it_is() -> None:
+    def double(x: int) -> int:
+        return 2 * x
+
+    assert asset(double) is double
+    assert asset(name="other", retries=2)(double) is double
+
+
+def test_declarations_are_collected_with_their_place() -> None:
+    with collecting() as registry:
+        flights = source("flights", files("landing/{day}.csv"), owner="me")
+
+        @asset
+        def one(flights: int) -> int:
+            return flights
+
+        @asset(name="two.b", deps={"x": flights}, tags=["a"])
+        def two(x: int) -> int:
+            return x
+
+    assert registry.sources == [flights]
+    assert flights.owner == "me"
+    assert flights.module == __name__
+    assert [d.function for d in registry.functions] == [one, two]
+    assert registry.functions[1].deps == {"x": flights}
+    first = registry.functions[0]
+    assert (first.file, first.line) == (__file__, one.__code__.co_firstlineno)
+
+
+def test_outside_of_collecting_nothing_is_kept() -> None:
+    with collecting() as registry:
+        pass
+    source("flights", files("landing/{day}.csv"))
+    assert registry.sources == []
+
+
+def test_the_place_of_a_wrapped_function_is_its_own() -> None:
+    def plain(function: Callable[[], int]) -> Callable[[], int]:
+        @wraps(function)
+        def inner() -> int:
+            return function()
+
+        return inner
+
+    with collecting() as registry:
+
+        @asset
+        @plain
+        def wrapped() -> int:
+            return 1
+
+    inner = wrapped.__wrapped__  # type: ignore[attr-defined]
+    assert registry.functions[0].line == inner.__code__.co_firstlineno
+
+
+def test_partition_is_a_string_with_parts() -> None:
+    key = Partition("2024,e%2Cu", ("day", "region"))
+    assert key == "2024,e%2Cu"
+    assert key.parts == ("2024", "e,u")
+    assert key.named == {"day": "2024", "region": "e,u"}
+    assert Partition().parts == ()
+    assert pickle.loads(pickle.dumps(key)).named == key.named  # noqa: S301 - our own bytes
+
+
+def test_context_is_a_plain_value() -> None:
+    context = Context()
+    context.add_metadata(rows=3, note="ok", share=0.5, gone=None)
+    assert context.metadata == {"rows": "3", "note": "ok", "share": "0.5", "gone": "null"}
+    context.logger.info("nothing listens")
+    assert Context().metadata == {}
+
+
+def test_files_are_declared() -> None:
+    declared = files("landing/{day}.csv", options={"sep": ";"}, key_columns=True).declared()
+    assert declared.sensor.kind == "file"
+    assert declared.sensor.options == {
+        "pattern": "landing/{day}.csv",
+        "settle_seconds": SETTLE_SECONDS,
+    }
+    assert declared.captures == ("day",)
+    assert declared.options == {"sep": ";"}
+    assert declared.key_columns
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        files("../x.csv"),
+        files("x.csv", key_columns=True),
+        files("x.csv", settle=-1),
+        files("x.csv", settle=float("nan")),
+        files("x.csv", settle="1"),  # type: ignore[arg-type]
+        files("x.csv", options={"a": []}),  # type: ignore[dict-item]
+        files(3),  # type: ignore[arg-type]
+    ],
+)
+def test_wrong_files_are_refused_when_worked_out(spec: object) -> None:
+    with pytest.raises(DefinitionError):
+        spec.declared()  # type: ignore[attr-defined]
