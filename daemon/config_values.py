@@ -1,0 +1,103 @@
+"""What each setting may be: readers that give its value or raise ValueError."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from afresh.assets.duration import seconds
+
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def _modules(value: object) -> tuple[str, ...]:
+    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names:
+        msg = f'Expected a list of modules like ["pipeline"], found {value!r}'
+        raise ValueError(msg)
+    for name in names:
+        if not isinstance(name, str) or not _MODULE.fullmatch(name):
+            msg = f'Expected a module name like "pipeline" (no path, no .py), found {name!r}'
+            raise ValueError(msg)
+    return tuple(dict.fromkeys(names))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        msg = f"Expected a path or URL, found {value!r}"
+        raise ValueError(msg)
+    return value
+
+
+def _count(value: object) -> int:
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= 4096:
+        msg = f"Expected a number of workers from 1 to 4096, found {value!r}"
+        raise ValueError(msg)
+    return number
+
+
+def _duration(value: object) -> float:
+    if isinstance(value, str):
+        try:
+            return seconds(float(value))
+        except ValueError:
+            return seconds(value)
+    return seconds(value)
+
+
+def _interval(value: object) -> float:
+    number = _duration(value)
+    if number < 0.05:
+        msg = f"Expected an interval of 0.05 seconds or more, found {value!r}"
+        raise ValueError(msg)
+    return number
+
+
+def _alerts(value: object) -> tuple[dict[str, Any], ...]:
+    if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
+        msg = f'Expected tables like [[alerts]] with kind = "command", found {value!r}'
+        raise ValueError(msg)
+    for table in value:
+        kind, command, url = (table.get(key) for key in ("kind", "command", "url"))
+        if not isinstance(kind, str) or not kind:
+            msg = f'Expected kind = "command" or "webhook" in each of alerts, found {table!r}'
+            raise ValueError(msg)
+        if kind == "command" and not (
+            isinstance(command, list) and command and all(isinstance(c, str) for c in command)
+        ):
+            msg = f'Expected command = ["program", "argument"] in alerts, found {command!r}'
+            raise ValueError(msg)
+        if kind == "webhook" and not (
+            isinstance(url, str) and url.startswith(("http://", "https://"))
+        ):
+            msg = f'Expected url = "https://..." in alerts, found {url!r}'
+            raise ValueError(msg)
+    return tuple(value)
+
+
+def _parameters(value: object) -> dict[str, dict[str, Any]]:
+    if not isinstance(value, dict):
+        msg = f"Expected tables like [parameters.ASSET], found {value!r}"
+        raise ValueError(msg)  # noqa: TRY004 - the one error that readers raise
+    tables: dict[str, dict[str, Any]] = {}
+    for name, table in value.items():
+        if not isinstance(table, dict):
+            msg = f"Expected a table [parameters.{name}], found {table!r}"
+            raise ValueError(msg)  # noqa: TRY004
+        tables[name] = table
+    return tables
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "definitions": _modules,
+    "state": _text,
+    "ledger": _text,
+    "artifacts": _text,
+    "workers": _count,
+    "max_wait": _duration,
+    "scan_interval": _interval,
+    "keep_rejected": _duration,
+    "alerts": _alerts,
+    "parameters": _parameters,
+}
+PLAIN = tuple(key for key in READERS if key not in ("alerts", "parameters"))
