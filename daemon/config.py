@@ -72,7 +72,7 @@ def has_settings(folder: str) -> bool:
 
 
 def load_settings(project: str, environ: Mapping[str, str]) -> Settings:
-    """Read a project's settings. Raises UsageError, with the line, for what is not known or wrong."""
+    """Read a project's settings. Raises UsageError, with the line, for what is wrong."""
     project = os.path.realpath(project)
     file, text, table = _table(project)
     values: dict[str, Any] = {}
