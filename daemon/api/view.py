@@ -65,10 +65,7 @@ class View(Protocol):
         ...
 
     def sensors(self) -> list[dict[str, Any]]:
-        """Return one row a sensor.
-
-        Keys: sensor, kind, source, state, cursor, lag (int), last_event_at (seconds or None), error.
-        """
+        """Return one row a sensor with CLI.md's keys; `last_event_at` in seconds or None."""
         ...
 
     def now(self) -> float:
@@ -76,12 +73,12 @@ class View(Protocol):
         ...
 
     async def breathe(self) -> None:
-        """Let others run, in the middle of a long answer (a checkpoint in the daemon, nothing offline)."""
+        """Let others run in the middle of a long answer: a checkpoint in the daemon."""
         ...
 
 
 class Controls(Protocol):
-    """What changes something. Each call with a `request` id is done once: `Request` rows in the ledger."""
+    """What changes something. What has a `request` id is done once: `Request` rows remember it."""
 
     async def materialize(self, request: str, units: Sequence[Key], *, force: bool) -> list[Key]:
         """Ask for these units and what they need, failed ones too; return the units that it covers.
@@ -108,7 +105,7 @@ class Controls(Protocol):
         ...
 
     async def scan(self, sensor: str, *, accept: bool = False) -> int:
-        """Scan now; `""` is all sensors. Return how many arrivals were recorded. Raises UsageError."""
+        """Scan now (`""`: all sensors); return how many arrivals it found. Raises UsageError."""
         ...
 
     async def reset(self, request: str, sensor: str) -> None:
@@ -148,7 +145,7 @@ class Observer(Protocol):
     """Told what a daemon does, in its own process: for `afresh up`."""
 
     def ready(self, text: str) -> None:
-        """Called once: all is loaded and the sensors watch. `text` says what, in one line."""
+        """Take note, once, that all is loaded and watched; `text` says what, in a line."""
         ...
 
     def event(self, line: dict[str, Any]) -> None:
@@ -164,7 +161,7 @@ class Observer(Protocol):
         ...
 
 
-# What daemon/app.py offers to the command line (all coroutines, `settings` as daemon.config gives it):
+# What daemon/app.py offers to the command line, all coroutines:
 #   serve(settings, *, until_idle: bool, observer: Observer) -> int      the exit code
 #   perform(settings, op: str, params: dict, *, request: str) -> Any     lease, operation, release
 #   load(settings) -> Manifest                                           with all problems found

@@ -1,0 +1,232 @@
+"""Lineage: what a version was made from, and what was made of it, by walking what runs read.
+
+The ledger keeps one row for each input of a run: of an own partition the version, of a whole asset
+the epoch. The latter is expanded here, by what was valid as of that epoch. The walk itself goes by
+epoch too: what an input was made from is what had shown its content as of the epoch it was read at.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from afresh.assets.manifest import Function, Manifest
+from afresh.daemon.api.names import Unique, declarations, kinds, one_version, parse_known
+from afresh.daemon.api.view import View
+
+LAST = 2**62
+"""Later than every epoch."""
+
+_BREATH = 200
+
+
+class Edge(NamedTuple):
+    """`run` read `source` and made `target`."""
+
+    source: Unique
+    target: Unique
+    run: str
+
+
+class Graph:
+    """Versions and the runs between them, in the order in which they were found."""
+
+    def __init__(self, root: Unique) -> None:
+        self.root = root
+        self.nodes: dict[Unique, None] = {root: None}
+        self.edges: dict[Edge, None] = {}
+
+
+class _Step(NamedTuple):
+    """A version to go on from: as of `epoch` (None: as it is now), `depth` steps from the root."""
+
+    at: Unique
+    epoch: int | None
+    depth: int
+
+
+async def walk(view: View, root: Unique, *, down: bool = False, depth: int | None = None) -> Graph:
+    """Walk up (or down) from a version, `depth` runs far (None: to the end)."""
+    graph = Graph(root)
+    steps, seen = [_Step(root, None, 0)], set[tuple[Unique, str]]()
+    done = 0
+    sources = {name for name, kind in kinds(view.manifest).items() if kind == "source"}
+    while steps:
+        step = steps.pop()
+        if depth is not None and step.depth >= depth:
+            continue
+        done += 1
+        if done % _BREATH == 0:
+            await view.breathe()
+        if down:
+            steps.extend(_down(view, graph, step, seen))
+        elif step.at.asset not in sources:
+            steps.extend(_up(view, graph, step, seen))
+    return graph
+
+
+def _up(view: View, graph: Graph, step: _Step, seen: set[tuple[Unique, str]]) -> list[_Step]:
+    run = showing_run(view, step.at, step.epoch)
+    if run is None or (step.at, run) in seen:
+        return []
+    seen.add((step.at, run))
+    found = []
+    for source, epoch in inputs_of(view, run):
+        graph.nodes.setdefault(source)
+        graph.edges.setdefault(Edge(source, step.at, run))
+        found.append(_Step(source, epoch, step.depth + 1))
+    return found
+
+
+def _down(view: View, graph: Graph, step: _Step, seen: set[tuple[Unique, str]]) -> list[_Step]:
+    found = []
+    for run in readers_of(view, step.at):
+        if (step.at, run) in seen:
+            continue
+        seen.add((step.at, run))
+        for asset, partition, version in view.reader.rows(
+            "SELECT asset, partition, version FROM run WHERE run = :run AND version IS NOT NULL"
+            " ORDER BY asset",
+            {"run": run},
+        ):
+            target = Unique(asset, partition, version)
+            graph.nodes.setdefault(target)
+            graph.edges.setdefault(Edge(step.at, target, run))
+            found.append(_Step(target, None, step.depth + 1))
+    return found
+
+
+def showing_run(view: View, at: Unique, epoch: int | None) -> str | None:
+    """Give the run that had last shown this content as of the epoch, not always the one it is of."""
+    rows = view.reader.rows(
+        "SELECT run FROM validity WHERE asset = :asset AND partition = :partition"
+        " AND version = :version AND run IS NOT NULL AND epoch <= :epoch"
+        " ORDER BY epoch DESC LIMIT 1",
+        {**at._asdict(), "epoch": LAST if epoch is None else epoch},
+    )
+    rows = rows or view.reader.rows(
+        "SELECT run FROM version WHERE asset = :asset AND partition = :partition"
+        " AND version = :version",
+        at._asdict(),
+    )
+    return str(rows[0][0]) if rows else None
+
+
+def inputs_of(view: View, run: str) -> Iterable[tuple[Unique, int]]:
+    """Give each version that a run read, and the epoch as of which it read it."""
+    for asset, reads, epoch, partition, version in view.reader.rows(
+        "SELECT asset, reads, epoch, partition, version FROM lineage WHERE run = :run"
+        " ORDER BY parameter",
+        {"run": run},
+    ):
+        if reads == "own":
+            if version is not None:
+                yield Unique(asset, partition, version), epoch
+        else:
+            for key, number in valid_at(view, asset, epoch):
+                yield Unique(asset, key, number), epoch
+
+
+def valid_at(view: View, asset: str, epoch: int) -> list[tuple[str, int]]:
+    """Give an asset's partitions and their versions as of an epoch, in key order."""
+    return [
+        (str(partition), int(version))
+        for partition, version in view.reader.rows(
+            "SELECT v.partition, v.version FROM validity v JOIN"
+            " (SELECT partition, MAX(epoch) AS epoch FROM validity"
+            "  WHERE asset = :asset AND epoch <= :epoch GROUP BY partition) m"
+            " ON v.partition = m.partition AND v.epoch = m.epoch"
+            " WHERE v.asset = :asset AND v.version IS NOT NULL ORDER BY v.partition",
+            {"asset": asset, "epoch": epoch},
+        )
+    ]
+
+
+def readers_of(view: View, at: Unique) -> list[str]:
+    """Give the runs that read a version: by name, or with its whole asset while it was valid."""
+    rows = view.reader.rows(
+        "SELECT DISTINCT run FROM lineage WHERE asset = :asset AND reads = 'own'"
+        " AND partition = :partition AND version = :version",
+        at._asdict(),
+    )
+    found = {str(run) for (run,) in rows}
+    history = view.reader.rows(
+        "SELECT epoch, version FROM validity WHERE asset = :asset AND partition = :partition"
+        " ORDER BY epoch",
+        {"asset": at.asset, "partition": at.partition},
+    )
+    ends = [*(epoch for epoch, _ in history[1:]), LAST + 1]
+    for (start, version), end in zip(history, ends, strict=True):
+        if version != at.version:
+            continue
+        rows = view.reader.rows(
+            "SELECT DISTINCT run FROM lineage WHERE asset = :asset AND reads <> 'own'"
+            " AND epoch >= :start AND epoch < :end",
+            {"asset": at.asset, "start": start, "end": end},
+        )
+        found.update(str(run) for (run,) in rows)
+    return sorted(found)
+
+
+async def lineage(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer `afresh lineage REF`: nodes and edges; `collapse` keeps one node an asset."""
+    root = one_version(view, parse_known(view, params["ref"]))
+    graph = await walk(view, root, down=bool(params.get("down")), depth=params.get("depth"))
+    kind = kinds(view.manifest)
+    columns = _columns(view.manifest) if params.get("columns") else None
+    if params.get("collapse"):
+        return _collapsed(graph, kind, columns)
+    edges = [
+        {"from": edge.source.ref, "to": edge.target.ref, "via": edge.run}
+        | _read(columns, edge.source.asset, edge.target.asset)
+        for edge in graph.edges
+    ]
+    nodes = [
+        {**node._asdict(), "ref": node.ref, "kind": kind.get(node.asset, "asset")}
+        for node in graph.nodes
+    ]
+    order = ("ref", "asset", "partition", "version", "kind")
+    return {"nodes": [{key: node[key] for key in order} for node in nodes], "edges": edges}
+
+
+def _collapsed(
+    graph: Graph, kind: Mapping[str, str], columns: Mapping[tuple[str, str], list[str]] | None
+) -> dict[str, Any]:
+    units: dict[str, int] = {}
+    for node in graph.nodes:
+        units[node.asset] = units.get(node.asset, 0) + 1
+    last: dict[tuple[str, str], str] = {}
+    for edge in graph.edges:
+        pair = edge.source.asset, edge.target.asset
+        last[pair] = max(edge.run, last.get(pair, ""))
+    return {
+        "nodes": [
+            {
+                "ref": asset,
+                "asset": asset,
+                "partition": "",
+                "version": None,
+                "kind": kind.get(asset, "asset"),
+                "versions": count,
+            }
+            for asset, count in units.items()
+        ],
+        "edges": [
+            {"from": source, "to": target, "via": run} | _read(columns, source, target)
+            for (source, target), run in last.items()
+        ],
+    }
+
+
+def _read(
+    columns: Mapping[tuple[str, str], list[str]] | None, source: str, target: str
+) -> dict[str, Any]:
+    return {} if columns is None else {"columns": columns.get((source, target), [])}
+
+
+def _columns(manifest: Manifest) -> dict[tuple[str, str], list[str]]:
+    """Say which columns of each input an asset reads, as declared now; all of them is []."""
+    return {
+        (given.asset, name): list(given.columns)
+        for name, made in declarations(manifest).items()
+        if isinstance(made, Function)
+        for given in made.inputs
+    }

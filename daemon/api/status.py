@@ -1,0 +1,176 @@
+"""How the units are: the rows of `status`, its summary, and what `plan` foresees."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from afresh.assets.planner.view import UnitView
+from afresh.daemon.api.names import kinds
+from afresh.daemon.api.selection import chosen
+from afresh.daemon.api.times import iso
+from afresh.daemon.api.view import Key, View
+
+_BREATH = 500
+"""Units between two checkpoints: some milliseconds of work."""
+
+_POLICIES = frozenset({"code", "deleted", "degraded", "suspect"})
+"""Why a fresh unit may be left behind: named in `reasons` by this one word."""
+
+_RECENT_RUNS = 20
+
+
+async def look_at(view: View, text: str | None) -> list[UnitView]:
+    """Look at each unit that a selection covers, in the order of the graph."""
+    now, found = view.now(), list[UnitView]()
+    for i, (asset, partition) in enumerate(await chosen(view, text)):
+        if i % _BREATH == _BREATH - 1:
+            await view.breathe()
+        try:
+            found.append(view.planner.look(asset, partition, now))
+        except KeyError:  # it went while we took a breath
+            continue
+    return found
+
+
+async def status(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Say how each unit is."""
+    rows = [status_row(unit) for unit in await look_at(view, params.get("selection"))]
+    return _page(rows, params)
+
+
+async def summary(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Count the units by state."""
+    counts = Counter(unit.state for unit in await look_at(view, params.get("selection")))
+    return dict(counts.most_common())
+
+
+async def table(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One line an asset, with counts: what `status` shows to people."""
+    lines: dict[str, dict[str, Any]] = {}
+    kind = kinds(view.manifest)
+    if not params.get("selection"):
+        # An asset that has no unit yet is shown all the same.
+        lines = {name: _line(name, kind.get(name, "asset")) for name in view.planner.assets()}
+    for unit in await look_at(view, params.get("selection")):
+        line = lines.setdefault(unit.asset, _line(unit.asset, unit.kind))
+        line["units"] += 1
+        line["states"][unit.state] = line["states"].get(unit.state, 0) + 1
+        line["partitioned"] |= bool(unit.partition)
+        line["epoch"] = max(line["epoch"], unit.epoch)
+        line["version"] = unit.version
+        line["updated_at"] = max(line["updated_at"] or "", iso(unit.updated_at) or "") or None
+        if unit.reasons and _worse(unit.state, line["worst"]):
+            line["worst"], line["reason"] = unit.state, _reason(unit)[0]
+    return list(lines.values())
+
+
+def _line(asset: str, kind: str) -> dict[str, Any]:
+    return {
+        "asset": asset,
+        "kind": kind,
+        "units": 0,
+        "states": {},
+        "partitioned": False,
+        "version": None,
+        "epoch": 0,
+        "updated_at": None,
+        "worst": "",
+        "reason": "",
+    }
+
+
+_WORST = ("", "fresh", "missing", "paused", "held", "stale", "running", "blocked", "failed")
+
+
+def _worse(state: str, than: str) -> bool:
+    return _WORST.index(state) > _WORST.index(than)
+
+
+def status_row(unit: UnitView) -> dict[str, Any]:
+    """Make a row of `status`."""
+    return {
+        "asset": unit.asset,
+        "partition": unit.partition,
+        "state": unit.state,
+        "version": unit.version,
+        "epoch": unit.epoch,
+        "updated_at": iso(unit.updated_at),
+        "reasons": _reason(unit),
+    }
+
+
+def _reason(unit: UnitView) -> list[str]:
+    """Write each reason as one line; why a fresh unit is left behind is the policy's name alone."""
+    lines = []
+    for reason in unit.reasons:
+        if unit.state == "fresh" and reason.kind in _POLICIES:
+            lines.append(reason.kind)
+        else:
+            lines.append(f"{reason.kind}: {reason.detail}" if reason.detail else reason.kind)
+    return lines
+
+
+async def plan(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Say what would run and why; `est_seconds` is the mean of the asset's last runs, or null."""
+    estimates: dict[str, float | None] = {}
+    rows = []
+    for unit in await look_at(view, params.get("selection")):
+        if unit.state not in ("stale", "running"):
+            continue
+        if unit.asset not in estimates:
+            estimates[unit.asset] = _estimate(view, unit.asset)
+        rows.append(
+            {
+                "asset": unit.asset,
+                "partition": unit.partition,
+                "action": "will" if unit.will_run or unit.state == "running" else "if_changed",
+                "reasons": _reason(unit),
+                "est_seconds": estimates[unit.asset],
+            }
+        )
+    return rows
+
+
+def _estimate(view: View, asset: str) -> float | None:
+    rows = view.reader.rows(
+        "SELECT started_at, ended_at FROM run WHERE asset = :asset AND ended_at IS NOT NULL"
+        " AND state IN ('succeeded', 'unchanged') ORDER BY run DESC LIMIT :limit",
+        {"asset": asset, "limit": _RECENT_RUNS},
+    )
+    return round(sum(max(0.0, b - a) for a, b in rows) / len(rows), 6) if rows else None
+
+
+async def outcome(view: View, units: list[Key] | None) -> dict[str, Any]:
+    """Say what waiting came to: refs of what failed and what is blocked, by unit."""
+    failed, blocked = [], []
+    for unit in await look_at(view, None) if units is None else _looks(view, units):
+        if unit.state == "failed":
+            failed.append(_ref(unit))
+        elif unit.state == "blocked":
+            blocked.append(_ref(unit))
+    return {"failed": failed, "blocked": blocked}
+
+
+def _looks(view: View, units: list[Key]) -> list[UnitView]:
+    found = []
+    for asset, partition in units:
+        try:
+            found.append(view.planner.look(asset, partition, view.now()))
+        except KeyError:
+            continue
+    return found
+
+
+def _ref(unit: UnitView) -> str:
+    return f"{unit.asset}[{unit.partition}]" if unit.partition else unit.asset
+
+
+def _page(rows: list[dict[str, Any]], params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Cut a page out of rows in graph order; the cursor is the ref of a unit."""
+    if after := params.get("after"):
+        refs = [
+            f"{row['asset']}[{row['partition']}]" if row["partition"] else row["asset"]
+            for row in rows
+        ]
+        rows = rows[refs.index(after) + 1 :] if after in refs else []
+    return rows[: params.get("limit")]
