@@ -27,7 +27,8 @@ class Update:
 
     insert: new rows. upsert: insert, or replace the given columns where the primary key exists.
     patch: change the given columns of existing rows (each row has the primary key; rows that do
-    not exist are ignored). delete: rows by primary key. All rows of one update have the same columns.
+    not exist are ignored). delete: rows by primary key. All rows of one update have the same
+    columns; columns that are not given have the defaults of `tables` when a row is new.
     """
 
     op: Literal["insert", "upsert", "patch", "delete"]
@@ -50,14 +51,17 @@ class Ledger(Protocol):
     """The metadata database, the one source of truth. Commits apply in the order of submission."""
 
     def submit(self, commit: Commit, done: Done) -> None:
-        """Queue a commit without waiting; `done` is called in the loop's thread when it is durable or refused."""
+        """Queue a commit without waiting.
+
+        `done` is called in the loop's thread when it is durable or refused.
+        """
         ...
 
     async def commit(self, commit: Commit) -> None:
         """Submit and wait. Raises LedgerConflict, LedgerUnavailable, LedgerUnusable."""
         ...
 
-    async def rows(self, sql: str, parameters: Row = {}) -> list[tuple[Any, ...]]:
+    async def rows(self, sql: str, parameters: Row | None = None) -> list[tuple[Any, ...]]:
         """Read committed state with a query of `queries` (plain SQL, named `:parameters`)."""
         ...
 

@@ -4,11 +4,20 @@ Times are seconds since the epoch as floats (UTC), for display only; order is `s
 JSON and MessagePack columns say so in their name or comment.
 """
 
-from sqlalchemy import Column, LargeBinary
+from sqlalchemy import Column, Index, LargeBinary
+from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
+# SQLite keeps a table with a key of several columns twice (rows, and an index of the key) unless
+# told otherwise: small rows live in the key's tree alone, which halves the pages a commit touches.
+_IN_KEY_ORDER = {"sqlite_with_rowid": False}
 
-class Lease(SQLModel, table=True):
+
+class Table(SQLModel, registry=registry()):
+    """The base of the ledger's tables: its own metadata, so that no other SQLModel can clash."""
+
+
+class Lease(Table, table=True):
     """Who writes: one row, id 1. `term` grows with each holder (fencing)."""
 
     id: int = Field(primary_key=True)
@@ -21,9 +30,10 @@ class Lease(SQLModel, table=True):
     released_at: float | None = None
 
 
-class Unit(SQLModel, table=True):
+class Unit(Table, table=True):
     """One (asset, partition key) and what is settled of it. `version` is the head's number."""
 
+    __table_args__ = _IN_KEY_ORDER
     asset: str = Field(primary_key=True)
     partition: str = Field(primary_key=True)
     version: int | None = None
@@ -36,7 +46,7 @@ class Unit(SQLModel, table=True):
     updated_at: float
 
 
-class Event(SQLModel, table=True):
+class Event(Table, table=True):
     """The journal. `detail` is the reason of a rejection and the like; `identity` is JSON."""
 
     seq: int = Field(primary_key=True)
@@ -53,16 +63,17 @@ class Event(SQLModel, table=True):
     identity: str = ""
 
 
-class Path(SQLModel, table=True):
+class Path(Table, table=True):
     """What a sensor last recorded of each path: the state that scans are compared with."""
 
+    __table_args__ = _IN_KEY_ORDER
     sensor: str = Field(primary_key=True)
     uri: str = Field(primary_key=True)
     identity: str
     seq: int
 
 
-class Cursor(SQLModel, table=True):
+class Cursor(Table, table=True):
     """Where a sensor is; committed with its events (P1)."""
 
     sensor: str = Field(primary_key=True)
@@ -70,8 +81,11 @@ class Cursor(SQLModel, table=True):
     updated_at: float
 
 
-class Version(SQLModel, table=True):
-    """One kept content of a unit. `columns` is JSON {column: content hash}; `hash` is of the stored bytes."""
+class Version(Table, table=True):
+    """One kept content of a unit.
+
+    `columns` is JSON {column: content hash}; `hash` is of the stored bytes.
+    """
 
     asset: str = Field(primary_key=True)
     partition: str = Field(primary_key=True)
@@ -91,10 +105,14 @@ class Version(SQLModel, table=True):
     metadata_json: str = "{}"
 
 
-class RunKey(SQLModel, table=True):
-    """Run keys whose outcome is known: many can lead to one version. `run` is the one that showed it."""
+class RunKey(Table, table=True):
+    """Run keys whose outcome is known: many can lead to one version.
+
+    `run` is the one that showed it.
+    """
 
     __tablename__ = "run_key"
+    __table_args__ = _IN_KEY_ORDER
     asset: str = Field(primary_key=True)
     partition: str = Field(primary_key=True)
     run_key: str = Field(primary_key=True)
@@ -102,9 +120,10 @@ class RunKey(SQLModel, table=True):
     run: str
 
 
-class Validity(SQLModel, table=True):
+class Validity(Table, table=True):
     """From this epoch on the unit is at this version (None: deleted), until its next row."""
 
+    __table_args__ = _IN_KEY_ORDER
     asset: str = Field(primary_key=True)
     partition: str = Field(primary_key=True)
     epoch: int = Field(primary_key=True)
@@ -112,12 +131,13 @@ class Validity(SQLModel, table=True):
     run: str | None
 
 
-class Run(SQLModel, table=True):
+class Run(Table, table=True):
     """One attempt for one output unit; a function with several outputs has a row for each.
 
     `events` is JSON, the seqs it took; `staging` the artifact it was to write; `error` JSON.
     """
 
+    __table_args__ = (Index("ix_run_unit", "asset", "partition", "run"),)
     run: str = Field(primary_key=True)
     asset: str = Field(primary_key=True)
     partition: str
@@ -137,19 +157,23 @@ class Run(SQLModel, table=True):
     version: int | None = None
 
 
-class Lineage(SQLModel, table=True):
+class Lineage(Table, table=True):
     """What a run read: of an own partition the version, of a whole asset the epoch."""
 
+    __table_args__ = (
+        Index("ix_lineage_read", "asset", "partition", "version", "epoch"),
+        _IN_KEY_ORDER,
+    )
     run: str = Field(primary_key=True)
     parameter: str = Field(primary_key=True)
-    asset: str = Field(index=True)
+    asset: str
     reads: str
     epoch: int
     partition: str = ""
     version: int | None = None
 
 
-class Failure(SQLModel, table=True):
+class Failure(Table, table=True):
     """A failed run key is remembered: a restart does not try it again."""
 
     asset: str = Field(primary_key=True)
@@ -162,7 +186,7 @@ class Failure(SQLModel, table=True):
     error: str
 
 
-class Rejection(SQLModel, table=True):
+class Rejection(Table, table=True):
     """Why data was not published: at most 100 failure cases (JSON), where the data is kept."""
 
     run: str = Field(primary_key=True)
@@ -174,7 +198,7 @@ class Rejection(SQLModel, table=True):
     uri: str = ""
 
 
-class Verification(SQLModel, table=True):
+class Verification(Table, table=True):
     """A forced run: it gave equal content, or other content for the same run key."""
 
     run: str = Field(primary_key=True)
@@ -186,7 +210,7 @@ class Verification(SQLModel, table=True):
     at: float
 
 
-class Definitions(SQLModel, table=True):
+class Definitions(Table, table=True):
     """Each generation that was taken over, at the epoch that it took. `manifest` is MessagePack."""
 
     epoch: int = Field(primary_key=True)
@@ -195,16 +219,17 @@ class Definitions(SQLModel, table=True):
     loaded_at: float
 
 
-class Pause(SQLModel, table=True):
+class Pause(Table, table=True):
     """A paused asset (its units all) or one unit, or a paused sensor (`kind`)."""
 
+    __table_args__ = _IN_KEY_ORDER
     kind: str = Field(primary_key=True)
     name: str = Field(primary_key=True)
     partition: str = Field(primary_key=True)
     at: float
 
 
-class Request(SQLModel, table=True):
+class Request(Table, table=True):
     """Requests that changed something, by id: a repeated one is answered, not done again."""
 
     id: str = Field(primary_key=True)
@@ -213,7 +238,7 @@ class Request(SQLModel, table=True):
     response: str
 
 
-class Alert(SQLModel, table=True):
+class Alert(Table, table=True):
     """What has been alerted and not recovered: one alert for one trouble."""
 
     subject: str = Field(primary_key=True)

@@ -1,0 +1,154 @@
+"""The filtered listings of the command line: each returns SQL text and its parameters.
+
+Pages are in a stable order: `after` is the last key of the page before.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+
+class Query(NamedTuple):
+    """SQL with named `:parameters`, and their values: `reader.rows(*query)`."""
+
+    sql: str
+    parameters: dict[str, Any]
+
+
+class _Where:
+    """Conditions and parameters as they gather."""
+
+    def __init__(self) -> None:
+        self.conditions: list[str] = []
+        self.parameters: dict[str, Any] = {}
+
+    def equal(self, column: str, value: Any) -> None:
+        """Add `column = value`, unless the value is None."""
+        if value is not None:
+            self.compare(column, "=", value)
+
+    def compare(self, column: str, sign: str, value: Any) -> None:
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = value
+        self.conditions.append(f"{column} {sign} :{name}")
+
+    def among(self, column: str, values: Sequence[Any] | None) -> None:
+        """Add `column IN values`, unless None; no value at all matches nothing."""
+        if values is None:
+            return
+        names = [f"p{len(self.parameters) + index}" for index in range(len(values))]
+        self.parameters.update(zip(names, values, strict=True))
+        listed = ", ".join(f":{name}" for name in names)
+        self.conditions.append(f"{column} IN ({listed})" if names else "1 = 0")
+
+    def query(self, select: str, order: str, limit: int | None) -> Query:
+        where = f" WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
+        page = ""
+        if limit is not None:
+            self.parameters["limit"] = limit
+            page = " LIMIT :limit"
+        return Query(f"{select}{where} ORDER BY {order}{page}", self.parameters)
+
+
+def events(
+    *,
+    sources: Sequence[str] | None = None,
+    partition: str | None = None,
+    states: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+    after: int | None = None,
+    newest_first: bool = False,
+    limit: int | None = None,
+) -> Query:
+    """Return the journal by seq.
+
+    Rows: seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail.
+    """
+    where = _Where()
+    where.among("source", sources)
+    where.equal("partition", partition)
+    where.among("state", states)
+    where.among("kind", kinds)
+    if after is not None:
+        where.compare("seq", "<" if newest_first else ">", after)
+    return where.query(
+        "SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail"
+        " FROM event",
+        "seq DESC" if newest_first else "seq",
+        limit,
+    )
+
+
+def runs(
+    *,
+    assets: Sequence[str] | None = None,
+    partition: str | None = None,
+    states: Sequence[str] | None = None,
+    after: str | None = None,
+    newest_first: bool = False,
+    limit: int | None = None,
+) -> Query:
+    """Return runs by id, which sorts by time; a run of several outputs has a row for each.
+
+    `limit` counts runs: the outputs of one are never on two pages. Rows: run, asset, partition,
+    epoch, attempt, run_key, state, cause_kind, cause_event, events, reasons, code_version, staging,
+    started_at, ended_at, error, version.
+    """
+    where = _Where()
+    where.among("asset", assets)
+    where.equal("partition", partition)
+    where.among("state", states)
+    if after is not None:
+        where.compare("run", "<" if newest_first else ">", after)
+    order = "run DESC" if newest_first else "run"
+    if limit is not None:
+        page = where.query("SELECT DISTINCT run FROM run", order, limit)
+        where.conditions.append(f"run IN (SELECT run FROM ({page.sql}) AS page)")
+    return where.query(
+        "SELECT run, asset, partition, epoch, attempt, run_key, state, cause_kind, cause_event,"
+        " events, reasons, code_version, staging, started_at, ended_at, error, version FROM run",
+        f"{order}, asset",
+        None,
+    )
+
+
+def versions(
+    asset: str, *, partition: str | None = None, after: tuple[str, int] | None = None,
+    limit: int | None = None,
+) -> Query:  # fmt: skip
+    """Return an asset's versions by key, newest first; `after` is (partition, version).
+
+    Rows: asset, partition, version, fingerprint, rows, bytes, created_at, run, code_version, uri,
+    state, epoch, columns, hash, schema_version, metadata_json, and whether it is the head. The
+    state is the stored one; the head's is shown as `head`.
+    """
+    where = _Where()
+    where.equal("v.asset", asset)
+    where.equal("v.partition", partition)
+    if after is not None:
+        where.parameters |= {"after_partition": after[0], "after_version": after[1]}
+        where.conditions.append(
+            "(v.partition > :after_partition"
+            " OR (v.partition = :after_partition AND v.version < :after_version))"
+        )
+    return where.query(
+        "SELECT v.asset, v.partition, v.version, v.fingerprint, v.rows, v.bytes, v.created_at,"
+        " v.run, v.code_version, v.uri, v.state, v.epoch, v.columns, v.hash, v.schema_version,"
+        " v.metadata_json, CASE WHEN u.version = v.version THEN 1 ELSE 0 END"
+        " FROM version v LEFT JOIN unit u ON u.asset = v.asset AND u.partition = v.partition",
+        "v.partition, v.version DESC",
+        limit,
+    )
+
+
+def rejections(*, asset: str | None = None, limit: int | None = None) -> Query:
+    """Return rejected data, newest first.
+
+    Rows: run, asset, partition, error, cases, total, uri.
+    """
+    where = _Where()
+    where.equal("asset", asset)
+    return where.query(
+        "SELECT run, asset, partition, error, cases, total, uri FROM rejection",
+        "run DESC, asset",
+        limit,
+    )

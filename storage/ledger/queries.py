@@ -1,0 +1,206 @@
+"""The reads of the ledger, as plain SQL with named `:parameters`, for SQLite and PostgreSQL.
+
+Nothing here decides anything. Single rows, pairs of them and look-ups by key; the filtered listings
+are in `listings`, what a start-up needs is in `state`.
+"""
+
+# -- where the ledger stands ---------------------------------------------------------------------
+
+POSITION = """
+SELECT COALESCE((SELECT MAX(seq) FROM event), 0), COALESCE(MAX(epoch), 0) FROM (
+SELECT MAX(epoch) AS epoch FROM event UNION ALL SELECT MAX(epoch) FROM validity
+UNION ALL SELECT MAX(epoch) FROM unit UNION ALL SELECT MAX(epoch) FROM definitions
+) AS epochs
+"""
+"""seq, epoch: the highest that were given."""
+
+LEASE = "SELECT term, holder, pid, host, socket, acquired_at, released_at FROM lease WHERE id = 1"
+
+LAST_DEFINITIONS = """
+SELECT epoch, digest, manifest, loaded_at FROM definitions ORDER BY epoch DESC LIMIT 1
+"""
+
+DEFINITIONS_AT = """
+SELECT epoch, digest, manifest, loaded_at FROM definitions WHERE epoch <= :epoch
+ORDER BY epoch DESC LIMIT 1
+"""
+
+PAUSES = "SELECT kind, name, partition, at FROM pause ORDER BY kind, name, partition"
+
+ALERTS = "SELECT subject, state, since, detail FROM alert ORDER BY since, subject"
+
+REQUEST = "SELECT op, at, response FROM request WHERE id = :id"
+
+# -- sensors and events --------------------------------------------------------------------------
+
+CURSORS = "SELECT sensor, value, updated_at FROM cursor ORDER BY sensor"
+
+CURSOR = "SELECT value FROM cursor WHERE sensor = :sensor"
+
+PATHS = "SELECT uri, identity, seq FROM path WHERE sensor = :sensor ORDER BY uri"
+
+EVENT = """
+SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity
+FROM event WHERE seq = :seq
+"""
+
+PENDING_EVENTS = """
+SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity
+FROM event WHERE state = 'pending' ORDER BY seq
+"""
+
+UNMATCHED_EVENTS = """
+SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity
+FROM event WHERE state = 'unmatched' ORDER BY seq
+"""
+
+LAST_EVENTS = """
+SELECT sensor, MAX(seq), MAX(observed_at) FROM event GROUP BY sensor ORDER BY sensor
+"""
+"""sensor, seq, observed_at of each sensor's last event."""
+
+# -- units and versions --------------------------------------------------------------------------
+
+UNITS = """
+SELECT asset, partition, version, epoch, run_key, deleted, code_version, code_stale, failed_run,
+updated_at FROM unit ORDER BY asset, partition
+"""
+
+UNIT = """
+SELECT asset, partition, version, epoch, run_key, deleted, code_version, code_stale, failed_run,
+updated_at FROM unit WHERE asset = :asset AND partition = :partition
+"""
+
+HEADS = """
+SELECT u.asset, u.partition, u.version, u.epoch, u.run_key, u.deleted, u.code_version, u.code_stale,
+u.failed_run, u.updated_at,
+(SELECT MAX(t.version) FROM version t WHERE t.asset = u.asset AND t.partition = u.partition),
+v.epoch, v.fingerprint, v.columns, v.rows, v.bytes, v.hash, v.uri, v.schema_version, v.run,
+v.created_at, v.state
+FROM unit u LEFT JOIN version v
+ON v.asset = u.asset AND v.partition = u.partition AND v.version = u.version
+ORDER BY u.asset, u.partition
+"""
+"""Every unit with its highest number and its head's version, the fields of `state.Head`."""
+
+_VERSION = """
+SELECT asset, partition, version, epoch, fingerprint, columns, rows, bytes, hash, uri,
+schema_version, code_version, run, created_at, state, metadata_json FROM version
+"""
+
+VERSION = f"{_VERSION} WHERE asset = :asset AND partition = :partition AND version = :version"
+
+VERSION_OF_CONTENT = f"""{_VERSION}
+WHERE asset = :asset AND partition = :partition AND fingerprint = :fingerprint
+ORDER BY version DESC LIMIT 1
+"""
+
+VERSIONS_OF_UNIT = f"""{_VERSION}
+WHERE asset = :asset AND partition = :partition ORDER BY version DESC
+"""
+
+ARTIFACTS = "SELECT asset, partition, version, uri, hash, bytes, state FROM version ORDER BY uri"
+"""What `verify` compares with the artifacts that are there."""
+
+RUN_KEYS_OF_UNIT = """
+SELECT run_key, version, run FROM run_key WHERE asset = :asset AND partition = :partition
+ORDER BY run_key
+"""
+
+RUN_KEY = """
+SELECT version, run FROM run_key
+WHERE asset = :asset AND partition = :partition AND run_key = :run_key
+"""
+
+RUN_KEYS = "SELECT asset, partition, run_key, version, run FROM run_key"
+
+VERIFICATIONS_OF_UNIT = """
+SELECT run, version, equal, columns, at FROM verification
+WHERE asset = :asset AND partition = :partition ORDER BY run DESC
+"""
+
+# -- cuts ----------------------------------------------------------------------------------------
+
+UNIT_AT = """
+SELECT epoch, version, run FROM validity
+WHERE asset = :asset AND partition = :partition AND epoch <= :epoch ORDER BY epoch DESC LIMIT 1
+"""
+"""epoch, version, run of a unit as of an epoch; version None: deleted. No row: not there yet."""
+
+ASSET_AT = """
+SELECT u.partition, v.epoch, v.version, v.run FROM unit u JOIN validity v
+ON v.asset = u.asset AND v.partition = u.partition AND v.epoch = (
+SELECT MAX(w.epoch) FROM validity w
+WHERE w.asset = u.asset AND w.partition = u.partition AND w.epoch <= :epoch)
+WHERE u.asset = :asset ORDER BY u.partition
+"""
+"""partition, epoch, version, run of all units of an asset as of an epoch, in key order.
+
+Deleted units are among them (version None), units that were not there yet are not.
+"""
+
+VALIDITY_OF_UNIT = """
+SELECT epoch, version, run FROM validity WHERE asset = :asset AND partition = :partition
+ORDER BY epoch
+"""
+
+# -- runs, what they read, what read them --------------------------------------------------------
+
+_RUN = """
+SELECT run, asset, partition, epoch, attempt, run_key, state, cause_kind, cause_event, events,
+reasons, code_version, staging, started_at, ended_at, error, version FROM run
+"""
+
+RUN = f"{_RUN} WHERE run = :run ORDER BY asset"
+
+RUNS_UNDER_WAY = f"{_RUN} WHERE state IN ('queued', 'running') ORDER BY run, asset"
+"""At a start-up these are the interrupted ones."""
+
+RUNS_OF_UNIT = f"""{_RUN}
+WHERE asset = :asset AND partition = :partition ORDER BY run DESC LIMIT :limit
+"""
+"""A unit's runs, newest first."""
+
+LINEAGE_OF_RUN = """
+SELECT parameter, asset, reads, epoch, partition, version FROM lineage WHERE run = :run
+ORDER BY parameter
+"""
+"""What a run read; version None: all units of the asset as of the epoch (`ASSET_AT`)."""
+
+RUNS_THAT_READ = """
+SELECT l.run, l.parameter, l.reads, l.epoch FROM lineage l
+WHERE l.asset = :asset AND l.partition = :partition AND l.version = :version
+UNION
+SELECT l.run, l.parameter, l.reads, l.epoch FROM lineage l
+WHERE l.asset = :asset AND l.version IS NULL AND EXISTS (
+SELECT 1 FROM validity v WHERE v.asset = :asset AND v.partition = :partition
+AND v.version = :version AND v.epoch = (
+SELECT MAX(w.epoch) FROM validity w
+WHERE w.asset = :asset AND w.partition = :partition AND w.epoch <= l.epoch))
+ORDER BY 1, 2
+"""
+"""run, parameter, reads, epoch of the runs that read a unit at a version, alone or among all."""
+
+VERSIONS_OF_RUN = """
+SELECT r.asset, r.partition, r.version FROM run r
+WHERE r.run = :run AND r.version IS NOT NULL ORDER BY r.asset
+"""
+"""asset, partition, version that a run made, or showed to be unchanged."""
+
+FAILURES = """
+SELECT asset, partition, run_key, run, kind, attempts, at, error FROM failure
+ORDER BY asset, partition
+"""
+
+FAILURE_OF_UNIT = """
+SELECT run_key, run, kind, attempts, at, error FROM failure
+WHERE asset = :asset AND partition = :partition
+"""
+
+REJECTION = """
+SELECT asset, partition, error, cases, total, uri FROM rejection WHERE run = :run ORDER BY asset
+"""
+
+REJECTIONS = """
+SELECT run, asset, partition, error, cases, total, uri FROM rejection ORDER BY run DESC, asset
+"""

@@ -1,0 +1,188 @@
+"""What a start-up reads to rebuild the state in memory; whatever is only there comes from here."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from afresh.storage.ledger import queries
+
+Read = Callable[[str, Mapping[str, Any]], list[tuple[Any, ...]]]
+"""`reader.rows` of any ledger."""
+
+
+class Head(NamedTuple):
+    """A unit and its head's version; the fields from `made_epoch` on are None without a head.
+
+    `epoch` is the one that the unit is settled at, `made_epoch` the head's own. `highest` is the
+    highest number that was given, None where there is no version. `columns` is JSON.
+    """
+
+    asset: str
+    partition: str
+    version: int | None
+    epoch: int
+    run_key: str
+    deleted: bool
+    code_version: str
+    code_stale: bool
+    failed_run: str | None
+    updated_at: float
+    highest: int | None
+    made_epoch: int | None
+    fingerprint: str | None
+    columns: str | None
+    rows: int | None
+    bytes: int | None
+    hash: str | None
+    uri: str | None
+    schema_version: str | None
+    run: str | None
+    created_at: float | None
+    state: str | None
+
+
+class JournalEvent(NamedTuple):
+    """One event of the journal; `identity` is JSON."""
+
+    seq: int
+    epoch: int | None
+    sensor: str
+    source: str
+    partition: str
+    kind: str
+    uri: str
+    observed_at: float
+    state: str
+    run: str | None
+    detail: str
+    identity: str
+
+
+class RunRow(NamedTuple):
+    """One run of one output unit; `events`, `reasons` and `error` are JSON."""
+
+    run: str
+    asset: str
+    partition: str
+    epoch: int
+    attempt: int
+    run_key: str
+    state: str
+    cause_kind: str
+    cause_event: int | None
+    events: str
+    reasons: str
+    code_version: str
+    staging: str
+    started_at: float
+    ended_at: float | None
+    error: str
+    version: int | None
+
+
+class FailureRow(NamedTuple):
+    """A failed run key of a unit."""
+
+    asset: str
+    partition: str
+    run_key: str
+    run: str
+    kind: str
+    attempts: int
+    at: float
+    error: str
+
+
+class RunKeyRow(NamedTuple):
+    """A run key whose outcome is known."""
+
+    asset: str
+    partition: str
+    run_key: str
+    version: int
+    run: str
+
+
+class PauseRow(NamedTuple):
+    """A pause of an asset, a unit or a sensor."""
+
+    kind: str
+    name: str
+    partition: str
+    at: float
+
+
+class DefinitionsRow(NamedTuple):
+    """The generation taken over last; `manifest` is MessagePack."""
+
+    epoch: int
+    digest: str
+    manifest: bytes
+    loaded_at: float
+
+
+class AlertRow(NamedTuple):
+    """A trouble that was alerted and has not ended."""
+
+    subject: str
+    state: str
+    since: float
+    detail: str
+
+
+class State(NamedTuple):
+    """All of it. `under_way` are the runs that were interrupted."""
+
+    seq: int
+    epoch: int
+    heads: list[Head]
+    pending: list[JournalEvent]
+    unmatched: list[JournalEvent]
+    under_way: list[RunRow]
+    failures: list[FailureRow]
+    run_keys: list[RunKeyRow]
+    pauses: list[PauseRow]
+    alerts: list[AlertRow]
+    definitions: DefinitionsRow | None
+
+
+class PathState(NamedTuple):
+    """What a sensor last recorded of a path; `identity` is JSON."""
+
+    uri: str
+    identity: str
+    seq: int
+
+
+def load_state(read: Read) -> State:
+    """Read everything that a start-up needs; the caller holds the lease, so that nothing moves."""
+    seq, epoch = read(queries.POSITION, {})[0]
+    definitions = read(queries.LAST_DEFINITIONS, {})
+    return State(
+        seq=seq,
+        epoch=epoch,
+        heads=load_heads(read),
+        pending=[JournalEvent(*row) for row in read(queries.PENDING_EVENTS, {})],
+        unmatched=[JournalEvent(*row) for row in read(queries.UNMATCHED_EVENTS, {})],
+        under_way=[RunRow(*row) for row in read(queries.RUNS_UNDER_WAY, {})],
+        failures=[FailureRow(*row) for row in read(queries.FAILURES, {})],
+        run_keys=[RunKeyRow(*row) for row in read(queries.RUN_KEYS, {})],
+        pauses=[PauseRow(*row) for row in read(queries.PAUSES, {})],
+        alerts=[AlertRow(*row) for row in read(queries.ALERTS, {})],
+        definitions=DefinitionsRow(*definitions[0]) if definitions else None,
+    )
+
+
+def load_heads(read: Read) -> list[Head]:
+    """Read all units with their heads, in order of asset and key."""
+    return [_head(row) for row in read(queries.HEADS, {})]
+
+
+def load_paths(read: Read, sensor: str) -> dict[str, PathState]:
+    """Read what a sensor last recorded of each of its paths, by uri."""
+    return {row[0]: PathState(*row) for row in read(queries.PATHS, {"sensor": sensor})}
+
+
+def _head(row: tuple[Any, ...]) -> Head:
+    head = Head(*row)
+    # SQLite has no booleans of its own.
+    return head._replace(deleted=bool(head.deleted), code_stale=bool(head.code_stale))
