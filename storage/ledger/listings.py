@@ -102,7 +102,7 @@ def runs(
     order = "run DESC" if newest_first else "run"
     if limit is not None:
         page = where.query("SELECT DISTINCT run FROM run", order, limit)
-        where.conditions.append(f"run IN (SELECT run FROM ({page.sql}) AS page)")
+        where.conditions.append(f"run IN ({page.sql})")
     return where.query(
         "SELECT run, asset, partition, epoch, attempt, run_key, state, cause_kind, cause_event,"
         " events, reasons, code_version, staging, started_at, ended_at, error, version FROM run",

@@ -95,6 +95,10 @@ class MemoryLedger:
         """Take no more commits; the state can still be read."""
         self._closed = True
 
+    def __del__(self) -> None:
+        """Let go of the database, which stays readable until nobody has the ledger."""
+        self._connection.close()
+
     @property
     def crashed(self) -> bool:
         """Whether the crash that was asked for has come."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -43,5 +44,13 @@ def migrate(path: Path, revision: str = "head") -> None:
         engine.dispose()
 
 
+def main(path: str) -> None:
+    """Migrate, and end with one line that says why if it cannot be done."""
+    try:
+        migrate(Path(path))
+    except DBAPIError as error:
+        sys.exit(str(error.orig))
+
+
 if __name__ == "__main__":
-    migrate(Path(sys.argv[1]))
+    main(sys.argv[1])

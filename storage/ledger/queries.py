@@ -204,3 +204,18 @@ SELECT asset, partition, error, cases, total, uri FROM rejection WHERE run = :ru
 REJECTIONS = """
 SELECT run, asset, partition, error, cases, total, uri FROM rejection ORDER BY run DESC, asset
 """
+
+CONTENTS = """
+SELECT v.asset, v.partition, v.version, v.fingerprint, v.columns, v.uri, v.hash, v.rows,
+v.code_version, r.cause_event, v.run, v.created_at
+FROM version v LEFT JOIN run r ON r.run = v.run AND r.asset = v.asset
+"""
+"""Every kept version with the event that caused it: what the planner compares."""
+
+INPUTS_OF_HEADS = """
+SELECT u.asset, u.partition, l.parameter, l.partition, l.version
+FROM unit u JOIN version v
+ON v.asset = u.asset AND v.partition = u.partition AND v.version = u.version
+JOIN lineage l ON l.run = v.run WHERE l.version IS NOT NULL
+"""
+"""What single units the run that made each head read."""
