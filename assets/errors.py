@@ -14,6 +14,7 @@
     │   ├── LedgerConflict      a requirement of a commit does not hold
     │   ├── LedgerUnavailable   locked, read-only, full: goes on when mended
     │   └── LedgerUnusable      damaged, or of a newer release
+    ├── SensorError             a sensor cannot see what it watches, or is not sure of it
     └── WorkerError             a worker died, hung or could not be started
 """
 
@@ -88,6 +89,10 @@ class LedgerUnavailable(LedgerError):
 
 class LedgerUnusable(LedgerError):
     """The ledger is damaged, or was written by a newer release."""
+
+
+class SensorError(AfreshError):
+    """A sensor cannot see what it watches, or is not sure that what it sees is meant."""
 
 
 class WorkerError(AfreshError):

@@ -24,7 +24,8 @@ class Arrival(msgspec.Struct, frozen=True):
 
     For files: the path relative to the project with `/`, percent-encoded as CLI.md says for keys
     (`% , [ ] @ *`, control characters, bytes that are not UTF-8). `partition` is the captured key
-    ("" without captures), None when the uri matches no source pattern: then it is unmatched.
+    ("" without captures), None when the uri matches no source pattern: then it is unmatched, and a
+    `deleted` only says that it need not be remembered.
     """
 
     uri: str
@@ -33,6 +34,9 @@ class Arrival(msgspec.Struct, frozen=True):
     observed_at: float
     identity: Identity | None = None
     supersedes_unread: bool = True
+    problem: str = ""
+    """Why it is refused, in one line (two files of one key, a link out of the project). Then it is
+    recorded as `rejected` with this detail, its identity as known, and is never read."""
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -44,11 +48,16 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """How a sensor is: state as in CLI.md, what it lags behind, and its last error."""
+    """How a sensor is: state as in CLI.md, what it lags behind, and its last error.
+
+    `note` is what is worth knowing though nothing is wrong, such as 'no notifications on nfs'.
+    """
 
     state: Literal["watching", "scanning", "paused", "failed"]
     error: str = ""
     lag: int = 0
+    hint: str = ""
+    note: str = ""
 
 
 Emit = Callable[[Batch], Awaitable[None]]
@@ -66,9 +75,9 @@ class Sensor(Protocol):
         ...
 
     async def run(self, emit: Emit) -> None:
-        """Watch until cancelled. Raises SensorError when it cannot go on; the supervisor restarts it."""
+        """Watch until cancelled. Raises SensorError when it cannot go on; it may be run again."""
         ...
 
     async def scan(self, *, accept: bool = False) -> int:
-        """Look at everything now; return how many arrivals it emitted, after their acknowledgement."""
+        """Look at everything now; return how many arrivals were emitted and acknowledged."""
         ...

@@ -1,0 +1,359 @@
+"""What becomes of a path at which something may have happened: waiting, the look that decides.
+
+Runs in the loop. Every function here may be called for any path at any time: what is reported
+depends on what is there now and on what was reported before, not on why it was called.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import anyio
+import anyio.lowlevel
+
+from afresh.assets.partition import is_temporary
+from afresh.sensors.base import Identity
+from afresh.sensors.file import FileSensor
+from afresh.sensors.folder import Folder
+from afresh.sensors.look import Seen, look
+from afresh.sensors.routes import Routes
+from afresh.sensors.scan import place_of
+from afresh.sensors.settle import Settling
+
+CHUNK = 256
+"""So many paths are looked at before others have their turn in the loop: about 5 ms."""
+GRANULARITY_SECONDS = 0.02
+"""Two changes closer than this may leave one timestamp."""
+RACY_SECONDS = 1.0
+"""A closing that is told so soon after such a look may be of a later change."""
+QUIET_SECONDS = 0.1
+"""Deletions are reported after so long without another: the folder itself may be going."""
+QUIET_AT_MOST_SECONDS = 5.0
+OPEN_FACTOR = 10
+"""A file seen to be created and not yet closed must be stable for so many times its settle time."""
+RIVAL_SECONDS = 0.5
+"""Two files of one key are refused after so long: gzip closes the one, then removes the other."""
+LATER_AT_MOST = 100_000
+
+Routed = tuple[tuple[FileSensor, str], ...]
+
+
+class Sightings:
+    """The paths under consideration, for all sensors."""
+
+    def __init__(
+        self, project: str, folders: Mapping[str, Folder], now: Callable[[], float]
+    ) -> None:
+        self.routes: Routes[FileSensor] = Routes()
+        self.unmatched: dict[str, FileSensor] = {}
+        self._prefix = project.rstrip("/") + "/"
+        self._folders = folders
+        self._now = now
+        self._settling = Settling()
+        self._opened: set[str] = set()
+        self._rivals: dict[str, float] = {}
+        self._deletions: dict[str, None] = {}
+        self._deletions_first = self._deletions_last = 0.0
+        self._racy: dict[str, float] = {}
+        self.progress = anyio.Event()
+
+    def find(self, path: str) -> Routed:
+        """Give the sensors that a path is for, and its key for each."""
+        return self.routes.find(path.removeprefix(self._prefix))
+
+    def reporter(self, path: str) -> FileSensor | None:
+        """Give the sensor that reports a path that no pattern matches; None if nobody does.
+
+        That is the first by name of the innermost watched folder. In the project's own folder lie
+        definitions and much else that is not data: nothing there is unmatched.
+        """
+        parent = above = path.rpartition("/")[0]
+        while above:
+            folder = self._folders.get(above)
+            if folder is not None and (above == parent or folder.recursive):
+                return None if folder.is_project else folder.sensors[min(folder.sensors)]
+            above = above.rpartition("/")[0]
+        return None
+
+    def opened(self, path: str) -> None:
+        """Note that a new file is being written."""
+        if path in self._settling:
+            self._opened.add(path)
+
+    def forget_opened(self) -> None:
+        """Note that closings may have been lost."""
+        self._opened.clear()
+
+    def waiting(self, sensor: FileSensor) -> set[str]:
+        """Give the sensor's paths that will be looked at again."""
+        if not self._settling and not self._deletions:
+            return set()
+        paths = (*self._settling.paths(), *self._deletions)
+        return {p for p in paths if sensor in self._concerned(p)}
+
+    def is_open(self, path: str) -> bool:
+        """Is a writer at work on it, as far as is known."""
+        return path in self._opened
+
+    def is_waiting(self, path: str) -> bool:
+        """Will this path be looked at again."""
+        return path in self._settling or path in self._deletions
+
+    def consider(self, path: str, *, closed: bool) -> None:
+        """Look at a path: report it, take it back, or wait. `closed`: or moved in."""
+        if is_temporary(path.rpartition("/")[2]):
+            return
+        if closed:
+            self._opened.discard(path)
+        routes = self._in_order(path, closed=closed)
+        unmatched = None if routes or self.find(path) else self._unmatched_by(path, closed=closed)
+        sensor = unmatched or (routes[0][0] if routes else None)
+        if sensor is None or sensor.folder is None:
+            return
+        try:
+            seen = look(path, sensor.folder.inside)
+        except OSError:
+            sensor.folder.wanted = True
+            return
+        if seen is None:
+            self._absent(path)
+            return
+        self._deletions.pop(path, None)
+        for owner, key in routes:
+            owner.present(path, key)
+        news = self._news(path, routes, unmatched, seen, closed=closed)
+        if news and not closed and not self._is_stable(path, seen, news[0][0], news):
+            return
+        self._settled(path)
+        for owner, found in news:
+            self._offer(owner, path, found, seen)
+
+    def note_present(self, paths: Iterable[str]) -> None:
+        """Note that these files are there, before any of them is reported."""
+        for path in paths:
+            for sensor, key in self.find(path):
+                sensor.present(path, key)
+
+    def is_going(self, path: str) -> bool:
+        """Has a notification said that it is gone."""
+        return path in self._deletions
+
+    def postpone_deletions(self, paths: Iterable[str]) -> None:
+        """Look soon at paths that a scan did not find."""
+        now = anyio.current_time()
+        for path in paths:
+            self.postpone_deletion(path, now)
+
+    def postpone_deletion(self, path: str, now: float) -> None:
+        """Look at a path that is said to be gone, when no more are going."""
+        if any(sensor.remembers(path) for sensor in self._concerned(path)):
+            if not self._deletions:
+                self._deletions_first = now
+            self._deletions[path] = None
+            self._deletions_last = now
+
+    def next_at(self) -> float | None:
+        """When something is due next, on the monotonic clock."""
+        times = [at for at in (self._settling.next_at(),) if at is not None]
+        if self._deletions:
+            times.append(self._deletions_at())
+        return min(times, default=None)
+
+    async def look_again(self) -> None:
+        """Look at all that is due."""
+        while due := self._settling.due(anyio.current_time(), CHUNK):
+            for path in due:
+                self.consider(path, closed=False)
+            await anyio.lowlevel.checkpoint()
+        if self._deletions and self._deletions_at() <= anyio.current_time():
+            paths, self._deletions = list(self._deletions), {}
+            await self.delete(paths)
+
+    async def delete(self, paths: Iterable[str], *, accepted: frozenset[str] = frozenset()) -> None:
+        """Report those that are really gone, from folders that are in order; others want a scan.
+
+        `accepted` are sensors whose deletions were confirmed, whatever their folder is now.
+        """
+        in_order: dict[str, bool] = {}
+        for count, path in enumerate(paths, 1):
+            for sensor in self._concerned(path):
+                self._delete(sensor, path, in_order, accepted)
+            self._settled(path)
+            if count % CHUNK == 0:
+                await anyio.lowlevel.checkpoint()
+
+    def _delete(
+        self, sensor: FileSensor, path: str, in_order: dict[str, bool], accepted: frozenset[str]
+    ) -> None:
+        folder = sensor.folder
+        if folder is None:
+            return
+        if folder.root not in in_order:
+            in_order[folder.root] = _is_in_order(folder)
+        if sensor.name not in accepted and (sensor.error or not in_order[folder.root]):
+            folder.wanted = True
+            return
+        try:
+            seen = look(path, folder.inside)
+        except OSError:
+            folder.wanted = True
+            return
+        if seen is not None:
+            self.consider(path, closed=False)
+            return
+        key = next((key for owner, key in self.find(path) if owner is sensor), None)
+        self._take_back(sensor, path, key)
+
+    def _take_back(self, sensor: FileSensor, path: str, key: str | None) -> None:
+        """Report a path as gone; what is left of its key is then news, even if it was known."""
+        sensor.offer_deleted(path, key, self._now())
+        self.unmatched.pop(path, None)
+        if key is None or sensor.folder is None:
+            return
+        for other in sensor.rivals(path, key):
+            if other in self._settling and other not in self._rivals:
+                continue
+            try:
+                seen = look(other, sensor.folder.inside)
+            except OSError:
+                sensor.folder.wanted = True
+                continue
+            if seen is not None and not self._wait_for_rivals(sensor, other, key, seen):
+                sensor.offer(other, key, seen, self._now())
+
+    def _in_order(self, path: str, *, closed: bool) -> Routed:
+        """Give the sensors that may report; for others keep it until a scan finds them in order."""
+        routes = []
+        for sensor, key in self.find(path):
+            folder = sensor.folder
+            if folder is None:
+                continue
+            if sensor.checked and not sensor.error and not folder.error:
+                routes.append((sensor, key))
+            else:
+                self._postpone(folder, path, closed=closed)
+        return tuple(routes)
+
+    def _postpone(self, folder: Folder, path: str, *, closed: bool) -> None:
+        if len(folder.later) >= LATER_AT_MOST:
+            folder.later.clear()
+            folder.wanted = True
+        folder.later[path] = closed
+
+    def _unmatched_by(self, path: str, *, closed: bool) -> FileSensor | None:
+        sensor = self.unmatched.get(path) or self.reporter(path)
+        if sensor is None or sensor.folder is None:
+            return None
+        if sensor.checked and not sensor.error and not sensor.folder.error:
+            return sensor
+        self._postpone(sensor.folder, path, closed=closed)
+        return None
+
+    def _concerned(self, path: str) -> list[FileSensor]:
+        routes = self.find(path)
+        if routes:
+            return [sensor for sensor, _ in routes]
+        sensor = self.unmatched.get(path)
+        return [sensor] if sensor is not None else []
+
+    def _news(
+        self,
+        path: str,
+        routes: Routed,
+        unmatched: FileSensor | None,
+        seen: Seen,
+        *,
+        closed: bool,
+    ) -> list[tuple[FileSensor, str | None]]:
+        """Give those who do not know it so; of what is unmatched only the first sight is news."""
+        if unmatched is not None:
+            return [(unmatched, None)] if path not in self.unmatched else []
+        again = closed and self._racy.get(path, 0.0) > anyio.current_time() - RACY_SECONDS
+        return [(s, k) for s, k in routes if again or s.current(path) != seen.identity]
+
+    def _is_stable(
+        self,
+        path: str,
+        seen: Seen,
+        sensor: FileSensor,
+        news: Iterable[tuple[FileSensor, str | None]],
+    ) -> bool:
+        """Has it been as it is for its settle time; its timestamps count if of this clock."""
+        patience = max(GRANULARITY_SECONDS, *(s.patience_seconds for s, _ in news))
+        stable_for = 0.0
+        if sensor.folder is not None and sensor.folder.file_system.trusted:
+            stable_for = max(0.0, self._age(seen.identity))
+        if path in self._opened:
+            patience *= OPEN_FACTOR
+        now = anyio.current_time()
+        return self._settling.look(path, seen.identity, now, patience, stable_for)
+
+    def _age(self, identity: Identity) -> float:
+        # Only ctime is beyond the reach of writers; mtime is set by cp -p, tar and others.
+        return self._now() - identity.ctime_ns / 1e9
+
+    def _offer(self, sensor: FileSensor, path: str, key: str | None, seen: Seen) -> None:
+        if self._age(seen.identity) < GRANULARITY_SECONDS:
+            self._racy[path] = anyio.current_time()
+            if len(self._racy) > LATER_AT_MOST:
+                self._racy.clear()
+        if key is None:
+            self.unmatched[path] = sensor
+        elif self._wait_for_rivals(sensor, path, key, seen):
+            return
+        sensor.offer(path, key, self._refused(sensor, path, key, seen), self._now())
+
+    def _wait_for_rivals(self, sensor: FileSensor, path: str, key: str, seen: Seen) -> bool:
+        """Wait a moment if there is another file of the key; what is gone of it is taken back."""
+        for other in sensor.rivals(path, key):
+            try:
+                present = sensor.folder is None or look(other, sensor.folder.inside) is not None
+            except OSError:
+                present = True
+            if not present:
+                sensor.offer_deleted(other, key, self._now())
+        if not sensor.rivals(path, key):
+            self._rivals.pop(path, None)
+            return False
+        now = anyio.current_time()
+        since = self._rivals.setdefault(path, now)
+        if since + RIVAL_SECONDS <= now:
+            del self._rivals[path]
+            return False
+        self._settling.look(path, seen.identity, now, since + RIVAL_SECONDS - now)
+        return True
+
+    def _refused(self, sensor: FileSensor, path: str, key: str | None, seen: Seen) -> Seen:
+        rivals = sensor.rivals(path, key) if key is not None else []
+        if not rivals or seen.problem:
+            return seen
+        names = ", ".join(ascii(p.removeprefix(self._prefix)) for p in sorted([path, *rivals]))
+        what = f"key {key}" if key else f"source {sensor.name}"
+        return Seen(seen.identity, f"Expected one file for {what}, found {names}")
+
+    def _absent(self, path: str) -> None:
+        self._opened.discard(path)
+        self._rivals.pop(path, None)
+        self._settled(path)
+        self.postpone_deletion(path, anyio.current_time())
+
+    def _settled(self, path: str) -> None:
+        self._settling.forget(path)
+        if not self.progress.is_set():
+            self.progress.set()
+
+    def _deletions_at(self) -> float:
+        return min(
+            self._deletions_last + QUIET_SECONDS, self._deletions_first + QUIET_AT_MOST_SECONDS
+        )
+
+
+def _is_in_order(folder: Folder) -> bool:
+    """Is the root the same folder that the last good scan saw."""
+    try:
+        return not folder.error and folder.places.get(folder.root) == place_of(folder.root)
+    except OSError:
+        return False
+
+
+def below(folder: str, path: str) -> bool:
+    """Is a path in this folder, at any depth."""
+    return path.startswith(folder.rstrip("/") + "/")

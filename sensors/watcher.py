@@ -1,0 +1,202 @@
+"""What watches folders for all file sensors: notifications say where to look, scans are the truth.
+
+A notification only means 'look at this path'; a scan only raises suspicions. What is reported is
+decided by one look at the path at the end (`sightings`), so lost, late, doubled and reordered
+notifications make no difference (SEMANTICS, Arrivals and events).
+"""
+
+from collections.abc import Callable, Collection
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+
+from afresh.assets.partition import is_temporary
+from afresh.sensors import notify
+from afresh.sensors.file import FileSensor
+from afresh.sensors.folder import Folder
+from afresh.sensors.notify import Notifications
+from afresh.sensors.scanner import Scanner
+from afresh.sensors.sightings import CHUNK, Sightings, below
+
+INTERVAL_SECONDS = 60.0
+SCAN_WAIT_SECONDS = 0.5
+"""How much longer than its settle time a scan waits for what it found."""
+
+
+class FolderWatcher:
+    """Watches the folders of all sensors that join it. `project` is an absolute path.
+
+    `now` gives seconds since the epoch. `skip` are folders never entered (the state folder).
+    `interval_seconds` is between two scans of a folder that notifies; others are scanned every few
+    seconds. `run` has to run for the sensors to report anything.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        *,
+        now: Callable[[], float],
+        interval_seconds: float = INTERVAL_SECONDS,
+        skip: Collection[str] = (),
+    ) -> None:
+        self.project = project.rstrip("/") or "/"
+        self._folders: dict[str, Folder] = {}
+        self._sightings = Sightings(self.project, self._folders, now)
+        self._notifications: Notifications | None = None
+        self._scanner = Scanner(self.project, self._sightings, skip, interval_seconds)
+        self._new_folders: dict[str, Folder] = {}
+
+    def relative(self, path: str) -> str:
+        """Give a path as patterns see it: relative to the project."""
+        return path.removeprefix(self.project.rstrip("/") + "/")
+
+    def waiting_for(self, sensor: FileSensor) -> int:
+        """How many of the sensor's paths will be looked at again."""
+        return len(self._sightings.waiting(sensor))
+
+    def join(self, sensor: FileSensor) -> None:
+        """Watch for a sensor from now on; its folder is scanned first."""
+        root = f"{self.project.rstrip('/')}/{sensor.pattern.root}".rstrip("/")
+        folder = self._folders.get(root)
+        if folder is None:
+            folder = self._folders[root] = Folder(root, self.project)
+        folder.sensors[sensor.name] = sensor
+        folder.ask()
+        sensor.folder, sensor.checked = folder, False
+        self._sightings.routes.add(sensor, sensor.pattern)
+        self._sightings.unmatched.update(dict.fromkeys(sensor.unmatched, sensor))
+        self._wake()
+
+    def leave(self, sensor: FileSensor) -> None:
+        """Watch for a sensor no more."""
+        folder = sensor.folder
+        if folder is None:
+            return
+        sensor.folder, sensor.checked = None, False
+        self._sightings.routes.remove(sensor, sensor.pattern)
+        for path in [p for p, s in self._sightings.unmatched.items() if s is sensor]:
+            del self._sightings.unmatched[path]
+        if folder.sensors.get(sensor.name) is sensor:
+            del folder.sensors[sensor.name]
+        folder.accepting.discard(sensor)
+        if not folder.sensors:
+            del self._folders[folder.root]
+            folder.ticket.set()
+            self._unwatch(folder.root)
+
+    async def run(
+        self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Watch until cancelled. Raises OSError if the system gives no notifications at all."""
+        self._notifications = notifications = Notifications()
+        try:
+            async with anyio.create_task_group() as tasks:
+                task_status.started()
+                while True:
+                    self._start_scans(tasks, notifications)
+                    with anyio.move_on_at(self._next_at()):
+                        await notifications.wait()
+                    await self._take_notes(notifications)
+                    await self._sightings.look_again()
+        finally:
+            self._notifications = None
+            notifications.close()
+
+    async def scan(self, sensor: FileSensor, *, accept: bool) -> None:
+        """Scan the sensor's folder from now, and wait for what it found to settle."""
+        folder = sensor.folder
+        if folder is None:
+            return
+        if accept:
+            folder.accepting.add(sensor)
+        folder.ask()
+        ticket = folder.ticket
+        self._wake()
+        await ticket.wait()
+        await anyio.lowlevel.checkpoint()
+        sightings = self._sightings
+        paths = {p for p in sightings.waiting(sensor) if not sightings.is_open(p)}
+        with anyio.move_on_after(sensor.patience_seconds + SCAN_WAIT_SECONDS):
+            while any(sightings.is_waiting(path) for path in paths):
+                if sightings.progress.is_set():
+                    sightings.progress = anyio.Event()
+                await sightings.progress.wait()
+
+    def _wake(self) -> None:
+        if self._notifications is not None:
+            self._notifications.wake()
+
+    def _unwatch(self, root: str) -> None:
+        """Give up the watches below a root that no other folder needs."""
+        if self._notifications is None:
+            return
+        others = [f for f in self._folders.values() if below(root, f.root) or below(f.root, root)]
+        self._notifications.unwatch(root)
+        for folder in others:
+            folder.wanted = True
+
+    def _next_at(self) -> float:
+        times = [folder.next_at() for folder in self._folders.values()]
+        due_at = self._sightings.next_at()
+        if due_at is not None:
+            times.append(due_at)
+        return min(times, default=float("inf"))
+
+    def _start_scans(self, tasks: anyio.abc.TaskGroup, notifications: Notifications) -> None:
+        due = self._scanner.begin(self._folders.values(), anyio.current_time())
+        if due:
+            tasks.start_soon(self._scanner.scan, due, notifications)
+        if self._new_folders:
+            new, self._new_folders = self._new_folders, {}
+            tasks.start_soon(self._scanner.enter, new, notifications)
+
+    async def _take_notes(self, notifications: Notifications) -> None:
+        """Look at all paths that something was noted of, in portions."""
+        while notes := notifications.drain(CHUNK):
+            touched: dict[str, bool] = {}
+            opened: list[str] = []
+            for path, mask in notes:
+                if mask & notify.OVERFLOW:
+                    self._lost_notes()
+                elif mask & (notify.FOLDER | notify.SELF_GONE):
+                    self._note_folder(path, mask, notifications)
+                elif mask & notify.OPENED:
+                    opened.append(path)
+                elif mask & notify.GONE:
+                    touched.pop(path, None)
+                    touched[path] = False
+                else:
+                    finished = bool(mask & (notify.CLOSED | notify.MOVED_IN))
+                    touched[path] = touched.pop(path, False) or finished
+            for path, closed in touched.items():
+                self._sightings.consider(path, closed=closed)
+            for path in opened:
+                self._sightings.opened(path)
+            await anyio.lowlevel.checkpoint()
+
+    def _lost_notes(self) -> None:
+        self._sightings.forget_opened()
+        for folder in self._folders.values():
+            folder.wanted = True
+
+    def _note_folder(self, path: str, mask: int, notifications: Notifications) -> None:
+        """Something happened to a folder: a root, or one below a root."""
+        gone = mask & (notify.GONE | notify.SELF_GONE)
+        root = self._folders.get(path)
+        if root is not None and gone:
+            root.wanted = True
+        if is_temporary(path.rpartition("/")[2]):
+            return
+        above = path.rpartition("/")[0]
+        while above:
+            folder = self._folders.get(above)
+            if folder is not None and folder.recursive:
+                if mask & notify.GONE:
+                    notifications.unwatch(path)
+                    folder.wanted = True
+                else:
+                    # Its watch may have ended because it was made anew: then this brings it back.
+                    self._new_folders[path] = folder
+                return
+            above = above.rpartition("/")[0]
