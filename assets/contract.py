@@ -1,0 +1,88 @@
+"""Does what one schema promises satisfy what another expects? Known before anything runs."""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from afresh.assets.manifest import Column, Schema
+from afresh.assets.nearest import did_you_mean
+
+_OPEN = ("", "any", "object")
+
+
+class Mismatch(msgspec.Struct, frozen=True):
+    """One column of a producer that a consumer cannot take: what is wrong, and the way out."""
+
+    column: str
+    error: str
+    hint: str
+
+
+def mismatches(producer: Schema, consumer: Schema) -> Iterator[Mismatch]:
+    """Compare what is promised with what is expected; nothing comes when all of it is satisfied.
+
+    Checks are not compared: whether one implies another shows in the data, when it is validated.
+    """
+    promised = {column.name: column for column in producer.columns}
+    for wanted in consumer.columns:
+        found = [c for c in producer.columns if _is_meant(c, wanted)]
+        for column in found:
+            yield from _column(column, wanted)
+        if not found and wanted.required:
+            yield Mismatch(
+                wanted.name,
+                f"Expected column {wanted.name!r}, found none in {producer.name}",
+                did_you_mean(
+                    wanted.name, promised, f"declare it in {producer.name}, or make it optional"
+                ),
+            )
+    if consumer.strict == "strict":
+        for column in producer.columns:
+            if not any(_is_meant(column, wanted) for wanted in consumer.columns):
+                yield Mismatch(
+                    column.name,
+                    f"Expected only the columns of strict {consumer.name}, "
+                    f"found {column.name!r} too",
+                    f"declare it in {consumer.name}, or write strict='filter' there",
+                )
+
+
+def _is_meant(column: Column, wanted: Column) -> bool:
+    """Tell whether a promised column is one that is wanted; either may be a pattern of names."""
+    if column.name == wanted.name:
+        return True
+    if wanted.regex:
+        return not column.regex and re.match(wanted.name, column.name) is not None
+    return column.regex and re.match(column.name, wanted.name) is not None
+
+
+def _fits(found: str, wanted: str) -> bool:
+    """Tell whether one type is the other; what a side leaves open shows in the data."""
+    if found == wanted or found in _OPEN or wanted in _OPEN:
+        return True
+    if wanted.endswith(", *]"):
+        return found.startswith(wanted.removesuffix("*]"))
+    return found.startswith("category") and wanted == "category"
+
+
+def _column(found: Column, wanted: Column) -> Iterator[Mismatch]:
+    # What is coerced on reading may be of any type: coercion is lossless or an error of the run.
+    if not wanted.coerce and not _fits(found.dtype, wanted.dtype):
+        yield Mismatch(
+            wanted.name,
+            f"Expected column {wanted.name!r} of {wanted.dtype}, found {found.dtype}",
+            "declare the same type on both sides, or coerce=True where it is read",
+        )
+    if found.nullable and not wanted.nullable:
+        yield Mismatch(
+            wanted.name,
+            f"Expected column {wanted.name!r} without nulls, found it nullable",
+            "declare it nullable where it is read, or not nullable where it is made",
+        )
+    if wanted.required and not found.required:
+        yield Mismatch(
+            wanted.name,
+            f"Expected column {wanted.name!r} always, found it optional",
+            "declare it optional where it is read, or required where it is made",
+        )
