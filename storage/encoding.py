@@ -91,7 +91,7 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _list_of_view(array: pa.Array) -> pa.Array:
-    """Copy a list view to a large list. Arrow's own cast (26.0) goes wrong where there are nulls."""
+    """Make a list view a large list. Arrow's own cast (26.0) goes wrong where there are nulls."""
     offsets = np.asarray(array.offsets, np.int64)
     valid = np.asarray(array.is_valid())
     lengths = np.asarray(array.sizes, np.int64) * valid

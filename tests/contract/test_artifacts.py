@@ -1,0 +1,244 @@
+"""What every store of artifacts keeps: local folders, and another one through fsspec."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import fsspec
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from afresh.assets.errors import ArtifactError
+from afresh.storage.artifacts.files import create, hash_bytes, read_bytes
+from afresh.storage.artifacts.paths import artifact_uri
+from afresh.storage.artifacts.store import (
+    delete,
+    exists,
+    read_table,
+    verify,
+    write_table,
+)
+from afresh.storage.content import hash_table
+from support.tables import tables
+
+TABLE = pa.table({"a": [1, None, 3], "b": ["x", "", None]})
+
+
+@pytest.fixture(params=["local", "file://", "memory://"])
+def new(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Give a new uri at each call."""
+    base = {
+        "local": str(tmp_path),
+        "file://": f"file://{tmp_path}",
+        "memory://": f"memory://{tmp_path.name}",
+    }[request.param]
+    numbers = iter(range(10**9))
+    return lambda: artifact_uri(base, "asset", "a/b %", f"run{next(numbers)}", "asset")
+
+
+def corrupt(uri: str) -> None:
+    data = bytearray(read_bytes(uri))
+    data[len(data) // 2] ^= 1
+    put(uri, bytes(data))
+
+
+def put(uri: str, data: bytes) -> None:
+    with fsspec.open(uri, "wb") as file:
+        file.write(data)
+
+
+def test_what_is_written_is_read(new: Callable[[], str]) -> None:
+    uri = new()
+    assert not exists(uri)
+    stored = write_table(TABLE, uri)
+    assert exists(uri)
+    assert read_table(uri).equals(TABLE)
+    assert stored == (uri, len(read_bytes(uri)), hash_bytes(uri))
+    assert read_table(uri, verify_hash=stored.hash).equals(TABLE)
+    verify(uri, stored.hash)
+
+
+def test_columns_are_read_in_the_order_asked_for(new: Callable[[], str]) -> None:
+    table = pa.table({"a": [1], "a.b": [2], "s": [{"a": 3}]})
+    uri = new()
+    write_table(table, uri)
+    assert read_table(uri, ["a.b", "a"]).to_pylist() == [{"a.b": 2, "a": 1}]
+    assert read_table(uri, ["s"]).to_pylist() == [{"s": {"a": 3}}]
+    with pytest.raises(ArtifactError, match=r"Expected column 'z', found 'a', 'a\.b', 's'"):
+        read_table(uri, ["a", "z"])
+
+
+def test_an_artifact_is_never_overwritten(new: Callable[[], str]) -> None:
+    uri = new()
+    write_table(TABLE, uri)
+    with pytest.raises(ArtifactError, match="exists"):
+        write_table(TABLE.slice(1), uri)
+    assert read_table(uri).equals(TABLE)
+
+
+def test_damage_is_found(new: Callable[[], str]) -> None:
+    uri = new()
+    stored = write_table(TABLE, uri)
+    corrupt(uri)
+    with pytest.raises(ArtifactError, match="Expected bytes with hash"):
+        verify(uri, stored.hash)
+    with pytest.raises(ArtifactError, match="Expected bytes with hash"):
+        read_table(uri, verify_hash=stored.hash)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PAR1", b"no parquet at all", b"PAR1" + bytes(99) + b"PAR1"]
+)
+def test_what_is_no_parquet_is_named(new: Callable[[], str], data: bytes) -> None:
+    uri = new()
+    put(uri, data)
+    with pytest.raises(ArtifactError, match="Expected a Parquet artifact"):
+        read_table(uri)
+
+
+def test_an_absent_artifact_says_how_to_rebuild_it(new: Callable[[], str]) -> None:
+    uri = new()
+    for read in (read_table, hash_bytes, read_bytes):
+        with pytest.raises(ArtifactError, match="found nothing at") as caught:
+            read(uri)
+        assert "materialize" in caught.value.hint
+
+
+def test_delete_counts_and_passes_over_what_is_not_there(new: Callable[[], str]) -> None:
+    one, two = new(), new()
+    write_table(TABLE, one)
+    assert delete([two, one]) == 1
+    assert not exists(one)
+    assert delete([one, two]) == 0
+
+
+def test_a_failed_write_leaves_nothing(new: Callable[[], str]) -> None:
+    uri = new()
+
+    def write_half() -> None:
+        with create(uri) as file:
+            file.write(b"half")
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        write_half()
+    assert not exists(uri)
+
+
+def test_a_type_without_a_form_in_parquet_is_named(new: Callable[[], str]) -> None:
+    uri = new()
+    for odd in (pa.array([{}], pa.struct([])), pa.array([(1, 2, 3)], pa.month_day_nano_interval())):
+        with pytest.raises(ArtifactError, match="column 'odd'"):
+            write_table(pa.table({"fine": [1], "odd": odd}), uri)
+        assert not exists(uri)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(table=tables())
+def test_any_table_comes_back_with_its_content(new: Callable[[], str], table: pa.Table) -> None:
+    uri = new()
+    write_table(table, uri)
+    back = read_table(uri)
+    assert hash_table(back) == hash_table(table)
+    assert back.schema.types == table.schema.types
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_categoricals_come_back_with_their_categories(new: Callable[[], str], rows: int) -> None:
+    frame = pd.DataFrame(
+        {
+            "text": pd.Categorical(["b", "a", None], categories=["z", "b", "a"]),
+            "ordered": pd.Categorical(["b", "a", "b"], categories=["z", "b", "a"], ordered=True),
+            "number": pd.Categorical([3, 1, 3], categories=[3, 2, 1]),
+            "cut": pd.cut(pd.Series([1, 2, 9]), [0, 3, 10]),
+        }
+    ).head(rows)
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    uri = new()
+    write_table(table, uri)
+    back = read_table(uri)
+    assert hash_table(back) == hash_table(table)
+    pd.testing.assert_frame_equal(back.drop_columns("cut").to_pandas(), frame.drop(columns="cut"))
+    assert (
+        hash_table(read_table(uri, ["number"])).columns["number"]
+        == (hash_table(table).columns["number"])
+    )
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_polars_categories_come_back(new: Callable[[], str], rows: int) -> None:
+    frame = pl.DataFrame(
+        {
+            "enum": pl.Series(["b", "a", None], dtype=pl.Enum(["z", "b", "a"])),
+            "categorical": pl.Series(["b", None, "a"], dtype=pl.Categorical),
+        }
+    ).head(rows)
+    uri = new()
+    write_table(frame.to_arrow(), uri)
+    back = read_table(uri)
+    assert hash_table(back) == hash_table(frame.to_arrow())
+    assert pl.from_arrow(back).equals(frame)
+    assert pl.from_arrow(back).schema == frame.schema
+
+
+def test_an_encoding_is_not_stored(new: Callable[[], str]) -> None:
+    words = pa.array(["b", "a", None])
+    encoded = pa.table(
+        {
+            "dictionary": words.dictionary_encode(),
+            "runs": pa.RunEndEncodedArray.from_arrays([2, 3], ["x", "y"]),
+            "nested": pa.ListArray.from_arrays([0, 1, 1, 3], words.dictionary_encode()),
+        }
+    )
+    uri = new()
+    write_table(encoded, uri)
+    back = read_table(uri)
+    assert back.schema.types == [pa.string(), pa.string(), pa.list_(pa.string())]
+    assert hash_table(back) == hash_table(encoded)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.timestamp("s"),
+        pa.timestamp("s", "Europe/Berlin"),
+        pa.timestamp("ns"),
+        pa.time32("s"),
+        pa.time32("ms"),
+        pa.date64(),
+        pa.duration("s"),
+        pa.float16(),
+        pa.string_view(),
+        pa.list_view(pa.int8()),
+        pa.list_(pa.timestamp("s")),
+        pa.struct([("x", pa.date64())]),
+    ],
+    ids=str,
+)
+def test_types_that_parquet_changes_come_back(new: Callable[[], str], kind: pa.DataType) -> None:
+    values: list[object] = [None, None]
+    if pa.types.is_list(kind) or pa.types.is_list_view(kind):
+        values = [[1], None]
+    elif pa.types.is_struct(kind):
+        values = [{"x": 86_400_000}, None]
+    elif "string" in str(kind):
+        values = ["a", None]
+    else:
+        values = [86_400_000 if kind == pa.date64() else 1, None]
+    table = pa.table({"a": pa.array(values, kind)})
+    uri = new()
+    write_table(table, uri)
+    back = read_table(uri)
+    assert hash_table(back) == hash_table(table)
+    assert back["a"].to_pylist() == table["a"].to_pylist()
+
+
+def test_a_big_table_is_streamed(new: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("afresh.storage.artifacts.store._BUFFERED", 0)
+    table = pa.table({"a": range(200_000), "b": ["text"] * 200_000})
+    uri = new()
+    stored = write_table(table, uri)
+    assert read_table(uri, verify_hash=stored.hash).equals(table)
+    assert stored.bytes == len(read_bytes(uri))
