@@ -26,6 +26,14 @@ def digest_of(project: str, state: str = ".afresh") -> str:
     return _digest(_files(project, state))
 
 
+def code_folders(project: str, state: str = ".afresh") -> list[str]:
+    """Return the project's folder and those below it that hold code: absolute paths."""
+    project = os.path.realpath(project)
+    names = (name for name, _ in _files(project, state))
+    folders = {os.path.dirname(os.path.join(project, name)) for name in names}
+    return sorted(folders | {project})
+
+
 def take(project: str, state: str = ".afresh") -> tuple[str, str]:
     """Copy the project's files to `<state>/snapshots/<digest>`; give the digest and that folder.
 

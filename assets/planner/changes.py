@@ -1,0 +1,70 @@
+"""What the planner is told, and what it asks for. Plain data, both ways."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from afresh.assets.planner.content import State
+from afresh.assets.planner.nodes import Attempt, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Arrivals or deletions of one source's unit were recorded in the journal (not an epoch yet)."""
+
+    source: str
+    partition: str
+    seq: int
+    kind: Literal["arrived", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt ended and its end is committed, at the epoch that the commit took or was of.
+
+    `states` has one entry an output; None where the attempt itself failed. `final` is false when
+    the failure is to be retried at `retry_at`. Of an ingest `()` means that nothing came of it.
+    """
+
+    attempt: Attempt
+    epoch: int
+    states: tuple[State, ...] | None
+    kind: str = ""
+    error: str = ""
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """Someone asked for these units now; with `force` they run though nothing changed."""
+
+    epoch: int
+    units: tuple[tuple[str, str], ...]
+    force: bool
+    event: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Automation of these units stopped (`on`) or started again; key `*` is all an asset has or gets."""
+
+    units: tuple[tuple[str, str], ...]
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Asked for: the ledger records that a unit's outputs moved without a run (P4)."""
+
+    node: Node
+    epoch: int
+    states: tuple[State, ...]
+    run_key: str
+
+
+@dataclass(slots=True)
+class Commands:
+    """What a step asks for: units that moved without a run, and those that failed or recovered."""
+
+    settled: list[Settled] = field(default_factory=list)
+    troubled: list[Node] = field(default_factory=list)
+    recovered: list[Node] = field(default_factory=list)

@@ -1,0 +1,110 @@
+"""What a unit is at an epoch: its content, and the history of it by intervals of epochs."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+OPEN = 1 << 62
+"""The end of an interval that holds until a change is known to reach the unit."""
+
+
+class Gone(Enum):
+    """What a unit can be at an epoch other than a version."""
+
+    DELETED = "deleted"
+    """Propagated tombstone: the unit is in no `all`, its own readers get tombstones."""
+    HELD = "held"
+    """Failed, rejected or deleted with `fail`: readers hold, the last good version stays (P6)."""
+    ABSENT = "absent"
+    """There never was a version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One version of one unit: its identity, and where its artifact is.
+
+    `columns` maps each column to its content hash; `fingerprint` is of the whole table; `event` is
+    the journal's seq of the first cause (P5).
+    """
+
+    version: int
+    fingerprint: str
+    columns: dict[str, str]
+    uri: str = ""
+    hash: str = ""
+    rows: int = 0
+    code: str = ""
+    event: int | None = None
+    run: str = ""
+    created_at: float = 0.0
+
+    def digest(self, columns: tuple[str, ...]) -> str:
+        """The identity of those columns; of all of them when none is named."""
+        if not columns:
+            return self.fingerprint
+        return "\0".join(f"{name}\1{self.columns.get(name, '')}" for name in columns)
+
+
+State = Content | Gone
+
+
+@dataclass(slots=True)
+class Interval:
+    """From `start` to `end`, both included, the unit's outputs are in these states."""
+
+    start: int
+    end: int
+    states: tuple[State, ...]
+
+
+@dataclass(slots=True)
+class History:
+    """The intervals at which a unit is settled, oldest first, never overlapping.
+
+    An epoch in no interval was not looked at, or is not settled yet.
+    """
+
+    intervals: list[Interval] = field(default_factory=list)
+
+    @property
+    def settled_at(self) -> int:
+        """The newest epoch settled at: 0 if none, OPEN if no change is known beyond."""
+        return self.intervals[-1].end if self.intervals else 0
+
+    @property
+    def latest(self) -> tuple[State, ...] | None:
+        """The outputs' states in the newest interval."""
+        return self.intervals[-1].states if self.intervals else None
+
+    def at(self, epoch: int) -> tuple[State, ...] | None:
+        """The outputs' states as of an epoch, None where the unit is not settled."""
+        for interval in reversed(self.intervals):
+            if interval.start <= epoch:
+                return interval.states if epoch <= interval.end else None
+        return None
+
+    def floor(self, epoch: int, output: int) -> int:
+        """The newest settled epoch up to `epoch` at which that output does not hold its readers; 0 if none."""
+        for interval in reversed(self.intervals):
+            if interval.start <= epoch and interval.states[output] is not Gone.HELD:
+                return min(epoch, interval.end)
+        return 0
+
+    def close(self, epoch: int) -> None:
+        """A change at `epoch` reaches the unit: what it is from there on is not known."""
+        if self.intervals and self.intervals[-1].end >= epoch:
+            self.intervals[-1].end = epoch - 1
+
+    def settle(self, epoch: int, end: int, states: tuple[State, ...], keep: set[int]) -> None:
+        """Record the states from `epoch` to `end`; forget intervals that no epoch in `keep` needs."""
+        last = self.intervals[-1] if self.intervals else None
+        if last is not None and last.end >= epoch:
+            msg = f"settled at {last.end}, asked to settle at {epoch}: epochs of a unit only grow"
+            raise ValueError(msg)
+        if last is not None and last.end == epoch - 1 and last.states == states:
+            last.end = end
+            return
+        self.intervals.append(Interval(epoch, end, states))
+        if len(self.intervals) > 2:
+            self.intervals[:-2] = [
+                old for old in self.intervals[:-2] if any(old.start <= e <= old.end for e in keep)
+            ]

@@ -1,0 +1,152 @@
+"""All nodes of a generation, who reads whom by unit, and which units of an asset are not settled."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+from afresh.assets.planner.content import OPEN, Gone
+from afresh.assets.planner.nodes import NEVER, Node
+from afresh.assets.planner.topology import Edge, Plan, Topology
+
+
+@dataclass(slots=True)
+class Pool:
+    """The units of one asset that are not settled at the newest epoch.
+
+    `unsettled` maps each to the last epoch up to which it is settled without doubt, `heap` finds
+    the smallest of these, `newest_start` is the newest epoch at which any unit of the asset was
+    settled: below it, units may have gaps.
+    """
+
+    unsettled: dict[Node, int] = field(default_factory=dict)
+    heap: list[tuple[int, int, Node]] = field(default_factory=list)
+    newest_start: int = 0
+    pushed: int = 0
+
+    def put(self, node: Node, clear: int) -> None:
+        """Note up to where the node is settled."""
+        if clear >= OPEN:
+            self.unsettled.pop(node, None)
+        elif self.unsettled.get(node) != clear:
+            self.unsettled[node] = clear
+            self.pushed += 1
+            heappush(self.heap, (clear, self.pushed, node))
+
+    def first(self) -> tuple[int, Node | None]:
+        """The smallest such epoch, and whose it is; OPEN if all units are settled."""
+        while self.heap:
+            clear, _, node = self.heap[0]
+            if self.unsettled.get(node) == clear:
+                return clear, node
+            heappop(self.heap)
+        return OPEN, None
+
+
+class Graph:
+    """The nodes. Nothing here walks more than what is asked for."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self.nodes: dict[str, dict[str, Node]] = {name: {} for name in topology.plans}
+        self.paused: set[str] = set()
+        self.pools: dict[str, Pool] = {asset: Pool() for asset in topology.assets}
+
+    def get(self, plan: Plan, key: str) -> Node | None:
+        """The node of a plan at a key, if there is one."""
+        return self.nodes[plan.name].get(key)
+
+    def add(self, node: Node) -> Node:
+        """Take in a new node."""
+        count = len(node.plan.assets)
+        node.heads = node.heads or [None] * count
+        node.numbers = node.numbers or [0] * count
+        node.by_fingerprint = node.by_fingerprint or [{} for _ in range(count)]
+        node.paused = not self.paused.isdisjoint(node.plan.assets)
+        self.nodes[node.plan.name][node.key] = node
+        return node
+
+    def refresh(self, node: Node) -> None:
+        """Keep the pools of its assets true after its history changed."""
+        if node.born == NEVER:
+            return
+        intervals = node.history.intervals
+        for output, asset in enumerate(node.plan.assets):
+            pool = self.pools[asset]
+            clear = node.history.floor(OPEN, output) or node.born - 1
+            if intervals and intervals[-1].start > pool.newest_start:
+                pool.newest_start = intervals[-1].start
+            pool.put(node, clear)
+
+    def producers(self, node: Node, edge: Edge) -> Iterator[Node]:
+        """The nodes that an edge reads, in key order."""
+        nodes = self.nodes[edge.producer.name]
+        if edge.own:
+            found = nodes.get(node.key)
+            if found is not None:
+                yield found
+            return
+        for key in sorted(nodes):
+            yield nodes[key]
+
+    def unsettled(self, node: Node, edge: Edge) -> Iterator[Node]:
+        """The nodes that an edge reads and that are not settled at the newest epoch."""
+        pool = self.pools[edge.asset].unsettled
+        if edge.own:
+            found = self.nodes[edge.producer.name].get(node.key)
+            if found is not None and found in pool:
+                yield found
+            return
+        yield from list(pool)
+
+    def readers(self, node: Node) -> Iterator[Node]:
+        """The nodes that read a node, by any edge."""
+        for plan, edge in node.plan.readers:
+            nodes = self.nodes[plan.name]
+            if edge.own:
+                found = nodes.get(node.key)
+                if found is not None:
+                    yield found
+            else:
+                yield from nodes.values()
+
+    def floor(self, node: Node, edge: Edge, epoch: int) -> tuple[int, Node | None]:
+        """The newest epoch up to `epoch` at which an input is settled (0: none), and who keeps it there."""
+        if edge.own:
+            found = self.nodes[edge.producer.name].get(node.key)
+            if found is None:
+                return 0, None
+            return found.history.floor(epoch, edge.output), found
+        pool = self.pools[edge.asset]
+        clear, who = pool.first()
+        if clear >= epoch >= pool.newest_start:
+            return epoch, None
+        newest = min(epoch, clear)
+        return (newest if newest >= pool.newest_start else 0), who
+
+    def common_epoch(self, node: Node, epoch: int) -> tuple[int, list[Node]]:
+        """The newest epoch at which all inputs are known to be settled, and who keeps it from being newer."""
+        limits: list[Node] = []
+        changed = True
+        while changed and epoch:
+            changed = False
+            for edge in node.plan.inputs:
+                newest, who = self.floor(node, edge, epoch)
+                if newest < epoch:
+                    epoch, changed = newest, True
+                    if who is not None:
+                        limits.append(who)
+        return epoch, limits
+
+    def first_unsettled(self, node: Node, epoch: int) -> Node | None:
+        """A unit that the node reads and that is not settled at exactly that epoch."""
+        for edge in node.plan.inputs:
+            for found in self.unsettled(node, edge):
+                if found.born <= epoch and not settled(found, edge.output, epoch):
+                    return found
+        return None
+
+
+def settled(node: Node, output: int, epoch: int) -> bool:
+    """Whether readers of that output can go on as of that epoch."""
+    states = node.history.at(epoch)
+    return states is not None and states[output] is not Gone.HELD

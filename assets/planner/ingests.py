@@ -1,0 +1,108 @@
+"""Arrivals that are recorded and not read yet: one ingest a unit at a time, the newest state wins."""
+
+from collections import deque
+
+from afresh.assets.planner.changes import Arrived
+from afresh.assets.planner.graph import Graph
+from afresh.assets.planner.nodes import NEVER, Attempt, Node
+from afresh.assets.planner.topology import Plan
+
+
+class Ingests:
+    """The queue of source units to read, and which sources have anything pending."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._queue: deque[Node] = deque()
+        self._busy: dict[Plan, set[Node]] = {}
+        self.mask = 0
+
+    @property
+    def queued(self) -> int:
+        """How many units wait to be read."""
+        return len(self._queue)
+
+    def arrive(self, change: Arrived) -> None:
+        """Note an arrival or deletion of a source's unit."""
+        plan, _ = self._graph.topology.assets[change.source]
+        node = self._graph.get(plan, change.partition)
+        if node is None:
+            node = self._graph.add(Node(plan, change.partition, NEVER))
+        node.pending.append((change.seq, change.kind))
+        self._mark(node)
+        self._enqueue(node)
+
+    def start(self) -> Attempt | None:
+        """Take the oldest unit; what came before its newest arrival is superseded unread."""
+        node = self._queue.popleft()
+        node.queued = False
+        if not node.pending or node.running is not None or node.paused:
+            return None
+        events = tuple(seq for seq, _ in node.pending)
+        kind = "delete" if node.pending[-1][1] == "deleted" else "ingest"
+        number = node.trouble.attempts + 1 if node.trouble and not node.trouble.final else 1
+        node.pending = []
+        node.running = Attempt(
+            node,
+            "delete" if kind == "delete" else "ingest",
+            0,
+            "",
+            number,
+            events=events,
+            cause=("deleted" if kind == "delete" else "arrived", events[-1]),
+            code=node.plan.code,
+        )
+        return node.running
+
+    def retry(self, attempt: Attempt) -> None:
+        """The attempt is to be made again, unless something newer came meanwhile."""
+        node = attempt.node
+        node.pending[:0] = [(seq, "arrived") for seq in attempt.events]
+
+    def ended(self, node: Node) -> bool:
+        """An ingest ended: queue the next one. True if readers may have waited for this one."""
+        if node.pending and not node.paused:
+            if node.wake_at is None:
+                self._enqueue(node)
+            return False
+        self._forget(node)
+        return True
+
+    def resume(self, node: Node) -> None:
+        """Automation goes on: read what was recorded meanwhile."""
+        if node.pending:
+            self._mark(node)
+            self._enqueue(node)
+
+    def pause(self, node: Node) -> None:
+        """Automation stops: nobody waits for what is recorded and not read."""
+        if node.running is None:
+            self._forget(node)
+
+    def _forget(self, node: Node) -> None:
+        busy = self._busy.get(node.plan, set())
+        busy.discard(node)
+        if not busy:
+            self.mask &= ~node.plan.bit
+
+    def pending_above(self, node: Node) -> bool:
+        """Whether an arrival is recorded or being read that will change what this node reads."""
+        if not self.mask:
+            return False
+        if node.plan.whole_sources & self.mask:
+            return True
+        for plan in node.plan.own_sources:
+            found = self._graph.get(plan, node.key)
+            if found is not None and found in self._busy.get(plan, ()):
+                return True
+        return False
+
+    def _mark(self, node: Node) -> None:
+        if not node.paused:
+            self._busy.setdefault(node.plan, set()).add(node)
+            self.mask |= node.plan.bit
+
+    def _enqueue(self, node: Node) -> None:
+        if not node.queued and node.running is None and not node.paused:
+            node.queued = True
+            self._queue.append(node)

@@ -1,0 +1,187 @@
+"""What to say of a unit to people: its state, the first of CLI.md's list that matches, and the reasons."""
+
+from collections.abc import Iterator
+
+from afresh.assets.partition import format_ref
+from afresh.assets.planner.content import Gone
+from afresh.assets.planner.nodes import NEVER, Node
+from afresh.assets.planner.planner import Planner
+from afresh.assets.planner.view import Reason, State, UnitView
+
+MOST_REASONS = 10
+
+
+class Looks:
+    """Read-only questions about a planner's state."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+
+    def assets(self) -> list[str]:
+        """All sources and assets, upstream first."""
+        plans = sorted(
+            self._planner.topology.plans.values(), key=lambda plan: (plan.rank, plan.name)
+        )
+        return [asset for plan in plans for asset in plan.assets]
+
+    def units(self) -> Iterator[tuple[str, str]]:
+        """All known units: assets upstream first, an asset's keys in order."""
+        plans = sorted(
+            self._planner.topology.plans.values(), key=lambda plan: (plan.rank, plan.name)
+        )
+        for plan in plans:
+            keys = sorted(self._planner.graph.nodes[plan.name])
+            if plan.source is not None and not plan.partitioned:
+                keys = keys or [""]
+            for asset in plan.assets:
+                for key in keys:
+                    yield asset, key
+
+    def look(self, asset: str, partition: str, now: float) -> UnitView:
+        """How a unit is. Raises KeyError where there is no such unit."""
+        plan, output = self._planner.topology.assets[asset]
+        node = self._planner.graph.get(plan, partition)
+        if node is None:
+            if plan.source is not None and not plan.partitioned and not partition:
+                reason = Reason("missing", f"nothing has arrived for {asset} yet")
+                return UnitView(asset, "", "source", "missing", None, 0, None, (reason,))
+            raise KeyError(format_ref(asset, partition))
+        if plan.source is not None:
+            state, reasons, will = self._look_at_source(node)
+        else:
+            state, reasons, will = self._look_at_function(node, output, now)
+        head = node.heads[output]
+        clean = not node.dirty and node.history.latest is not None
+        return UnitView(
+            asset,
+            partition,
+            "source" if plan.source is not None else "asset",
+            state,
+            head.version if head is not None else None,
+            self._planner.epoch if clean and state != "failed" else node.epoch,
+            node.updated_at,
+            tuple(reasons[:MOST_REASONS]),
+            will,
+        )
+
+    def _look_at_source(self, node: Node) -> tuple[State, list[Reason], bool]:
+        if node.running is not None:
+            return "running", [_running(node)], True
+        if node.paused:
+            return "paused", [Reason("paused", "paused by hand")], False
+        if node.trouble is not None and node.trouble.final:
+            return "failed", [_failed(node)], False
+        if node.pending:
+            event = node.pending[-1][0]
+            return "stale", [Reason("event", f"event {event} waits to be read", event=event)], True
+        if node.heads[0] is None:
+            name = format_ref(node.plan.name, node.key)
+            return "missing", [Reason("missing", f"nothing has arrived for {name} yet")], False
+        if node.deleted:
+            source = node.plan.source
+            follows = source.on_delete if source is not None else "keep"
+            return "fresh", [Reason("deleted", f"its file is deleted (on_delete={follows})")], False
+        return "fresh", [], False
+
+    def _look_at_function(
+        self, node: Node, output: int, now: float
+    ) -> tuple[State, list[Reason], bool]:
+        if node.running is not None:
+            return "running", [_running(node)], True
+        if node.paused:
+            return "paused", [Reason("paused", "paused by hand")], False
+        trouble = node.trouble
+        live = self._planner.is_live(node)
+        if trouble is not None and trouble.final and not (node.dirty and live):
+            if not trouble.outputs or output in trouble.outputs:
+                return "failed", [_failed(node)], False
+        if node.dirty or node.born == NEVER:
+            if trouble is not None and not trouble.final:
+                wait = max(0.0, (trouble.retry_at or now) - now)
+                text = f"attempt {trouble.attempts} failed ({trouble.error}); again in {wait:.1f} s"
+                return "stale", [Reason("retry", text, ref=trouble.run)], True
+            if not live:
+                return self._blocked(node, output)
+            return "stale", *self._stale(node)
+        if self._planner.ingests.pending_above(node):
+            return "stale", [Reason("waiting", "arrivals upstream are being read")], False
+        return "fresh", _behind(node), False
+
+    def _blocked(self, node: Node, output: int) -> tuple[State, list[Reason], bool]:
+        """It needs a unit that is failed, missing, paused or itself blocked."""
+        reasons = []
+        if node.missing:
+            reasons.append(
+                Reason("missing", f"needs {node.missing}, which has no data yet", ref=node.missing)
+            )
+            if self._reads_no_units(node):
+                if node.heads[output] is None:
+                    return "missing", reasons, False
+                return "blocked", reasons, False
+        for upstream in node.watching:
+            ref = format_ref(upstream.plan.name, upstream.key)
+            how = "failed" if upstream.trouble is not None else "blocked"
+            if upstream.paused:
+                how = "paused"
+            elif upstream.deleted:
+                how = "deleted"
+            reasons.append(Reason("blocked", f"needs {ref}, which is {how}", ref=ref))
+        return "blocked", reasons or [Reason("blocked", "something upstream is not settled")], False
+
+    def _reads_no_units(self, node: Node) -> bool:
+        graph = self._planner.graph
+        return any(
+            not edge.own and edge.producer.partitioned and not graph.nodes[edge.producer.name]
+            for edge in node.plan.inputs
+        )
+
+    def _stale(self, node: Node) -> tuple[list[Reason], bool]:
+        """Why it will run, or may: what changed of its inputs, and which of them are not settled."""
+        reasons: list[Reason] = []
+        head = node.heads[0]
+        if node.requested:
+            reasons.append(Reason("request", "requested by hand", event=node.requested_event))
+        if head is None:
+            reasons.append(Reason("new", "it has no version yet"))
+        elif head.code != node.plan.code:
+            reasons.append(Reason("code", "its code changed"))
+        certain = bool(reasons) or node.queued
+        for edge in node.plan.inputs:
+            before = dict(node.last_read.get(edge.parameter, ()))
+            for unit in self._planner.graph.unsettled(node, edge):
+                ref = format_ref(edge.asset, unit.key)
+                reasons.append(Reason("waiting", f"{ref} may change", ref=ref))
+                if len(reasons) > MOST_REASONS:
+                    return reasons, certain
+            for unit in self._planner.graph.producers(node, edge):
+                part = unit.heads[edge.output]
+                if part is not None and before and before.get(unit.key) != part.version:
+                    ref = format_ref(edge.asset, unit.key, part.version)
+                    certain = True
+                    reasons.append(Reason("input", f"{ref} is new", ref=ref, event=part.event))
+                if len(reasons) > MOST_REASONS:
+                    return reasons, certain
+        return reasons or [Reason("input", "something upstream changed")], certain
+
+
+def _running(node: Node) -> Reason:
+    attempt = node.running
+    assert attempt is not None
+    detail = "; ".join(attempt.reasons) or "its arrival is being read"
+    return Reason("running", detail, ref=attempt.run, event=attempt.cause[1])
+
+
+def _failed(node: Node) -> Reason:
+    trouble = node.trouble
+    assert trouble is not None
+    kind = "rejected" if trouble.kind == "rejected" else "failed"
+    return Reason(kind, trouble.error, ref=trouble.run)
+
+
+def _behind(node: Node) -> list[Reason]:
+    reasons = []
+    if node.code_stale:
+        reasons.append(Reason("code", "made by older code (on_code_change)"))
+    if node.deleted or Gone.DELETED in (node.history.latest or ()):
+        reasons.append(Reason("deleted", "what it was made from is deleted"))
+    return reasons

@@ -1,0 +1,132 @@
+"""What the planner keeps of each unit. A function with several outputs has one node for a key."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from afresh.assets.planner.content import OPEN, Content, History, State
+from afresh.assets.planner.topology import Edge, Plan
+
+NEVER = 1 << 62
+MOST_EPOCHS = 256
+"""A unit that is held up for days remembers no more changes than this one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What one input is as of the run's epoch: the units in key order, with their contents."""
+
+    edge: Edge
+    parts: tuple[tuple[str, Content], ...]
+
+
+@dataclass(eq=False, slots=True)
+class Attempt:
+    """One try at a node on one cut. The reactor gives it its run id."""
+
+    node: "Node"
+    kind: Literal["ingest", "delete", "run"]
+    epoch: int
+    run_key: str
+    number: int
+    pinned: tuple[Pinned, ...] = ()
+    events: tuple[int, ...] = ()
+    reasons: tuple[str, ...] = ()
+    cause: tuple[str, int | None] = ("arrived", None)
+    code: str = ""
+    forced: bool = False
+    run: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class Trouble:
+    """Why the last attempts failed: on which run key, how often, and whether it is tried again."""
+
+    run_key: str
+    attempts: int
+    kind: str
+    error: str
+    run: str = ""
+    final: bool = True
+    retry_at: float | None = None
+    outputs: tuple[int, ...] = ()
+    """The outputs that failed; empty for all of them."""
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """One (plan, key).
+
+    `dirty` are the epochs of changes that may reach it and that it is not settled at, oldest first;
+    `heads` the last good content of each output, `known` the outcome of every run key. `owes` maps
+    the epochs that it must not pass to the joins that wait for it there, `target` is its own such
+    epoch and `outstanding` counts who still owes it that.
+    """
+
+    plan: Plan
+    key: str
+    born: int
+    history: History = field(default_factory=History)
+    dirty: list[int] = field(default_factory=list)
+    heads: list[Content | None] = field(default_factory=list)
+    by_fingerprint: list[dict[str, Content]] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    """The highest version number that each output was given."""
+    known: dict[str, tuple[State, ...]] = field(default_factory=dict)
+    running: Attempt | None = None
+    trouble: Trouble | None = None
+    paused: bool = False
+    requested: bool = False
+    forced: bool = False
+    code_stale: bool = False
+    stale_since: float | None = None
+    wake_at: float | None = None
+    queued: bool = False
+    owes: dict[int, set["Node"]] = field(default_factory=dict)
+    target: int | None = None
+    outstanding: int = 0
+    debtors: list["Node"] = field(default_factory=list)
+    watching: list["Node"] = field(default_factory=list)
+    watchers: dict["Node", None] = field(default_factory=dict)
+    pending: list[tuple[int, str]] = field(default_factory=list)
+    """A source's recorded arrivals that are not ingested yet: (seq, kind), oldest first."""
+    deleted: bool = False
+    missing: str = ""
+    """What does not exist that it needs, as a reference; empty if nothing."""
+    epoch: int = 0
+    """The epoch that it was last settled at."""
+    gap: int = 0
+    """The newest epoch of a change that was forgotten to keep `dirty` short."""
+    last_read: dict[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    """Of the head's run: the (partition, version) of each input, to say what changed."""
+    updated_at: float | None = None
+    requested_event: int | None = None
+    code_event: int | None = None
+    """The journal's seq of the change of definitions that it was last marked for."""
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """The node's identity: its plan's name and its key."""
+        return self.plan.name, self.key
+
+    def mark(self, epoch: int) -> bool:
+        """A change at `epoch` may reach it. False if that was known."""
+        if self.dirty and self.dirty[-1] >= epoch:
+            return False
+        self.history.close(epoch)
+        self.dirty.append(epoch)
+        if len(self.dirty) > MOST_EPOCHS:
+            self.gap = self.dirty[MOST_EPOCHS // 2]
+            del self.dirty[1 : MOST_EPOCHS // 2 + 1]
+        return True
+
+    def settle(self, epoch: int, states: tuple[State, ...], keep: set[int]) -> None:
+        """The node's states as of `epoch` are known; they hold up to the next change that reaches it."""
+        self.dirty = [later for later in self.dirty if later > epoch]
+        end = self.dirty[0] - 1 if self.dirty else OPEN
+        if epoch < self.gap:
+            end = epoch
+        self.epoch = epoch
+        self.history.settle(epoch, end, states, keep)
+        for position, state in enumerate(states):
+            if isinstance(state, Content):
+                self.heads[position] = state

@@ -1,0 +1,26 @@
+"""The run key: code, parameters, and of each input the content of the columns that it reads (P4)."""
+
+from hashlib import blake2b
+
+from afresh.assets.planner.nodes import Node, Pinned
+
+
+def run_key(node: Node, pinned: tuple[Pinned, ...], code: str) -> str:
+    """Hash what a run depends on. Every part is length-prefixed, so that no two lists collide."""
+    digest = blake2b(b"afresh-run-key-1", digest_size=20)
+
+    def add(text: str) -> None:
+        data = text.encode("utf-8", "surrogateescape")
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+
+    add(code)
+    add(node.plan.parameters)
+    add(node.key)
+    for item in pinned:
+        add(item.edge.parameter)
+        add(f"{item.edge.asset}\0{len(item.parts)}")
+        for partition, content in item.parts:
+            add(partition)
+            add(content.digest(item.edge.columns))
+    return digest.hexdigest()

@@ -1,0 +1,113 @@
+"""The manifest as the planner walks it: who reads whom, resolved once a generation."""
+
+from dataclasses import dataclass, field
+
+from afresh.assets.manifest import Function, Manifest, Source
+
+
+@dataclass(eq=False, slots=True)
+class Edge:
+    """One input of a plan. `own`: the producer's unit of the same key; else all of its units."""
+
+    parameter: str
+    producer: "Plan"
+    output: int
+    asset: str
+    own: bool
+    columns: tuple[str, ...]
+
+
+@dataclass(eq=False, slots=True)
+class Plan:
+    """A source or a function, with its edges both ways.
+
+    `own_sources` are the sources that reach it by own partitions alone; `whole_sources` is the bit
+    mask of those that reach it through at least one edge that reads all units.
+    """
+
+    name: str
+    assets: tuple[str, ...]
+    code: str
+    source: Source | None
+    function: Function | None
+    partitioned: bool
+    parameters: str = ""
+    inputs: list[Edge] = field(default_factory=list)
+    readers: list[tuple["Plan", Edge]] = field(default_factory=list)
+    own_sources: set["Plan"] = field(default_factory=set)
+    whole_sources: int = 0
+    bit: int = 0
+    rank: int = 0
+
+    @property
+    def named(self) -> list[Edge]:
+        """The inputs whose keys give this plan its units."""
+        return [edge for edge in self.inputs if edge.own] if self.partitioned else []
+
+
+@dataclass(slots=True)
+class Topology:
+    """All plans of a generation, by plan name and by asset (with the output's position)."""
+
+    plans: dict[str, Plan] = field(default_factory=dict)
+    assets: dict[str, tuple[Plan, int]] = field(default_factory=dict)
+
+
+def build_topology(manifest: Manifest) -> Topology:
+    """Resolve a manifest without problems: inputs exist and there is no cycle."""
+    topology = Topology()
+    for position, source in enumerate(manifest.sources):
+        plan = Plan(
+            source.name, (source.name,), source.code_key, source, None, bool(source.captures)
+        )
+        plan.bit = 1 << position
+        _add(topology, plan)
+    for function in manifest.functions:
+        parameters = "\0".join(
+            f"{name}\1{value}"
+            for name, value in sorted(function.parameters.items())
+            if name not in function.volatile
+        )
+        names = tuple(output.asset for output in function.outputs)
+        partitioned = bool(function.partitions)
+        _add(
+            topology,
+            Plan(function.name, names, function.code_key, None, function, partitioned, parameters),
+        )
+    for function in manifest.functions:
+        plan = topology.plans[function.name]
+        for item in function.inputs:
+            producer, output = topology.assets[item.asset]
+            own = item.reads == "own" or not (producer.partitioned or plan.partitioned)
+            edge = Edge(item.parameter, producer, output, item.asset, own, item.columns)
+            plan.inputs.append(edge)
+            producer.readers.append((plan, edge))
+    _rank(topology)
+    return topology
+
+
+def _add(topology: Topology, plan: Plan) -> None:
+    topology.plans[plan.name] = plan
+    for position, asset in enumerate(plan.assets):
+        topology.assets[asset] = (plan, position)
+
+
+def _rank(topology: Topology) -> None:
+    """Order plans by depth, and note for each which sources reach it and how."""
+    waiting = {name: len(plan.inputs) for name, plan in topology.plans.items()}
+    ready = [plan for plan in topology.plans.values() if not plan.inputs]
+    while ready:
+        plan = ready.pop()
+        if plan.source is not None:
+            plan.own_sources.add(plan)
+        for reader, edge in plan.readers:
+            reader.rank = max(reader.rank, plan.rank + 1)
+            reader.whole_sources |= plan.whole_sources
+            if edge.own:
+                reader.own_sources |= plan.own_sources
+            else:
+                for source in plan.own_sources:
+                    reader.whole_sources |= source.bit
+            waiting[reader.name] -= 1
+            if not waiting[reader.name]:
+                ready.append(reader)

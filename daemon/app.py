@@ -1,0 +1,188 @@
+"""The composition root: what runs is put together here, and only here come time, ids and randomness from.
+
+`serve` is the daemon, `perform` one command that changes something while none runs, `load` a look at
+the definitions.
+"""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+
+from afresh.assets.errors import DefinitionError
+from afresh.assets.manifest import Manifest, Problem
+from afresh.assets.planner.look import Looks
+from afresh.daemon import readiness
+from afresh.daemon.api.local import serve as serve_socket
+from afresh.daemon.api.operations import perform as perform_operation
+from afresh.daemon.api.view import Observer
+from afresh.daemon.api.wire import socket_path
+from afresh.daemon.assembly import Daemon, assemble
+from afresh.daemon.config import Settings
+from afresh.daemon.generations import load_manifest
+from afresh.daemon.ids import IdMaker
+from afresh.daemon.workers.pool import WorkerPool
+from afresh.storage.ledger.lease import Lease, acquire_lease
+from afresh.storage.ledger.lock import Holder
+from afresh.storage.ledger.sqlite import SqliteLedger
+
+GRACE_SECONDS = 10.0
+"""How long a stop waits for what is running; a second signal ends it at once."""
+
+
+def _now() -> float:
+    return time.time()  # noqa: TID251 - the one clock
+
+
+def _pool(settings: Settings) -> WorkerPool:
+    return WorkerPool(
+        state_dir=settings.state,
+        python=sys.executable,
+        size=settings.workers,
+        log_dir=os.path.join(settings.state, "logs"),
+        artifacts=settings.artifacts,
+    )
+
+
+async def load(settings: Settings) -> Manifest:
+    """Load the definitions as they are on disk, with all problems found; nothing else is touched."""
+    async with _pool(settings) as pool:
+        return await load_manifest(pool, settings)
+
+
+async def serve(settings: Settings, *, until_idle: bool, observer: Observer) -> int:
+    """Run the daemon until it is stopped; 0, or with `until_idle` 1 if a unit is failed or blocked.
+
+    Raises LedgerError (another daemon leads, cannot be written), DefinitionError (nothing loads).
+    """
+    async with _running(settings, observer.problem) as daemon:
+        observer.watching(daemon.view)
+        await daemon.first_scan()
+        observer.ready(_describe(daemon))
+        readiness.ready(_describe(daemon))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_observe, daemon, observer)
+            tasks.start_soon(_catch_signals, daemon)
+            if until_idle:
+                tasks.start_soon(_stop_when_idle, daemon)
+            await daemon.stop_wanted.wait()
+            readiness.stopping()
+            with anyio.move_on_after(0 if daemon.at_once else GRACE_SECONDS):
+                await daemon.drain()
+            tasks.cancel_scope.cancel()
+        return _exit_code(daemon) if until_idle else 0
+
+
+async def perform(settings: Settings, op: str, params: dict[str, Any], *, request: str) -> Any:
+    """Do one operation that changes something, under the lease, and end when it is done."""
+    problems: list[str] = []
+    async with _running(settings, problems.append) as daemon:
+        await daemon.first_scan()
+        params = {**params, "request": request}
+        answer = await perform_operation(daemon.view, daemon.controls, op, params)
+        with anyio.move_on_after(GRACE_SECONDS):
+            await daemon.drain()
+        return answer
+
+
+@asynccontextmanager
+async def _running(settings: Settings, problem: Callable[[str], None]) -> AsyncIterator[Daemon]:
+    """Lease, ledger, workers and everything above them; given back in the reverse order."""
+    for folder in (settings.state, settings.artifacts, os.path.join(settings.state, "logs")):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    holder = Holder(
+        "afresh", os.getpid(), socket.gethostname(), _now(), socket_path(settings.state)
+    )
+    lease: Lease = await anyio.to_thread.run_sync(acquire_lease, Path(settings.ledger), holder)
+    try:
+        ledger = SqliteLedger(Path(settings.ledger), problem)
+        try:
+            async with _pool(settings) as pool:
+                manifest = await load_manifest(pool, settings)
+                manifest = _usable(manifest, problem)
+                await pool.activate(manifest.digest)
+                random = Random()  # noqa: S311 - jitter, not secrets
+                ids = IdMaker(_now, random)
+                async with assemble(
+                    settings, ledger, pool, manifest, lease.require, _now, ids, random, problem
+                ) as daemon:
+                    async with anyio.create_task_group() as tasks:
+                        await tasks.start(
+                            serve_socket, socket_path(settings.state), daemon.view, daemon.controls
+                        )
+                        yield daemon
+                        tasks.cancel_scope.cancel()
+        finally:
+            await ledger.aclose()
+    finally:
+        lease.release(_now())
+
+
+def _usable(manifest: Manifest, problem: Callable[[str], None]) -> Manifest:
+    """What loads of the definitions: modules that do not import cost their own assets, no more."""
+    for item in manifest.problems:
+        problem(_say(item))
+    broken = [item for item in manifest.problems if not item.module]
+    if broken or (manifest.problems and not manifest.sources and not manifest.functions):
+        first = (broken or list(manifest.problems))[0]
+        more = len(manifest.problems) - 1
+        raise DefinitionError(
+            first.error + (f" (and {more} more: afresh check)" if more else ""),
+            hint=first.hint,
+            where=str(first.where) if first.where else "",
+        )
+    return manifest
+
+
+def _say(problem: Problem) -> str:
+    place = f"{problem.where}: " if problem.where else ""
+    return f"{place}{problem.error}" + (f" ({problem.hint})" if problem.hint else "")
+
+
+def _describe(daemon: Daemon) -> str:
+    manifest = daemon.generations.manifest
+    outputs = sum(len(function.outputs) for function in manifest.functions)
+    return (
+        f"{len(manifest.sources)} sources, {outputs} assets, epoch {daemon.reactor.planner.epoch}"
+    )
+
+
+async def _observe(daemon: Daemon, observer: Observer) -> None:
+    async for line in daemon.controls.subscribe():
+        observer.event(line)
+
+
+async def _catch_signals(daemon: Daemon) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            if daemon.stop_wanted.is_set():
+                # Twice means now: workers end with us, their runs are interrupted.
+                os._exit(130)
+            daemon.stop()
+
+
+async def _stop_when_idle(daemon: Daemon) -> None:
+    """Scan, let everything settle, and look whether anything came meanwhile."""
+    await daemon.controls.scan("")
+    while True:
+        await daemon.controls.wait(None, None)
+        if daemon.reactor.idle and daemon.supervisor.quiet:
+            daemon.stop()
+            return
+        await anyio.sleep(0.02)
+
+
+def _exit_code(daemon: Daemon) -> int:
+    looks, now = Looks(daemon.reactor.planner), _now()
+    states = {looks.look(asset, key, now).state for asset, key in looks.units()}
+    return 1 if states & {"failed", "blocked"} else 0

@@ -1,0 +1,272 @@
+"""The running parts of a daemon put together: reactor, sensors, generations, alerts, controls."""
+
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import msgspec
+
+from afresh.assets.manifest import Manifest, Problem
+from afresh.assets.partition import format_ref
+from afresh.assets.planner.look import Looks
+from afresh.assets.planner.nodes import Node
+from afresh.assets.planner.planner import Planner
+from afresh.assets.planner.topology import Topology
+from afresh.daemon.alerts import Alerts
+from afresh.daemon.config import Settings
+from afresh.daemon.controls import DaemonControls
+from afresh.daemon.generations import Generations, definitions_rows, rebuild
+from afresh.daemon.interrupted import interrupted_rows
+from afresh.daemon.journal import Journal
+from afresh.daemon.notifiers.load import build
+from afresh.daemon.reactor import Ports, Reactor
+from afresh.daemon.supervisor import Supervisor
+from afresh.daemon.workers.pool import WorkerPool
+from afresh.sensors.base import Identity
+from afresh.sensors.file import FileSensor
+from afresh.sensors.uri import path_of
+from afresh.sensors.watcher import FolderWatcher
+from afresh.storage.artifacts.files import delete
+from afresh.storage.ledger import queries
+from afresh.storage.ledger import state as saved
+from afresh.storage.ledger.commit import Commit, Require
+from afresh.storage.ledger.reader import Reader
+from afresh.storage.ledger.sqlite import SqliteLedger
+
+_log = logging.getLogger("afresh")
+_identity = msgspec.json.Decoder(Identity)
+DRAIN_LOOK_SECONDS = 0.02
+
+
+class DaemonView:
+    """The project as the running daemon sees it."""
+
+    def __init__(self, settings: Settings, daemon: "Daemon", now: Callable[[], float]) -> None:
+        self.project = settings.project
+        self.settings = settings
+        self._daemon = daemon
+        self._now = now
+
+    @property
+    def manifest(self) -> Manifest:
+        """The definitions in force."""
+        return self._daemon.generations.manifest
+
+    @property
+    def planner(self) -> Looks:
+        """The state of the units."""
+        return Looks(self._daemon.reactor.planner)
+
+    @property
+    def reader(self) -> Reader:
+        """The ledger."""
+        return self._daemon.reader
+
+    def sensors(self) -> list[dict[str, Any]]:
+        """One row a sensor."""
+        last = {row[0]: row[2] for row in self.reader.rows(queries.LAST_EVENTS, {})}
+        return self._daemon.supervisor.rows(last)
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._now()
+
+    async def breathe(self) -> None:
+        """Let the reactor work in the middle of a long answer."""
+        await anyio.lowlevel.checkpoint()
+
+
+@dataclass(eq=False)
+class Daemon:
+    """All parts, running. `stop` asks for the end, `drain` waits for what is under way."""
+
+    reactor: Reactor
+    supervisor: Supervisor
+    generations: Generations
+    reader: Reader
+    now: Callable[[], float]
+    settings: Settings
+    stop_wanted: anyio.Event = field(default_factory=anyio.Event)
+    at_once: bool = False
+
+    def __post_init__(self) -> None:
+        """Make what the API sees."""
+        self.view = DaemonView(self.settings, self, self.now)
+        self.controls = DaemonControls(
+            self.reactor, self.supervisor, self.generations, self.reader, self.stop
+        )
+
+    def stop(self) -> None:
+        """Ask for a graceful stop."""
+        self.stop_wanted.set()
+
+    async def first_scan(self) -> None:
+        """Wait until every running sensor has looked at everything once, or has failed."""
+        while not self.supervisor.checked:
+            await anyio.sleep(DRAIN_LOOK_SECONDS)
+
+    async def drain(self) -> None:
+        """Start nothing more; wait for what is running and its commits."""
+        self.reactor.dispatching = False
+        while self.reactor.under_way or not self.reactor.empty:
+            await anyio.sleep(DRAIN_LOOK_SECONDS)
+
+
+@asynccontextmanager
+async def assemble(
+    settings: Settings,
+    ledger: SqliteLedger,
+    pool: WorkerPool,
+    manifest: Manifest,
+    require: Require,
+    now: Callable[[], float],
+    new_id: Callable[[], str],
+    random: Random,
+    problem: Callable[[str], None],
+) -> AsyncIterator[Daemon]:
+    """Rebuild the state from the ledger, start all parts, and end them in the reverse order."""
+    reader = ledger.reader
+    old = await _close_interrupted(ledger, require, now, settings)
+    watcher = FolderWatcher(
+        settings.project,
+        now=now,
+        interval_seconds=settings.scan_interval_seconds,
+        skip=[settings.state],
+    )
+    state = saved.load_state(reader.rows)
+    journal = Journal(state.seq)
+    journal.uris = {event.seq: event.uri for event in state.pending}
+    alerts = Alerts(
+        [build(**table) for table in map(_kind_first, settings.alerts)],
+        ledger,
+        (require,),
+        now,
+        {row.subject for row in state.alerts},
+    )
+    ports = Ports(
+        now=now,
+        new_id=new_id,
+        random=random,
+        ledger=ledger,
+        executor=pool,
+        require=(require,),
+        artifacts=settings.artifacts,
+        path_of=lambda uri: path_of(uri, settings.project),
+        relative_of=lambda uri: watcher.relative(path_of(uri, settings.project)),
+        discard=partial(_discard, settings),
+    )
+    reactor = Reactor(Planner(Topology()), journal, ports)
+    reactor.planner.max_wait_seconds = settings.max_wait_seconds
+    if old is None or old.digest != manifest.digest:
+        rows = definitions_rows(reactor, manifest, old, reader, state.epoch + 1)
+        await ledger.commit(Commit(tuple(rows), (require,)))
+    reactor.planner = rebuild(reactor, manifest, reader, max(state.epoch, 1))
+    async with anyio.create_task_group() as tasks:
+        supervisor = Supervisor(
+            tasks,
+            watcher,
+            reactor.offer,
+            partial(_known, reader),
+            random,
+            partial(_watch_health, alerts, manifest),
+        )
+        supervisor.paused = {row.name for row in state.pauses if row.kind == "sensor"}
+        ports.on_read = supervisor.confirm
+        ports.on_trouble = partial(_tell_trouble, alerts, reactor)
+        generations = Generations(
+            settings,
+            pool,
+            reader,
+            manifest,
+            partial(_report, problem),
+            supervisor.follow,
+        )
+        generations.reactor = reactor
+        await tasks.start(watcher.run)
+        tasks.start_soon(reactor.run)
+        tasks.start_soon(alerts.run)
+        tasks.start_soon(generations.watch)
+        supervisor.follow(manifest)
+        reactor.wake()
+        yield Daemon(reactor, supervisor, generations, reader, now, settings)
+        tasks.cancel_scope.cancel()
+
+
+async def _close_interrupted(
+    ledger: SqliteLedger, require: Require, now: Callable[[], float], settings: Settings
+) -> Manifest | None:
+    """End the runs that the last daemon left, collect what they staged; the last definitions."""
+    read = ledger.reader.rows
+    under_way = [saved.RunRow(*row) for row in read(queries.RUNS_UNDER_WAY, {})]
+    if under_way:
+        updates, staged = interrupted_rows(under_way, read, now())
+        await _discard(settings, staged)
+        await ledger.commit(Commit(tuple(updates), (require,)))
+    rows = read(queries.LAST_DEFINITIONS, {})
+    return msgspec.msgpack.decode(rows[0][2], type=Manifest) if rows else None
+
+
+async def _discard(settings: Settings, uris: list[str]) -> None:
+    """Delete artifacts that nothing refers to; what cannot be deleted is found by `afresh verify`."""
+    del settings
+    try:
+        await anyio.to_thread.run_sync(delete, uris)
+    except OSError as error:
+        _log.warning("cannot delete what is not needed: %s", error)
+
+
+def _known(reader: Reader, sensor: str) -> tuple[dict[str, Identity], frozenset[str]]:
+    paths = saved.load_paths(reader.rows, sensor)
+    known = {uri: _identity.decode(path.identity) for uri, path in paths.items() if path.identity}
+    rows = reader.rows(queries.UNMATCHED_PATHS, {"sensor": sensor})
+    return known, frozenset(row[0] for row in rows)
+
+
+def _kind_first(table: dict[str, Any]) -> dict[str, Any]:
+    """A notifier's table as `build` takes it."""
+    return {"kind": table["kind"], "options": {k: v for k, v in table.items() if k != "kind"}}
+
+
+def _report(problem: Callable[[str], None], problems: tuple[Problem, ...]) -> None:
+    for item in problems:
+        problem(f"{item.where}: {item.error}" if item.where else item.error)
+
+
+def _tell_trouble(alerts: Alerts, reactor: Reactor, node: Node, well: bool) -> None:
+    """A unit failed for good, or is well again: to its owner, with the why."""
+    looks, now = Looks(reactor.planner), reactor.ports.now()
+    for asset in node.plan.assets:
+        subject = format_ref(asset, node.key)
+        owner = _owner(node, asset)
+        if well:
+            alerts.recovered(subject, owner)
+            continue
+        unit = looks.look(asset, node.key, now)
+        if unit.state == "failed":
+            why = tuple(reason.detail for reason in unit.reasons)
+            alerts.failed(subject, why[0] if why else "failed", why, owner)
+
+
+def _owner(node: Node, asset: str) -> str:
+    if node.plan.source is not None:
+        return node.plan.source.owner
+    function = node.plan.function
+    outputs = function.outputs if function is not None else ()
+    return next((output.owner for output in outputs if output.asset == asset), "")
+
+
+def _watch_health(alerts: Alerts, manifest: Manifest, sensor: FileSensor) -> None:
+    owner = next((s.owner for s in manifest.sources if s.name == sensor.name), "")
+    health = sensor.health
+    if health.state == "failed":
+        alerts.failed(f"sensor {sensor.name}", health.error, (health.error, health.hint), owner)
+    else:
+        alerts.recovered(f"sensor {sensor.name}", owner)

@@ -1,0 +1,190 @@
+"""What a running daemon can be asked to do: the API's `Controls` over reactor, sensors and generations."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Literal, Protocol
+
+import anyio
+import msgspec
+
+from afresh.assets.errors import UsageError
+from afresh.assets.manifest import Manifest
+from afresh.assets.planner.changes import Paused, Requested
+from afresh.assets.planner.look import Looks
+from afresh.assets.planner.planner import Change
+from afresh.daemon.api.view import Key
+from afresh.daemon.reactor import Reactor
+from afresh.daemon.supervisor import Supervisor
+from afresh.storage.ledger import queries
+from afresh.storage.ledger.commit import Update
+from afresh.storage.ledger.reader import Reader
+
+LOOK_AGAIN_SECONDS = 0.02
+_OVER = frozenset({"fresh", "failed", "blocked", "paused", "missing", "held"})
+
+
+class Reloads(Protocol):
+    """What takes over new definitions."""
+
+    manifest: Manifest
+
+    async def reload(self, digest: str) -> None:
+        """Take over what is on disk unless it is in force."""
+        ...
+
+
+class DaemonControls:
+    """Changes come in here with a request id; one that was done before is not done again."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        supervisor: Supervisor,
+        definitions: Reloads,
+        reader: Reader,
+        stop: Callable[[], None],
+    ) -> None:
+        self._reactor = reactor
+        self._supervisor = supervisor
+        self._definitions = definitions
+        self._reader = reader
+        self._stop = stop
+
+    async def materialize(self, request: str, units: Sequence[Key], *, force: bool) -> list[Key]:
+        """Ask for units and what they need; failed ones are tried again."""
+        covered = self._expand(units)
+        if self._seen(request):
+            return covered
+        journal, now = self._reactor.journal, self._reactor.ports.now()
+
+        def make(epoch: int) -> tuple[list[Update], list[Change]]:
+            names = ", ".join(sorted({asset for asset, _ in covered})[:5])
+            event = journal.request("request", "", names, now, epoch)
+            rows = [
+                Update("insert", "event", [event]),
+                self._request_row(request, "materialize", now),
+            ]
+            return rows, [Requested(epoch, tuple(covered), force, event["seq"])]
+
+        await self._reactor.tell(make)
+        return covered
+
+    async def cancel(self, request: str, run: str) -> bool:
+        """End a run that is under way."""
+        del request
+        return self._reactor.cancel(run)
+
+    async def pause(
+        self, request: str, kind: Literal["asset", "sensor"], names: Sequence[Key]
+    ) -> None:
+        """Stop automation; nothing is lost."""
+        await self._switch(request, kind, names, on=True)
+        if kind == "sensor":
+            for name, _ in names:
+                self._supervisor.pause(name)
+
+    async def resume(
+        self, request: str, kind: Literal["asset", "sensor"], names: Sequence[Key]
+    ) -> None:
+        """Start it again: one run a unit takes all that came meanwhile."""
+        await self._switch(request, kind, names, on=False)
+        if kind == "sensor":
+            sources = {source.name: source for source in self._definitions.manifest.sources}
+            for name, _ in names:
+                if name in sources:
+                    self._supervisor.resume(name, sources[name])
+
+    async def scan(self, sensor: str, *, accept: bool = False) -> int:
+        """Scan now, all sensors for an empty name."""
+        return await self._supervisor.scan(sensor, accept=accept)
+
+    async def reset(self, request: str, sensor: str) -> None:
+        """Forget what was recorded of each path: all of it is looked at as if it were new."""
+        del request
+        sources = {source.name: source for source in self._definitions.manifest.sources}
+        if sensor not in sources:
+            raise UsageError(f"Expected a sensor's name, found {sensor!r}")
+        paths = self._reader.rows(queries.PATHS, {"sensor": sensor})
+        rows = [{"sensor": sensor, "uri": uri} for uri, _, _ in paths]
+
+        def make(_epoch: int) -> tuple[list[Update], list[Change]]:
+            return [
+                Update("delete", "path", rows),
+                Update("delete", "cursor", [{"sensor": sensor}]),
+            ], []
+
+        self._supervisor.pause(sensor)
+        await self._reactor.tell(make)
+        self._supervisor.resume(sensor, sources[sensor])
+        await self._supervisor.scan(sensor, accept=True)
+
+    async def wait(self, units: Sequence[Key] | None, timeout_seconds: float | None) -> bool:
+        """Return True when all that is recorded by now is settled; False when the time is over."""
+        with anyio.move_on_after(timeout_seconds):
+            while not self._is_over(units):
+                with anyio.move_on_after(1.0):
+                    await self._reactor.changed()
+                # Many steps in a row are looked at once.
+                await anyio.sleep(LOOK_AGAIN_SECONDS)
+            return True
+        return False
+
+    async def reload(self, digest: str) -> None:
+        """Take over the definitions on disk unless they are in force."""
+        await self._definitions.reload(digest)
+
+    async def stop(self) -> None:
+        """Ask for a graceful stop."""
+        self._stop()
+
+    def subscribe(self) -> AsyncIterator[dict[str, Any]]:
+        """Lines from now on."""
+        return self._reactor.ports.lines.subscribe()
+
+    def _is_over(self, units: Sequence[Key] | None) -> bool:
+        if self._reactor.idle:
+            return True
+        if units is None:
+            return False
+        looks, now = Looks(self._reactor.planner), self._reactor.ports.now()
+        for asset, key in self._expand(units):
+            try:
+                if looks.look(asset, key, now).state not in _OVER:
+                    return False
+            except KeyError:
+                continue
+        return True
+
+    def _expand(self, units: Sequence[Key]) -> list[Key]:
+        planner = self._reactor.planner
+        found: list[Key] = []
+        for asset, key in units:
+            plan, _ = planner.topology.assets[asset]
+            if key == "*":
+                found += [(asset, each) for each in sorted(planner.graph.nodes[plan.name])]
+            else:
+                found.append((asset, key))
+        return found
+
+    async def _switch(
+        self, request: str, kind: Literal["asset", "sensor"], names: Sequence[Key], *, on: bool
+    ) -> None:
+        if self._seen(request):
+            return
+        now = self._reactor.ports.now()
+        keys = [{"kind": kind, "name": name, "partition": key} for name, key in names]
+
+        def make(_epoch: int) -> tuple[list[Update], list[Change]]:
+            rows = [{**row, "at": now} for row in keys]
+            update = Update("upsert", "pause", rows) if on else Update("delete", "pause", keys)
+            changes: list[Change] = [Paused(tuple(names), on)] if kind == "asset" else []
+            return [update, self._request_row(request, "pause" if on else "resume", now)], changes
+
+        await self._reactor.tell(make)
+
+    def _seen(self, request: str) -> bool:
+        return bool(self._reader.rows(queries.REQUEST, {"id": request}))
+
+    def _request_row(self, request: str, op: str, now: float) -> Update:
+        response = msgspec.json.encode(True).decode()
+        row = {"id": request, "op": op, "at": now, "response": response}
+        return Update("upsert", "request", [row])

@@ -1,0 +1,104 @@
+"""An attempt as a task for a worker, and as the rows that say it is under way."""
+
+from typing import Any
+
+import msgspec
+
+from afresh.assets.planner.nodes import Attempt
+from afresh.daemon.workers.task import Part, Target, Task, TaskInput
+from afresh.storage.artifacts.paths import artifact_uri
+
+_encode = msgspec.json.Encoder().encode
+
+
+def make_task(attempt: Attempt, artifacts: str, path: str) -> Task:
+    """Describe an attempt; `path` is the file that an ingest reads."""
+    node, plan = attempt.node, attempt.node.plan
+    targets = tuple(
+        Target(asset, artifact_uri(artifacts, asset, node.key, attempt.run, asset))
+        for asset in plan.assets
+    )
+    known = {
+        asset: head.fingerprint
+        for asset, head in zip(plan.assets, node.heads, strict=True)
+        if head is not None
+    }
+    if attempt.kind == "ingest":
+        return Task(
+            attempt.run,
+            "ingest",
+            plan.name,
+            node.key,
+            attempt.number,
+            targets,
+            path=path,
+            known=known,
+            events=attempt.events,
+        )
+    inputs = tuple(
+        TaskInput(
+            item.edge.parameter,
+            item.edge.asset,
+            tuple(
+                Part(key, part.version, part.uri, part.hash, part.rows) for key, part in item.parts
+            ),
+        )
+        for item in attempt.pinned
+    )
+    function = plan.function
+    return Task(
+        attempt.run,
+        "run",
+        plan.name,
+        node.key,
+        attempt.number,
+        targets,
+        inputs,
+        known=known,
+        events=attempt.events,
+        timeout_seconds=function.timeout_seconds if function is not None else None,
+    )
+
+
+def run_rows(attempt: Attempt, task: Task, now: float) -> list[dict[str, Any]]:
+    """The rows of a run that starts, one for each of its outputs."""
+    kind, event = attempt.cause
+    return [
+        {
+            "run": attempt.run,
+            "asset": target.asset,
+            "partition": attempt.node.key,
+            "epoch": attempt.epoch,
+            "attempt": attempt.number,
+            "run_key": attempt.run_key,
+            "state": "running",
+            "cause_kind": kind,
+            "cause_event": event,
+            "events": _encode(attempt.events).decode(),
+            "reasons": _encode(attempt.reasons).decode(),
+            "code_version": attempt.code,
+            "staging": target.uri,
+            "started_at": now,
+        }
+        for target in task.targets
+    ]
+
+
+def lineage_rows(attempt: Attempt) -> list[dict[str, Any]]:
+    """What a run read: a row an input, of a whole asset one row for all its units (DESIGN, cut)."""
+    rows = []
+    for item in attempt.pinned:
+        single = item.edge.own or not item.edge.producer.partitioned
+        key, part = item.parts[0] if single else ("", None)
+        rows.append(
+            {
+                "run": attempt.run,
+                "parameter": item.edge.parameter,
+                "asset": item.edge.asset,
+                "reads": "own" if single else "all",
+                "epoch": attempt.epoch,
+                "partition": key,
+                "version": part.version if part is not None else None,
+            }
+        )
+    return rows

@@ -1,0 +1,202 @@
+"""Definitions as they are in force: loaded in a worker from a hashed snapshot, taken over as a change.
+
+When a definition file changes on disk the new generation is prepared beside the old one; if it does
+not load the old one stays in force. Old attempts end in the generation that they began in.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from afresh.assets.errors import DefinitionError
+from afresh.assets.manifest import Manifest, Problem, Source
+from afresh.assets.partition import Pattern
+from afresh.assets.planner.planner import Change, Planner
+from afresh.assets.planner.topology import build_topology
+from afresh.daemon.code_watch import code_changes
+from afresh.daemon.config import Settings
+from afresh.daemon.reactor import Reactor
+from afresh.daemon.restore import restore_planner
+from afresh.daemon.workers import snapshot
+from afresh.storage.ledger import state as saved
+from afresh.storage.ledger.commit import Update
+from afresh.storage.ledger.reader import Reader
+
+_log = logging.getLogger("afresh.definitions")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Loads(Protocol):
+    """The part of the worker pool that loads definitions."""
+
+    async def load(
+        self, root: str, digest: str, modules: Sequence[str], parameters: dict[str, dict[str, Any]]
+    ) -> Manifest:
+        """Load a snapshot in a new generation server; problems are in the manifest."""
+        ...
+
+    async def activate(self, digest: str) -> None:
+        """New tasks go to this generation."""
+        ...
+
+
+async def load_manifest(pool: Loads, settings: Settings) -> Manifest:
+    """Take a snapshot of the project's files and load it."""
+    digest, root = await anyio.to_thread.run_sync(snapshot.take, settings.project, settings.state)
+    return await pool.load(root, digest, settings.definitions, settings.parameters)
+
+
+class Generations:
+    """The manifest in force, and how the next one takes its place."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Loads,
+        reader: Reader,
+        manifest: Manifest,
+        on_problems: Callable[[tuple[Problem, ...]], None],
+        on_taken: Callable[[Manifest], None],
+    ) -> None:
+        self.manifest = manifest
+        self.problems: tuple[Problem, ...] = ()
+        self.reactor: Reactor | None = None
+        self._settings = settings
+        self._pool = pool
+        self._reader = reader
+        self._on_problems = on_problems
+        self._on_taken = on_taken
+        self._lock = anyio.Lock()
+        self._refused = ""
+
+    async def reload(self, digest: str = "") -> None:
+        """Take over what is on disk, unless it is in force. Raises DefinitionError if it does not load."""
+        async with self._lock:
+            settings = self._settings
+            found = await anyio.to_thread.run_sync(
+                snapshot.digest_of, settings.project, settings.state
+            )
+            if found == self.manifest.digest:
+                self.problems, self._refused = (), ""
+                return
+            if found == self._refused and not digest:
+                return
+            manifest = await load_manifest(self._pool, settings)
+            if manifest.problems:
+                self.problems, self._refused = manifest.problems, manifest.digest
+                self._on_problems(manifest.problems)
+                first = manifest.problems[0]
+                raise DefinitionError(
+                    first.error, hint=first.hint, where=str(first.where) if first.where else ""
+                )
+            await self._take_over(manifest)
+
+    async def _take_over(self, manifest: Manifest) -> None:
+        """Nothing is dispatched between the two generations: no run has the name of the other's code."""
+        reactor = self.reactor
+        assert reactor is not None
+        reactor.dispatching = False
+        try:
+            await self._pool.activate(manifest.digest)
+            old = self.manifest
+
+            def make(epoch: int) -> tuple[list[Update], list[Change]]:
+                return definitions_rows(reactor, manifest, old, self._reader, epoch), []
+
+            def after(epoch: int) -> None:
+                reactor.planner = rebuild(reactor, manifest, self._reader, epoch)
+
+            await reactor.tell(make, after)
+            self.manifest, self.problems, self._refused = manifest, (), ""
+        finally:
+            reactor.dispatching = True
+            reactor.wake()
+        self._on_taken(manifest)
+
+    async def watch(self) -> None:
+        """Reload when a definition file changes on disk, until cancelled."""
+        async for _ in code_changes(self._settings.project, self._settings.state):
+            try:
+                await self.reload()
+            except DefinitionError as error:
+                _log.warning("the definitions do not load, those before stay in force: %s", error)
+
+
+def definitions_rows(
+    reactor: Reactor, manifest: Manifest, old: Manifest | None, reader: Reader, epoch: int
+) -> list[Update]:
+    """The rows that say that these definitions are in force from this epoch on.
+
+    A source that reads its data otherwise than before reads all its files again.
+    """
+    now = reactor.ports.now()
+    event = reactor.journal.request("code", "", manifest.digest, now, epoch)
+    row = {
+        "epoch": epoch,
+        "digest": manifest.digest,
+        "manifest": _encode(manifest),
+        "loaded_at": now,
+    }
+    before = {source.name: source for source in old.sources} if old is not None else {}
+    events = [event]
+    for source in manifest.sources:
+        past = before.get(source.name)
+        if past is not None and _reads_as(past, old) != _reads_as(source, manifest):
+            events += _read_again(reactor, source, reader, now)
+    return [Update("insert", "definitions", [row]), Update("insert", "event", events)]
+
+
+def _reads_as(source: Source, manifest: Manifest | None) -> tuple[str, str]:
+    """What its data is read and judged by: options and coercions, and the schema's checks."""
+    schema = manifest.schemas.get(source.schema) if manifest is not None else None
+    return source.code_key, schema.version if schema is not None else ""
+
+
+def _read_again(
+    reactor: Reactor, source: Source, reader: Reader, now: float
+) -> list[dict[str, Any]]:
+    pattern = Pattern.parse(str(source.sensor.options["pattern"]))
+    events = []
+    for uri, path in saved.load_paths(reader.rows, source.name).items():
+        key = pattern.match(reactor.ports.relative_of(uri))
+        if key is None:
+            continue
+        seq = reactor.journal.next_seq()
+        reactor.journal.uris[seq] = uri
+        events.append(
+            {
+                "seq": seq,
+                "epoch": None,
+                "sensor": source.name,
+                "source": source.name,
+                "partition": key,
+                "kind": "code",
+                "uri": uri,
+                "observed_at": now,
+                "state": "pending",
+                "run": None,
+                "detail": "",
+                "identity": path.identity,
+            }
+        )
+    return events
+
+
+def rebuild(reactor: Reactor, manifest: Manifest, reader: Reader, epoch: int) -> Planner:
+    """The planner for new definitions, from the ledger; what is running goes on in it if its unit does."""
+    old = reactor.planner
+    now = reactor.ports.now()
+    state = saved.load_state(reader.rows)
+    planner = restore_planner(
+        build_topology(manifest), reader.rows, state, max_wait_seconds=old.max_wait_seconds, now=now
+    )
+    planner.epoch = max(planner.epoch, epoch)
+    for attempt in old.running:
+        if planner.adopt(attempt):
+            continue
+        reactor.cancel(attempt.run)
+    return planner

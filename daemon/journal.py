@@ -1,0 +1,117 @@
+"""The journal: arrivals as rows, with the sensor's memory of their paths, for one commit (P1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from afresh.assets.planner.changes import Arrived
+from afresh.sensors.base import Arrival, Batch
+from afresh.storage.ledger.commit import Update
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What a batch becomes: the commit's updates, the planner's changes, the events' rows."""
+
+    updates: list[Update] = field(default_factory=list)
+    changes: list[Arrived] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Journal:
+    """Gives events their numbers and remembers which file each pending one is about."""
+
+    def __init__(self, seq: int) -> None:
+        self.seq = seq
+        self.uris: dict[int, str] = {}
+
+    def next_seq(self) -> int:
+        """The next event's number."""
+        self.seq += 1
+        return self.seq
+
+    def record(self, batches: Sequence[Batch], now: float) -> Recorded:
+        """Turn batches of arrivals into one commit's worth of rows."""
+        recorded = Recorded()
+        paths: dict[tuple[str, str], dict[str, Any]] = {}
+        gone: dict[tuple[str, str], dict[str, Any]] = {}
+        for batch in batches:
+            # A rename is a deletion and an arrival: the arrival decides what the unit is.
+            for arrival in sorted(batch.arrivals, key=lambda item: item.kind != "deleted"):
+                path = (batch.sensor, arrival.uri)
+                if arrival.kind == "deleted" and arrival.partition is None:
+                    gone[path] = {"sensor": path[0], "uri": path[1]}
+                    continue
+                row = self._event(batch.sensor, arrival)
+                recorded.events.append(row)
+                if arrival.kind == "deleted":
+                    paths.pop(path, None)
+                    gone[path] = {"sensor": path[0], "uri": path[1]}
+                else:
+                    gone.pop(path, None)
+                    paths[path] = {
+                        "sensor": path[0],
+                        "uri": path[1],
+                        "identity": row["identity"],
+                        "seq": row["seq"],
+                    }
+                if row["state"] == "pending":
+                    recorded.changes.append(
+                        Arrived(row["source"], row["partition"], row["seq"], arrival.kind)
+                    )
+                    self.uris[row["seq"]] = arrival.uri
+        if recorded.events:
+            recorded.updates.append(Update("insert", "event", recorded.events))
+        if gone:
+            recorded.updates.append(Update("delete", "path", list(gone.values())))
+        if paths:
+            recorded.updates.append(Update("upsert", "path", list(paths.values())))
+        cursors = {batch.sensor: batch.cursor for batch in batches if batch.cursor}
+        if cursors:
+            rows = [{"sensor": s, "value": v, "updated_at": now} for s, v in cursors.items()]
+            recorded.updates.append(Update("upsert", "cursor", rows))
+        return recorded
+
+    def request(
+        self, kind: str, source: str, detail: str, now: float, epoch: int
+    ) -> dict[str, Any]:
+        """An event that is a change by itself: a request by hand, new code."""
+        return {
+            "seq": self.next_seq(),
+            "epoch": epoch,
+            "sensor": "",
+            "source": source,
+            "partition": "",
+            "kind": kind,
+            "uri": "",
+            "observed_at": now,
+            "state": "ingested",
+            "run": None,
+            "detail": detail,
+            "identity": "",
+        }
+
+    def _event(self, sensor: str, arrival: Arrival) -> dict[str, Any]:
+        state = "pending"
+        if arrival.problem:
+            state = "rejected"
+        elif arrival.partition is None:
+            state = "unmatched"
+        return {
+            "seq": self.next_seq(),
+            "epoch": None,
+            "sensor": sensor,
+            "source": sensor if arrival.partition is not None else "",
+            "partition": arrival.partition or "",
+            "kind": arrival.kind,
+            "uri": arrival.uri,
+            "observed_at": arrival.observed_at,
+            "state": state,
+            "run": None,
+            "detail": arrival.problem,
+            "identity": _encode(arrival.identity).decode() if arrival.identity is not None else "",
+        }

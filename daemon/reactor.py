@@ -1,0 +1,429 @@
+"""The reactor: take what happened, commit it, step the planner, carry out what it asks for.
+
+The only writer. It decides nothing about staleness or order (that is the planner's), knows neither
+asyncio nor a real clock, and so runs as well on a simulated one.
+"""
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Protocol
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from afresh.assets.errors import LedgerError
+from afresh.assets.planner.changes import Settled
+from afresh.assets.planner.content import Content, Gone
+from afresh.assets.planner.nodes import Attempt, Node
+from afresh.assets.planner.planner import Change, Planner
+from afresh.daemon.dispatch import make_task, run_rows
+from afresh.daemon.journal import Journal
+from afresh.daemon.lines import Line, Lines
+from afresh.daemon.outcomes import (
+    Outcome,
+    drop_run,
+    end_delete,
+    end_ingest,
+    end_run,
+    is_change,
+    path_row,
+)
+from afresh.daemon.workers.task import Failed, Result, Task
+from afresh.sensors.base import Batch, Identity
+from afresh.storage.ledger.commit import Commit, Ledger, Require, Update
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Executor(Protocol):
+    """What runs tasks: a pool of processes here, Ray there."""
+
+    @property
+    def size(self) -> int:
+        """How many tasks run at once."""
+        ...
+
+    async def run(self, task: Task) -> Result:
+        """Run one task to its end; what user code does is in the result. Cancelling ends it."""
+        ...
+
+
+@dataclass(slots=True)
+class Offered:
+    """A batch of a sensor, and who waits for its acknowledgement."""
+
+    batch: Batch
+    acknowledged: anyio.Event
+    error: Exception | None = None
+
+
+@dataclass(slots=True)
+class Finished:
+    """An attempt that ended in its worker."""
+
+    attempt: Attempt
+    result: Result | None
+
+
+@dataclass(slots=True)
+class Told:
+    """A call from outside: it makes rows and changes for the next epoch; its answer is awaited."""
+
+    make: Callable[[int], tuple[list[Update], list[Change]]]
+    after: Callable[[int], None]
+    """Called when the commit is durable, before the planner's step."""
+    done: anyio.Event
+    error: Exception | None = None
+
+
+Item = Offered | Finished | Told
+
+
+@dataclass(slots=True)
+class Ports:
+    """Where the reactor's time, ids, randomness and effects come from (daemon/app.py supplies them)."""
+
+    now: Callable[[], float]
+    new_id: Callable[[], str]
+    random: Random
+    ledger: Ledger
+    executor: Executor
+    require: tuple[Require, ...]
+    artifacts: str
+    path_of: Callable[[str], str]
+    relative_of: Callable[[str], str]
+    discard: Callable[[list[str]], Coroutine[Any, Any, None]]
+    lines: Lines = field(default_factory=Lines)
+    on_trouble: Callable[[Node, bool], None] = lambda _node, _well: None
+    on_read: Callable[[str, str, Identity], None] = lambda _source, _uri, _identity: None
+
+
+class Reactor:
+    """One loop over all that happens. `planner` and `journal` were rebuilt from the ledger."""
+
+    def __init__(self, planner: Planner, journal: Journal, ports: Ports) -> None:
+        self.planner = planner
+        self.journal = journal
+        self.ports = ports
+        self.stopping = False
+        self.dispatching = True
+        self._inbox: list[Item] = []
+        self._busy = False
+        self._wake = anyio.Event()
+        self._scopes: dict[str, anyio.CancelScope] = {}
+        self._cancelled: set[str] = set()
+        self._changed = anyio.Event()
+        self._tasks: TaskGroup | None = None
+
+    # Called from outside the loop
+
+    async def offer(self, batch: Batch) -> None:
+        """Record a sensor's batch; returning is the acknowledgement (P1)."""
+        item = Offered(batch, anyio.Event())
+        self._put(item)
+        await item.acknowledged.wait()
+        if item.error is not None:
+            raise item.error
+
+    async def tell(
+        self,
+        make: Callable[[int], tuple[list[Update], list[Change]]],
+        after: Callable[[int], None] = lambda _epoch: None,
+    ) -> None:
+        """Commit what `make(epoch)` gives and tell the planner, in one step with what else is due."""
+        item = Told(make, after, anyio.Event())
+        self._put(item)
+        await item.done.wait()
+        if item.error is not None:
+            raise item.error
+
+    def cancel(self, run: str) -> bool:
+        """End a run that is under way; False if there is none of that id."""
+        scope = self._scopes.get(run)
+        if scope is None:
+            return False
+        self._cancelled.add(run)
+        scope.cancel()
+        return True
+
+    def wake(self) -> None:
+        """Look again at what may be started."""
+        self._wake.set()
+
+    async def changed(self) -> None:
+        """Wait until the next step is done."""
+        await self._changed.wait()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is under way or due."""
+        return self.empty and self.planner.idle
+
+    @property
+    def empty(self) -> bool:
+        """All that came is committed."""
+        return not self._inbox and not self._busy
+
+    @property
+    def under_way(self) -> int:
+        """How many attempts are in workers."""
+        return len(self._scopes)
+
+    # The loop
+
+    async def run(self) -> None:
+        """Until cancelled. A commit that cannot be written now is waited for by the ledger."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            while True:
+                await self._wait()
+                items, self._inbox = self._inbox, []
+                self._busy = True
+                await self._turn(items)
+                self._busy = False
+
+    async def _wait(self) -> None:
+        """Sleep until something comes or a wake of the planner is due."""
+        if self._inbox:
+            return
+        due = self.planner.next_wake()
+        if due is None:
+            await self._wake.wait()
+        else:
+            with anyio.move_on_after(max(0.0, due - self.ports.now())):
+                await self._wake.wait()
+        self._wake = anyio.Event()
+
+    async def _turn(self, items: Sequence[Item]) -> None:
+        now = self.ports.now()
+        epoch = self.planner.epoch + 1
+        updates: list[Update] = []
+        changes: list[Change] = []
+        ends: list[Outcome] = []
+        recorded = self.journal.record([i.batch for i in items if isinstance(i, Offered)], now)
+        updates += recorded.updates
+        changes += recorded.changes
+        for item in items:
+            if isinstance(item, Finished):
+                outcome = self._end(item, epoch, now)
+                ends.append(outcome)
+                updates += outcome.updates
+                if outcome.ended is not None:
+                    changes.append(outcome.ended)
+            elif isinstance(item, Told):
+                rows, told = item.make(epoch)
+                updates += rows
+                changes += told
+        failure = await self._commit(updates)
+        if failure is not None:
+            self._refuse(items, failure)
+            return
+        for item in items:
+            if isinstance(item, Told):
+                item.after(epoch)
+        self._step(changes, now)
+        for item in items:
+            if isinstance(item, Offered):
+                item.acknowledged.set()
+            elif isinstance(item, Told):
+                item.done.set()
+        self._report(recorded.events, ends)
+        garbage = [uri for outcome in ends for uri in outcome.garbage]
+        if garbage and self._tasks is not None:
+            self._tasks.start_soon(self.ports.discard, garbage)
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def _commit(self, updates: list[Update]) -> LedgerError | None:
+        """All of a turn in one transaction; the error if the ledger refused it."""
+        if not updates:
+            return None
+        try:
+            await self.ports.ledger.commit(Commit(tuple(updates), self.ports.require))
+        except LedgerError as error:
+            return error
+        return None
+
+    def _step(self, changes: list[Change], now: float) -> None:
+        commands = self.planner.step(changes, now)
+        self._record_settled(commands.settled, now)
+        for node in commands.recovered:
+            self.ports.on_trouble(node, True)
+        for node in commands.troubled:
+            self.ports.on_trouble(node, False)
+        if self.dispatching:
+            free = self.ports.executor.size - len(self._scopes)
+            while free > 0:
+                attempts = self.planner.start(free, now)
+                late = self.planner.take_commands()
+                self._record_settled(late.settled, now)
+                for attempt in attempts:
+                    self._start(attempt, now)
+                if not attempts:
+                    break
+                free = self.ports.executor.size - len(self._scopes)
+
+    def _refuse(self, items: Sequence[Item], failure: LedgerError) -> None:
+        """Nothing was applied: whoever waits is told; ended attempts cannot be kept, so the loop ends."""
+        for item in items:
+            if isinstance(item, Offered):
+                item.error = failure
+                item.acknowledged.set()
+            elif isinstance(item, Told):
+                item.error = failure
+                item.done.set()
+        raise failure
+
+    # Attempts
+
+    def _start(self, attempt: Attempt, now: float) -> None:
+        attempt.run = self.ports.new_id()
+        if attempt.kind == "delete":
+            self._put(Finished(attempt, None))
+            return
+        path = (
+            self.ports.path_of(self.journal.uris[attempt.events[-1]])
+            if attempt.kind == "ingest"
+            else ""
+        )
+        task = make_task(attempt, self.ports.artifacts, path)
+        rows = run_rows(attempt, task, now)
+        # Written without waiting: commits apply in order, so it is there before the run's end is.
+        self.ports.ledger.submit(
+            Commit((Update("insert", "run", rows),), self.ports.require), _ignore
+        )
+        scope = anyio.CancelScope()
+        self._scopes[attempt.run] = scope
+        assert self._tasks is not None
+        self._tasks.start_soon(self._execute, attempt, task, scope)
+        if self.ports.lines.wanted:
+            for row in rows:
+                self.ports.lines.send(run_line(row))
+
+    async def _execute(self, attempt: Attempt, task: Task, scope: anyio.CancelScope) -> None:
+        result: Result | None = None
+        with scope:
+            result = await self.ports.executor.run(task)
+        if result is None:
+            if attempt.run not in self._cancelled:
+                return
+            result = Result(attempt.run, failed=Failed("cancelled", "cancelled by hand"))
+        self._put(Finished(attempt, result))
+
+    def _end(self, item: Finished, epoch: int, now: float) -> Outcome:
+        attempt, result = item.attempt, item.result
+        self._scopes.pop(attempt.run, None)
+        self._cancelled.discard(attempt.run)
+        if attempt not in self.planner.running:
+            return drop_run(attempt, result, now)
+        if attempt.kind == "run":
+            assert result is not None
+            return end_run(attempt, result, now, self.ports.random)
+        taken = epoch if is_change(attempt, result) else self.planner.epoch
+        if result is None:
+            outcome = end_delete(attempt, taken, now)
+        else:
+            outcome = end_ingest(attempt, result, taken, now, self.ports.random)
+        if result is not None and result.identity is not None:
+            uri = self.journal.uris[attempt.events[-1]]
+            outcome.updates.append(path_row(attempt, uri, result.identity))
+            self.ports.on_read(attempt.node.plan.name, uri, result.identity)
+        if outcome.ended is None or outcome.ended.retry_at is None:
+            for seq in attempt.events:
+                self.journal.uris.pop(seq, None)
+        return outcome
+
+    # What is written without waiting, and what is shown
+
+    def _record_settled(self, settled: list[Settled], now: float) -> None:
+        """Units whose head moved without a run; a restart would find the same by itself."""
+        updates = [update for move in settled for update in settle_rows(move, now)]
+        if updates:
+            self.ports.ledger.submit(Commit(tuple(updates), self.ports.require), _ignore)
+
+    def _report(self, events: list[dict[str, Any]], ends: list[Outcome]) -> None:
+        if not self.ports.lines.wanted:
+            return
+        for event in events:
+            self.ports.lines.send({"type": "event", **event})
+        for outcome in ends:
+            if outcome.state:
+                self.ports.lines.send(end_line(outcome, self.ports.now()))
+
+    def _put(self, item: Item) -> None:
+        self._inbox.append(item)
+        self._wake.set()
+
+
+def settle_rows(move: Settled, now: float) -> list[Update]:
+    """The rows of a unit that is at a version that it was at before, or deleted."""
+    updates = []
+    for asset, state in zip(move.node.plan.assets, move.states, strict=True):
+        if state is Gone.HELD or state is Gone.ABSENT:
+            continue
+        version = state.version if isinstance(state, Content) else None
+        unit: dict[str, Any] = {
+            "asset": asset,
+            "partition": move.node.key,
+            "epoch": move.epoch,
+            "deleted": version is None,
+            "updated_at": now,
+        }
+        if version is not None:
+            unit |= {"version": version, "run_key": move.run_key, "failed_run": None}
+        valid = {
+            "asset": asset,
+            "partition": move.node.key,
+            "epoch": move.epoch,
+            "version": version,
+            "run": None,
+        }
+        updates += [Update("upsert", "unit", [unit]), Update("upsert", "validity", [valid])]
+    return updates
+
+
+def run_line(row: dict[str, Any]) -> Line:
+    """A run that starts, with CLI.md's keys."""
+    return {
+        "type": "run",
+        "run": row["run"],
+        "asset": row["asset"],
+        "partition": row["partition"],
+        "epoch": row["epoch"],
+        "attempt": row["attempt"],
+        "state": row["state"],
+        "cause": {"kind": row["cause_kind"], "event": row["cause_event"]},
+        "events": 0,
+        "started_at": row["started_at"],
+        "seconds": None,
+        "error": None,
+    }
+
+
+def end_line(outcome: Outcome, now: float) -> Line:
+    """A run that ended, with CLI.md's keys."""
+    attempt = outcome.attempt
+    kind, event = attempt.cause
+    return {
+        "type": "run",
+        "run": attempt.run,
+        "asset": attempt.node.plan.name,
+        "partition": attempt.node.key,
+        "epoch": attempt.epoch,
+        "attempt": attempt.number,
+        "state": outcome.state,
+        "cause": {"kind": kind, "event": event},
+        "events": len(attempt.events),
+        "started_at": None,
+        "seconds": None,
+        "ended_at": now,
+        "version": outcome.version,
+        "error": outcome.error["error"] if outcome.error else None,
+    }
+
+
+def _ignore(error: Exception | None) -> None:
+    """A run row that could not be written: the commit of the run's end meets the same error and reports it."""
+    del error

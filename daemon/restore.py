@@ -1,0 +1,197 @@
+"""Rebuild the planner from the ledger: what is only in memory comes from there.
+
+Every unit is looked at once at the newest epoch: a run key that is known settles it, what is left
+is stale. Used by the daemon at its start and by commands that read while none runs.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from afresh.assets.manifest import Manifest
+from afresh.assets.planner.changes import Arrived, Paused
+from afresh.assets.planner.content import OPEN, Content, Gone, State
+from afresh.assets.planner.growth import add_units
+from afresh.assets.planner.look import Looks
+from afresh.assets.planner.nodes import NEVER, Node, Trouble
+from afresh.assets.planner.planner import Planner
+from afresh.assets.planner.topology import Topology, build_topology
+from afresh.storage.ledger import queries
+from afresh.storage.ledger import state as saved
+
+_columns = msgspec.json.Decoder(dict[str, str])
+
+
+class Reads(Protocol):
+    """Committed state of the ledger."""
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] = {}) -> list[tuple[Any, ...]]:
+        """Read rows of plain SQL with named parameters."""
+        ...
+
+
+Contents = Mapping[tuple[str, str], Mapping[int, Content]]
+
+
+def restore_planner(
+    topology: Topology, read: saved.Read, state: saved.State, *, max_wait_seconds: float, now: float
+) -> Planner:
+    """Build the planner for these definitions; nothing is running in it."""
+    planner = Planner(topology, max_wait_seconds=max_wait_seconds, epoch=max(state.epoch, 1))
+    contents = _load_contents(read)
+    planner.graph.paused = {
+        row.name for row in state.pauses if row.kind == "asset" and row.partition == "*"
+    }
+    heads = {(head.asset, head.partition): head for head in state.heads}
+    for (asset, key), head in heads.items():
+        plan = topology.plans.get(asset)
+        if plan is not None and plan.source is not None:
+            _restore_source(planner, asset, key, head, contents)
+    keys = _index_run_keys(state, contents)
+    failures = {(row.asset, row.partition): row for row in state.failures}
+    inputs = _load_inputs(read)
+    for plan in topology.plans.values():
+        for node in planner.graph.nodes[plan.name].values():
+            if plan.function is not None:
+                _restore_function(node, heads, contents, keys, failures)
+                node.last_read = inputs.get((plan.assets[0], node.key), {})
+            elif (row := failures.get(node.name)) is not None:
+                node.trouble = Trouble("", row.attempts, row.kind, row.error, row.run)
+    for event in state.pending:
+        if event.source in topology.plans:
+            deleted = event.kind == "deleted"
+            arrived = Arrived(
+                event.source, event.partition, event.seq, "deleted" if deleted else "arrived"
+            )
+            planner.step([arrived], now)
+    _pause(planner, state, now)
+    functions = [
+        node
+        for plan in topology.plans.values()
+        if plan.function is not None
+        for node in planner.graph.nodes[plan.name].values()
+    ]
+    planner.reach(functions, planner.epoch, now)
+    return planner
+
+
+def _load_contents(read: saved.Read) -> dict[tuple[str, str], dict[int, Content]]:
+    contents: dict[tuple[str, str], dict[int, Content]] = {}
+    for row in read(queries.CONTENTS, {}):
+        asset, key, version, fingerprint, columns, uri, hash_, rows, code, event, run, at = row
+        content = Content(
+            version, fingerprint, _columns.decode(columns), uri, hash_, rows, code, event, run, at
+        )
+        contents.setdefault((asset, key), {})[version] = content
+    return contents
+
+
+def _load_inputs(read: saved.Read) -> dict[tuple[str, str], dict[str, tuple[tuple[str, int], ...]]]:
+    inputs: dict[tuple[str, str], dict[str, tuple[tuple[str, int], ...]]] = {}
+    for asset, key, parameter, partition, version in read(queries.INPUTS_OF_HEADS, {}):
+        inputs.setdefault((asset, key), {})[parameter] = ((partition, version),)
+    return inputs
+
+
+def _index_run_keys(
+    state: saved.State, contents: Contents
+) -> dict[tuple[str, str], dict[str, State]]:
+    keys: dict[tuple[str, str], dict[str, State]] = {}
+    for row in state.run_keys:
+        content = contents.get((row.asset, row.partition), {}).get(row.version)
+        if content is not None:
+            keys.setdefault((row.asset, row.partition), {})[row.run_key] = content
+    return keys
+
+
+def _restore_source(
+    planner: Planner, name: str, key: str, head: saved.Head, contents: Contents
+) -> None:
+    plan = planner.topology.plans[name]
+    if key and not plan.partitioned:
+        return
+    node = planner.graph.add(Node(plan, key, NEVER))
+    node.updated_at = head.updated_at
+    _take_contents(node, 0, contents.get((name, key), {}), head.version)
+    node.deleted = head.deleted
+    if head.version is None:
+        return
+    source = plan.source
+    last: State | None = node.heads[0]
+    if node.deleted and source is not None:
+        last = {"propagate": Gone.DELETED, "fail": Gone.HELD}.get(source.on_delete, last)
+    if head.failed_run is not None and source is not None and source.on_reject == "hold":
+        last = Gone.HELD
+    if last is not None:
+        node.born = node.epoch = head.epoch
+        node.history.settle(1, OPEN, (last,), set())
+        add_units(planner.graph, node, head.epoch)
+        planner.graph.refresh(node)
+
+
+def _restore_function(
+    node: Node,
+    heads: Mapping[tuple[str, str], saved.Head],
+    contents: Contents,
+    keys: Mapping[tuple[str, str], Mapping[str, State]],
+    failures: Mapping[tuple[str, str], saved.FailureRow],
+) -> None:
+    known: dict[str, list[State | None]] = {}
+    count = len(node.plan.assets)
+    for output, asset in enumerate(node.plan.assets):
+        unit = (asset, node.key)
+        head = heads.get(unit)
+        if head is not None:
+            _take_contents(node, output, contents.get(unit, {}), head.version)
+            node.epoch = max(node.epoch, head.epoch)
+            node.updated_at = head.updated_at
+            node.deleted = node.deleted or head.deleted
+        for run_key, state in keys.get(unit, {}).items():
+            known.setdefault(run_key, [None] * count)[output] = state
+        failure = failures.get(unit)
+        if failure is not None:
+            if failure.attempts and failure.run_key:
+                known.setdefault(failure.run_key, [None] * count)[output] = Gone.HELD
+            outputs = (*(node.trouble.outputs if node.trouble else ()), output)
+            node.trouble = Trouble(
+                failure.run_key,
+                failure.attempts,
+                failure.kind,
+                failure.error,
+                failure.run,
+                outputs=outputs if count > 1 else (),
+            )
+    for run_key, states in known.items():
+        whole = tuple(state for state in states if state is not None)
+        if len(whole) == count:
+            node.known[run_key] = whole
+
+
+def _take_contents(
+    node: Node, output: int, versions: Mapping[int, Content], head: int | None
+) -> None:
+    for number, content in sorted(versions.items()):
+        node.by_fingerprint[output][content.fingerprint] = content
+        node.numbers[output] = max(node.numbers[output], number)
+    if head is not None:
+        node.heads[output] = versions.get(head)
+
+
+def _pause(planner: Planner, state: saved.State, now: float) -> None:
+    units = [
+        (row.name, row.partition)
+        for row in state.pauses
+        if row.kind == "asset" and row.partition != "*" and row.name in planner.topology.assets
+    ]
+    planner.step([Paused(tuple(units), on=True)], now)
+
+
+def restore(reader: Reads, manifest: Manifest) -> Looks:
+    """What can be said of the units while no daemon runs."""
+    state = saved.load_state(reader.rows)
+    planner = restore_planner(
+        build_topology(manifest), reader.rows, state, max_wait_seconds=0.0, now=0.0
+    )
+    planner.step([], 0.0)
+    return Looks(planner)

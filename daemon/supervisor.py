@@ -1,0 +1,190 @@
+"""The sensors of a generation, each in a task of its own with its own restarts: one that crashes costs itself."""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from afresh.assets.errors import AfreshError, UsageError
+from afresh.assets.manifest import Manifest, Source
+from afresh.assets.nearest import did_you_mean
+from afresh.assets.partition import Pattern
+from afresh.sensors.base import Emit, Identity
+from afresh.sensors.file import FileSensor
+from afresh.sensors.watcher import FolderWatcher
+
+_log = logging.getLogger("afresh.sensors")
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+Known = Callable[[str], tuple[Mapping[str, Identity], frozenset[str]]]
+"""What the ledger recorded of a source's paths: their identities, and which are unmatched."""
+
+
+class Supervisor:
+    """Starts, stops and restarts sensors. `known` is asked when one starts."""
+
+    def __init__(
+        self,
+        tasks: TaskGroup,
+        watcher: FolderWatcher,
+        emit: Emit,
+        known: Known,
+        random: Random,
+        on_health: Callable[[FileSensor], None],
+    ) -> None:
+        self._tasks = tasks
+        self._watcher = watcher
+        self._emit = emit
+        self._known = known
+        self._random = random
+        self._on_health = on_health
+        self.sensors: dict[str, FileSensor] = {}
+        self._declared: dict[str, bytes] = {}
+        self._scopes: dict[str, anyio.CancelScope] = {}
+        self.crashed: dict[str, str] = {}
+        self.paused: set[str] = set()
+
+    def follow(self, manifest: Manifest) -> None:
+        """Run the sensors that a generation declares: what did not change goes on undisturbed."""
+        sources = {source.name: source for source in manifest.sources}
+        for name in [n for n in self._declared if n not in sources]:
+            self._stop(name)
+            del self._declared[name]
+        for name, source in sources.items():
+            declared = msgspec.msgpack.encode((source.sensor, source.captures))
+            if self._declared.get(name) != declared:
+                self._stop(name)
+                self._declared[name] = declared
+                self._start(source)
+
+    def pause(self, name: str) -> None:
+        """Stop a sensor; its cursor stays, and the scan at its start finds what came meanwhile."""
+        self.paused.add(self._require(name))
+        self._stop(name, forget=False)
+
+    def resume(self, name: str, source: Source) -> None:
+        """Start it again."""
+        self.paused.discard(name)
+        if name not in self._scopes:
+            self._start(source)
+
+    async def scan(self, name: str, *, accept: bool) -> int:
+        """Scan one sensor, or all of them for an empty name; how many arrivals were recorded.
+
+        Raises UsageError for an unknown name, SensorError where the folder cannot be trusted.
+        """
+        if name:
+            return await self._find(name).scan(accept=accept)
+        found = 0
+
+        async def scan_one(sensor: FileSensor) -> None:
+            nonlocal found
+            # A sensor that is failed says so in its health; the others are scanned all the same.
+            with suppress(AfreshError):
+                found += await sensor.scan()
+
+        async with anyio.create_task_group() as group:
+            for sensor_name, sensor in self.sensors.items():
+                if sensor_name in self._scopes:
+                    group.start_soon(scan_one, sensor)
+        return found
+
+    def confirm(self, source: str, uri: str, identity: Identity) -> None:
+        """An ingest read this state of a file: it is no news."""
+        sensor = self.sensors.get(source)
+        if sensor is not None:
+            sensor.confirm(uri, identity)
+
+    @property
+    def quiet(self) -> bool:
+        """All that the running sensors saw is recorded; one that is failed has nothing to say."""
+        return all(
+            sensor.is_quiet or sensor.health.state == "failed" or name in self.crashed
+            for name, sensor in self.sensors.items()
+            if name in self._scopes
+        )
+
+    @property
+    def checked(self) -> bool:
+        """Every running sensor has looked at everything once, or cannot."""
+        return all(
+            sensor.health.state == "failed" or name in self.crashed or sensor.checked
+            for name, sensor in self.sensors.items()
+            if name in self._scopes
+        )
+
+    def rows(self, last: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """One row a sensor, with CLI.md's keys; `last` has the time of each one's last event."""
+        rows = []
+        for name, sensor in sorted(self.sensors.items()):
+            health = sensor.health
+            state = "paused" if name in self.paused else health.state
+            error = self.crashed.get(name) or health.error or health.note
+            rows.append(
+                {
+                    "sensor": name,
+                    "kind": sensor.kind,
+                    "source": name,
+                    "state": "failed" if name in self.crashed else state,
+                    "cursor": "",
+                    "lag": health.lag,
+                    "last_event_at": last.get(name),
+                    "error": error,
+                }
+            )
+        return rows
+
+    def _find(self, name: str) -> FileSensor:
+        return self.sensors[self._require(name)]
+
+    def _require(self, name: str) -> str:
+        if name not in self._declared:
+            raise UsageError(
+                f"Expected a sensor's name, found {name!r}", hint=did_you_mean(name, self._declared)
+            )
+        return name
+
+    def _start(self, source: Source) -> None:
+        known, unmatched = self._known(source.name)
+        options = source.sensor.options
+        sensor = FileSensor(
+            name=source.name,
+            pattern=Pattern.parse(str(options["pattern"])),
+            watcher=self._watcher,
+            settle_seconds=float(options["settle_seconds"] or 0.0),
+            known=known,
+            unmatched=unmatched,
+            on_health=self._on_health,
+        )
+        self.sensors[source.name] = sensor
+        if source.name not in self.paused:
+            scope = anyio.CancelScope()
+            self._scopes[source.name] = scope
+            self._tasks.start_soon(self._keep_running, sensor, scope)
+
+    def _stop(self, name: str, *, forget: bool = True) -> None:
+        scope = self._scopes.pop(name, None)
+        if scope is not None:
+            scope.cancel()
+        if forget:
+            self.sensors.pop(name, None)
+            self.crashed.pop(name, None)
+
+    async def _keep_running(self, sensor: FileSensor, scope: anyio.CancelScope) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        with scope:
+            while True:
+                try:
+                    await sensor.run(self._emit)
+                except Exception as error:
+                    _log.exception("sensor %s crashed", sensor.name)
+                    self.crashed[sensor.name] = str(error) or type(error).__name__
+                    self._on_health(sensor)
+                await anyio.sleep(pause * (0.5 + 0.5 * self._random.random()))
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                self.crashed.pop(sensor.name, None)
