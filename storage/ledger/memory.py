@@ -13,9 +13,10 @@ import anyio
 from afresh.assets.errors import LedgerError, LedgerUnavailable
 from afresh.storage.ledger.apply import Applier
 from afresh.storage.ledger.commit import Commit, Done, Row
+from afresh.storage.ledger.declared import schema_statements
 from afresh.storage.ledger.faults import translate
 from afresh.storage.ledger.loop import Post
-from afresh.storage.ledger.statements import Statements, schema_statements
+from afresh.storage.ledger.statements import Statements
 
 
 class MemoryReader:

@@ -219,3 +219,9 @@ ON v.asset = u.asset AND v.partition = u.partition AND v.version = u.version
 JOIN lineage l ON l.run = v.run WHERE l.version IS NOT NULL
 """
 """What single units the run that made each head read."""
+
+UNMATCHED_PATHS = """
+SELECT p.uri FROM path p JOIN event e ON e.seq = p.seq
+WHERE p.sensor = :sensor AND e.state = 'unmatched'
+"""
+"""The uris that a sensor recorded as matching no source."""

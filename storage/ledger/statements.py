@@ -1,24 +1,17 @@
-"""SQL for the updates and requirements of commits.
+"""SQL for the updates and requirements of commits, composed once a shape and then kept.
 
-SQLAlchemy Core compiles each statement once, from the tables as SQLModel declares them; the text
-is then executed on the DB-API connection itself. PostgreSQL is another dialect here.
+Five forms of statement over the catalogue's names; a test compares each with what SQLAlchemy Core
+compiles from the SQLModel tables, for SQLite and for PostgreSQL.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Any, Literal, NamedTuple
-
-from sqlalchemy import Table, bindparam, delete, select, update
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.schema import CreateIndex, CreateTable
-from sqlalchemy.sql.expression import ClauseElement, literal_column
+from typing import Any, NamedTuple
 
 from afresh.assets.errors import LedgerError
-from afresh.storage.ledger import tables
+from afresh.storage.ledger.catalogue import TABLES
 from afresh.storage.ledger.commit import Require, Row, Update
-
-METADATA = tables.Table.metadata
-_DIALECT = sqlite.dialect(paramstyle="qmark")
+from afresh.storage.ledger.shape import Shape
 
 
 class Statement(NamedTuple):
@@ -29,31 +22,22 @@ class Statement(NamedTuple):
     columns: tuple[str, ...] = ()
 
 
-def schema_statements() -> list[str]:
-    """Return the DDL of all tables as declared, for a database in memory."""
-    made: list[str] = []
-    for table in METADATA.sorted_tables:
-        made.append(str(CreateTable(table).compile(dialect=_DIALECT)))
-        made.extend(
-            str(CreateIndex(index).compile(dialect=_DIALECT))
-            for index in sorted(table.indexes, key=lambda index: str(index.name))
-        )
-    return made
-
-
 class Statements:
-    """The statements compiled so far, by what they do."""
+    """The statements composed so far, by what they do."""
 
     def __init__(self) -> None:
         self._updates: dict[tuple[str, str, tuple[str, ...]], Statement] = {}
         self._requires: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Statement] = {}
 
     def update(self, change: Update) -> Statement:
-        """Return the statement for an update, to be run with each of its rows."""
+        """Return the statement for an update, to be run with each of its rows.
+
+        Raises LedgerError for a table or column that is not there, or a key that is not whole.
+        """
         key = (change.op, change.table, tuple(change.rows[0]))
         found = self._updates.get(key)
         if found is None:
-            found = self._updates[key] = _compile_update(*key)
+            found = self._updates[key] = _FORMS[change.op](change.table, key[2])
         return found
 
     def require(self, require: Require) -> Statement:
@@ -61,82 +45,81 @@ class Statements:
         key = (require.table, tuple(require.key), tuple(require.values or ()))
         found = self._requires.get(key)
         if found is None:
-            found = self._requires[key] = _compile_require(*key)
+            found = self._requires[key] = _select(*key)
         return found
 
 
-def _table(name: str) -> Table:
-    try:
-        return METADATA.tables[name]
-    except KeyError:
-        raise LedgerError(f"Expected a table of the ledger, found {name!r}") from None
-
-
-def _check(table: Table, names: Iterable[str]) -> None:
-    unknown = [name for name in names if name not in table.columns]
-    if unknown:
-        raise LedgerError(f"Expected columns of {table.name}, found {', '.join(unknown)}")
-
-
-def _defaults(table: Table) -> dict[str, Any]:
-    """Return the defaults that the model declares: SQL text knows nothing of them."""
-    models = {model.__tablename__: model for model in tables.Table.__subclasses__()}
-    fields = models[table.name].model_fields.items()
-    return {name: field.default for name, field in fields if not field.is_required()}
-
-
-def _compile_update(
-    op: Literal["insert", "upsert", "patch", "delete"], name: str, given: tuple[str, ...]
-) -> Statement:
-    table = _table(name)
-    _check(table, given)
-    keys = tuple(column.name for column in table.primary_key.columns)
-    absent = [key for key in keys if key not in given]
-    if absent:
-        raise LedgerError(f"Expected the whole key of {name}, found no {', '.join(absent)}")
-    values = [column for column in given if column not in keys]
-    match = [table.c[key] == bindparam(_name(key)) for key in keys]
-    if op == "delete":
-        return _compiled(delete(table).where(*match))
-    if op == "patch":
-        if not values:
-            raise LedgerError(f"Expected columns to change in {name}, found the key alone")
-        assigned: dict[str, Any] = {column: bindparam(_name(column)) for column in values}
-        return _compiled(update(table).where(*match).values(assigned))
-    defaults = {key: value for key, value in _defaults(table).items() if key not in given}
+def _insert(name: str, given: tuple[str, ...]) -> Statement:
+    shape = _shape(name, given, key=True)
+    defaults = {column: value for column, value in shape.defaults.items() if column not in given}
     columns = (*given, *defaults)
-    insert = sqlite.insert(table).values({column: bindparam(_name(column)) for column in columns})
-    if op == "upsert" and values:
-        changed = {column: insert.excluded[column] for column in values}
-        insert = insert.on_conflict_do_update(index_elements=keys, set_=changed)
-    elif op == "upsert":
-        insert = insert.on_conflict_do_nothing(index_elements=keys)
-    return _compiled(insert, defaults)
+    marks = ", ".join("?" * len(columns))
+    text = f"INSERT INTO {_quoted(name)} ({_listed(columns)}) VALUES ({marks})"  # noqa: S608
+    return Statement(text, _binder(columns, defaults))
 
 
-def _compile_require(name: str, key: tuple[str, ...], values: tuple[str, ...]) -> Statement:
-    table = _table(name)
-    _check(table, (*key, *values))
-    wanted: list[Any] = [table.c[value] for value in values] or [literal_column("1")]
-    match = [table.c[column] == bindparam(_name(column)) for column in key]
-    return _compiled(select(*wanted).where(*match), columns=values)
+def _upsert(name: str, given: tuple[str, ...]) -> Statement:
+    insert = _insert(name, given)
+    key = TABLES[name].key
+    changed = [_quoted(column) for column in given if column not in key]
+    assigned = ", ".join(f"{column} = excluded.{column}" for column in changed)
+    action = f"DO UPDATE SET {assigned}" if changed else "DO NOTHING"
+    return insert._replace(text=f"{insert.text} ON CONFLICT ({_listed(key)}) {action}")
 
 
-def _name(column: str) -> str:
-    # Core keeps the columns' own names for itself.
-    return f"p_{column}"
+def _patch(name: str, given: tuple[str, ...]) -> Statement:
+    key = _shape(name, given, key=True).key
+    changed = tuple(column for column in given if column not in key)
+    if not changed:
+        raise LedgerError(f"Expected columns to change in {name}, found the key alone")
+    assigned = ", ".join(f"{_quoted(column)} = ?" for column in changed)
+    text = f"UPDATE {_quoted(name)} SET {assigned} WHERE {_matched(key)}"  # noqa: S608
+    return Statement(text, _binder((*changed, *key)))
 
 
-def _compiled(
-    clause: ClauseElement, defaults: Row | None = None, columns: tuple[str, ...] = ()
-) -> Statement:
-    compiled = clause.compile(dialect=_DIALECT)
-    order = [name.removeprefix("p_") for name in getattr(compiled, "positiontup", None) or ()]
-    return Statement(str(compiled), _binder(order, dict(defaults or {})), columns)
+def _delete(name: str, given: tuple[str, ...]) -> Statement:
+    key = _shape(name, given, key=True).key
+    text = f"DELETE FROM {_quoted(name)} WHERE {_matched(key)}"  # noqa: S608
+    return Statement(text, _binder(key))
+
+
+def _select(name: str, key: tuple[str, ...], values: tuple[str, ...]) -> Statement:
+    _shape(name, (*key, *values), key=False)
+    text = f"SELECT {_listed(values) or 1} FROM {_quoted(name)} WHERE {_matched(key)}"  # noqa: S608
+    return Statement(text, _binder(key), values)
+
+
+_FORMS = {"insert": _insert, "upsert": _upsert, "patch": _patch, "delete": _delete}
+
+
+def _shape(name: str, given: Iterable[str], *, key: bool) -> Shape:
+    """Return a table's shape, having checked the columns: only names it knows come into SQL."""
+    shape = TABLES.get(name)
+    if shape is None:
+        raise LedgerError(f"Expected a table of the ledger, found {name!r}")
+    unknown = [column for column in given if column not in shape.columns]
+    if unknown:
+        raise LedgerError(f"Expected columns of {name}, found {', '.join(unknown)}")
+    absent = [column for column in shape.key if column not in given]
+    if key and absent:
+        raise LedgerError(f"Expected the whole key of {name}, found no {', '.join(absent)}")
+    return shape
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(_quoted(name) for name in names)
+
+
+def _matched(key: Iterable[str]) -> str:
+    return " AND ".join(f"{_quoted(column)} = ?" for column in key)
 
 
 def _binder(
-    order: Sequence[str], defaults: dict[str, Any]
+    order: Sequence[str], defaults: Row | None = None
 ) -> Callable[[Sequence[Row]], list[tuple[Any, ...]]]:
     if defaults:
         return lambda rows: [tuple({**defaults, **row}[name] for name in order) for row in rows]

@@ -12,10 +12,10 @@ from alembic.script import ScriptDirectory
 
 from afresh.assets.errors import LedgerUnavailable, LedgerUnusable
 from afresh.storage.ledger import schema
+from afresh.storage.ledger.declared import METADATA, schema_statements
 from afresh.storage.ledger.migrate import MIGRATIONS, engine_for, migrate
 from afresh.storage.ledger.revision import HEAD, REVISIONS, stored_revision
 from afresh.storage.ledger.schema import ensure_schema
-from afresh.storage.ledger.statements import METADATA, schema_statements
 from support.ledgers import ledger_file
 
 
