@@ -38,12 +38,12 @@ def _folder(base: str) -> str:
 
 def _part(text: str) -> str:
     """One part of a path: letters, digits and `_.-=,+` stay, the rest is percent-encoded."""
-    name = quote(text.encode("utf-8", "surrogateescape"), safe="_.-=,+").replace("~", "%7E")
+    name = quote(text.encode("utf-8", "surrogatepass"), safe="_.-=,+").replace("~", "%7E")
     if name.startswith(".") or name == "_":  # hidden, `..`, and the folder of no partition
         name = f"%{ord(name[0]):02X}{name[1:]}"
     if len(name) <= _LONGEST:
         return name
-    digest = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     kept = name[: _LONGEST - len(digest) - 1]
     cut = kept.rfind("%", len(kept) - 2)  # not in the middle of an encoded byte
     return f"{kept[:cut] if cut >= 0 else kept}~{digest}"
