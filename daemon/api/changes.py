@@ -5,7 +5,7 @@ from typing import Any
 
 from afresh.assets.errors import UsageError
 from afresh.assets.nearest import did_you_mean
-from afresh.daemon.api.selection import chosen, wanted
+from afresh.daemon.api.selection import WHOLE, chosen, wanted
 from afresh.daemon.api.status import outcome
 from afresh.daemon.api.view import Controls, Key, View
 
@@ -17,7 +17,7 @@ async def materialize(view: View, controls: Controls, params: Mapping[str, Any])
     await controls.wait(covered, params.get("timeout"))
     # Units may have come to be meanwhile.
     asked_now = await wanted(view, params["selection"], params.get("partitions"))
-    keys = dict.fromkeys([*covered, *(key for key in asked_now if key[1] != "*")])
+    keys = dict.fromkeys([*covered, *(key for key in asked_now if key[1] != WHOLE)])
     return [row for key in keys if (row := _made(view, key))]
 
 
@@ -78,7 +78,7 @@ async def resume(view: View, controls: Controls, params: Mapping[str, Any]) -> d
 
 
 def _names(units: Sequence[Key]) -> list[str]:
-    return [f"{asset}[{key}]" if key not in ("", "*") else asset for asset, key in units]
+    return [f"{asset}[{key}]" if key not in ("", WHOLE) else asset for asset, key in units]
 
 
 async def sensor_pause(view: View, controls: Controls, params: Mapping[str, Any]) -> Any:

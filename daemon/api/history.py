@@ -141,9 +141,9 @@ class History:
         )
         old = self._read(before[0][0]) if before else {}
         found: list[tuple[Unique, int, str]] = []
-        for parameter, (asset, reads, epoch, partition, version) in self._read(run).items():
+        for parameter, (asset, _, epoch, partition, version) in self._read(run).items():
             was = old.get(parameter)
-            if reads == "own":
+            if version is not None:
                 if was is None or was[0] != asset or was[4] != version:
                     source = Unique(asset, partition, version)
                     found.append((source, epoch, _change(source, was[4] if was else None)))
@@ -189,9 +189,9 @@ class History:
             return
         columns = {given.parameter: given.columns for given in made.inputs}
         changed = 0
-        for parameter, (asset, reads, epoch, partition, _) in self._read(run).items():
+        for parameter, (asset, _, epoch, partition, version) in self._read(run).items():
             for source, _, _ in self._changed_between(asset, epoch, unit.epoch):
-                if reads == "own" and source.partition != partition:
+                if version is not None and source.partition != partition:
                     continue
                 changed += 1
                 if changed <= _MOST_CHANGES:

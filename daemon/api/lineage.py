@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from afresh.assets.manifest import Function, Manifest
 from afresh.daemon.api.names import Unique, declarations, kinds, one_version, parse_known
 from afresh.daemon.api.view import View
+from afresh.storage.ledger import queries
 
 LAST = 2**62
 """Later than every epoch."""
@@ -82,11 +83,7 @@ def _down(view: View, graph: Graph, step: _Step, seen: set[tuple[Unique, str]]) 
         if (step.at, run) in seen:
             continue
         seen.add((step.at, run))
-        for asset, partition, version in view.reader.rows(
-            "SELECT asset, partition, version FROM run WHERE run = :run AND version IS NOT NULL"
-            " ORDER BY asset",
-            {"run": run},
-        ):
+        for asset, partition, version in view.reader.rows(queries.VERSIONS_OF_RUN, {"run": run}):
             target = Unique(asset, partition, version)
             graph.nodes.setdefault(target)
             graph.edges.setdefault(Edge(step.at, target, run))
@@ -95,7 +92,7 @@ def _down(view: View, graph: Graph, step: _Step, seen: set[tuple[Unique, str]]) 
 
 
 def showing_run(view: View, at: Unique, epoch: int | None) -> str | None:
-    """Give the run that had last shown this content as of the epoch, not always the one it is of."""
+    """Give the run that had last shown this content as of the epoch, maybe not its first."""
     rows = view.reader.rows(
         "SELECT run FROM validity WHERE asset = :asset AND partition = :partition"
         " AND version = :version AND run IS NOT NULL AND epoch <= :epoch"
@@ -112,58 +109,22 @@ def showing_run(view: View, at: Unique, epoch: int | None) -> str | None:
 
 def inputs_of(view: View, run: str) -> Iterable[tuple[Unique, int]]:
     """Give each version that a run read, and the epoch as of which it read it."""
-    for asset, reads, epoch, partition, version in view.reader.rows(
-        "SELECT asset, reads, epoch, partition, version FROM lineage WHERE run = :run"
-        " ORDER BY parameter",
-        {"run": run},
-    ):
-        if reads == "own":
-            if version is not None:
-                yield Unique(asset, partition, version), epoch
-        else:
-            for key, number in valid_at(view, asset, epoch):
+    rows = view.reader.rows(queries.LINEAGE_OF_RUN, {"run": run})
+    for _, asset, _, epoch, partition, version in rows:
+        if version is not None:
+            yield Unique(asset, partition, version), epoch
+            continue
+        for key, _, number, _ in view.reader.rows(
+            queries.ASSET_AT, {"asset": asset, "epoch": epoch}
+        ):
+            if number is not None:
                 yield Unique(asset, key, number), epoch
-
-
-def valid_at(view: View, asset: str, epoch: int) -> list[tuple[str, int]]:
-    """Give an asset's partitions and their versions as of an epoch, in key order."""
-    return [
-        (str(partition), int(version))
-        for partition, version in view.reader.rows(
-            "SELECT v.partition, v.version FROM validity v JOIN"
-            " (SELECT partition, MAX(epoch) AS epoch FROM validity"
-            "  WHERE asset = :asset AND epoch <= :epoch GROUP BY partition) m"
-            " ON v.partition = m.partition AND v.epoch = m.epoch"
-            " WHERE v.asset = :asset AND v.version IS NOT NULL ORDER BY v.partition",
-            {"asset": asset, "epoch": epoch},
-        )
-    ]
 
 
 def readers_of(view: View, at: Unique) -> list[str]:
     """Give the runs that read a version: by name, or with its whole asset while it was valid."""
-    rows = view.reader.rows(
-        "SELECT DISTINCT run FROM lineage WHERE asset = :asset AND reads = 'own'"
-        " AND partition = :partition AND version = :version",
-        at._asdict(),
-    )
-    found = {str(run) for (run,) in rows}
-    history = view.reader.rows(
-        "SELECT epoch, version FROM validity WHERE asset = :asset AND partition = :partition"
-        " ORDER BY epoch",
-        {"asset": at.asset, "partition": at.partition},
-    )
-    ends = [*(epoch for epoch, _ in history[1:]), LAST + 1]
-    for (start, version), end in zip(history, ends, strict=True):
-        if version != at.version:
-            continue
-        rows = view.reader.rows(
-            "SELECT DISTINCT run FROM lineage WHERE asset = :asset AND reads <> 'own'"
-            " AND epoch >= :start AND epoch < :end",
-            {"asset": at.asset, "start": start, "end": end},
-        )
-        found.update(str(run) for (run,) in rows)
-    return sorted(found)
+    rows = view.reader.rows(queries.RUNS_THAT_READ, at._asdict())
+    return list(dict.fromkeys(str(row[0]) for row in rows))
 
 
 async def lineage(view: View, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,63 +7,39 @@ from typing import Any
 from afresh.assets.errors import UsageError
 from afresh.assets.partition import format_ref, parse_ref
 from afresh.daemon.api.names import Unique, one_version, parse_known
-from afresh.daemon.api.selection import chosen
+from afresh.daemon.api.selection import recorded
 from afresh.daemon.api.times import iso
 from afresh.daemon.api.view import View
+from afresh.storage.ledger import listings, queries
 
-_VERSION = (
-    "asset, partition, version, fingerprint, rows, bytes, created_at, run, code_version, uri, state"
-)
-_RUN = (
-    "run, asset, partition, epoch, attempt, state, cause_kind, cause_event, events, started_at,"
-    " ended_at, error, staging"
-)
-_EVENT = "seq, epoch, sensor, source, partition, kind, uri, observed_at, state"
+_EVENT = ("seq", "epoch", "sensor", "source", "partition", "kind", "uri", "observed_at", "state")
 
 
 async def versions(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """List an asset's or a unit's versions, newest first; the cursor is a ref."""
+    """List an asset's or a unit's versions, newest first by partition; the cursor is a ref."""
     ref = parse_known(view, params["asset"])
-    where, values = ["asset = :asset"], {"asset": ref.asset}
-    if ref.partition is not None:
-        where.append("partition = :partition")
-        values["partition"] = ref.partition
+    after = None
+    if params.get("after"):
+        cursor = parse_ref(params["after"])
+        if not isinstance(cursor.version, int):
+            raise UsageError(
+                f"Expected the ref of a version after --after, found {params['after']!r}",
+                hint="give the last ref of the page before",
+            )
+        after = (cursor.partition or "", cursor.version)
+    query = listings.versions(
+        ref.asset, partition=ref.partition, after=after, limit=params.get("limit")
+    )
+    rows = [version_row(row) for row in view.reader.rows(*query)]
     if ref.version is not None:
-        where.append("version = :version")
-        values["version"] = one_version(view, ref).version
-    if after := params.get("after"):
-        where.append(_older_version(view, after, values))
-    rows = view.reader.rows(
-        f"SELECT {_VERSION} FROM version WHERE {' AND '.join(where)}"  # noqa: S608 - no values
-        f" ORDER BY epoch DESC, partition, version DESC{_limit(params)}",
-        values,
-    )
-    return [version_row(row) for row in rows]
-
-
-def _older_version(view: View, after: str, values: dict[str, Any]) -> str:
-    cursor = parse_ref(after)
-    key = {"asset": cursor.asset, "partition": cursor.partition or "", "version": cursor.version}
-    found = view.reader.rows(
-        "SELECT epoch FROM version WHERE asset = :asset AND partition = :partition"
-        " AND version = :version",
-        key,
-    )
-    if not found:
-        raise UsageError(
-            f"Expected the ref of a version after --after, found {after!r}",
-            hint="give the last ref of the page before",
-        )
-    values.update(c_epoch=found[0][0], c_partition=key["partition"], c_version=key["version"])
-    return (
-        "(epoch < :c_epoch OR (epoch = :c_epoch AND (partition > :c_partition"
-        " OR (partition = :c_partition AND version < :c_version))))"
-    )
+        number = one_version(view, ref).version
+        rows = [row for row in rows if row["version"] == number]
+    return rows
 
 
 def version_row(row: Sequence[Any]) -> dict[str, Any]:
-    """Make a row of `versions` from the columns that are read for it."""
-    asset, partition, version, fingerprint, rows, size, created_at, run, code, uri, state = row
+    """Make a row of `versions` from what `storage.ledger.listings.versions` reads."""
+    asset, partition, version, fingerprint, rows, size, created_at, run, code, uri, state = row[:11]
     return {
         "ref": Unique(asset, partition, version).ref,
         "asset": asset,
@@ -77,56 +53,38 @@ def version_row(row: Sequence[Any]) -> dict[str, Any]:
         "code_version": code,
         "uri": uri,
         "tags": [],
-        "state": state,
+        "state": "head" if row[16] and state in ("head", "kept") else state,
     }
 
 
 async def version(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
     """Give one version: a row of `versions`, with the hash of its stored bytes."""
     unique = one_version(view, parse_known(view, params["ref"]))
-    (row,) = view.reader.rows(
-        f"SELECT {_VERSION}, hash FROM version WHERE asset = :asset"  # noqa: S608 - no values
-        " AND partition = :partition AND version = :version",
-        unique._asdict(),
+    query = listings.versions(
+        unique.asset,
+        partition=unique.partition,
+        after=(unique.partition, unique.version + 1),
+        limit=1,
     )
-    return {**version_row(row[:-1]), "hash": row[-1]}
+    (row,) = view.reader.rows(*query)
+    return {**version_row(row), "hash": row[13]}
 
 
 async def runs(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """List runs in the order in which they were dispatched; the cursor is a run."""
-    where, values = ["1 = 1"], dict[str, Any]()
-    if after := params.get("after"):
-        where.append("run > :after")
-        values["after"] = after
-    if run := params.get("run"):
-        where.append("run = :run")
-        values["run"] = run
-    if not (text := params.get("selection")):
-        return [run_row(row) for row in _run_page(view, where, values, _limit(params))]
-    wanted = await chosen(view, text, history=True)
-    names = sorted({asset for asset, _ in wanted})
-    marks = ", ".join(f":n{i}" for i in range(len(names))) or "NULL"
-    where.append(f"asset IN ({marks})")
-    values.update((f"n{i}", name) for i, name in enumerate(names))
-    rows = [row for row in _run_page(view, where, values, "") if (row[1], row[2]) in wanted]
-    return [run_row(row) for row in rows[: params.get("limit")]]
-
-
-def _run_page(
-    view: View, where: list[str], values: dict[str, Any], limit: str
-) -> list[tuple[Any, ...]]:
-    return view.reader.rows(
-        f"SELECT {_RUN} FROM run WHERE {' AND '.join(where)}"  # noqa: S608 - no values
-        f" ORDER BY run, asset{limit}",
-        values,
-    )
+    after, limit, text = params.get("after"), params.get("limit"), params.get("selection")
+    if not text:
+        return [run_row(row) for row in view.reader.rows(*listings.runs(after=after, limit=limit))]
+    units = await recorded(view, text)
+    query = listings.runs(assets=sorted({asset for asset, _ in units}), after=after)
+    found = [row for row in view.reader.rows(*query) if (row[1], row[2]) in units]
+    return [run_row(row) for row in found[:limit]]
 
 
 def run_row(row: Sequence[Any]) -> dict[str, Any]:
-    """Make a row of `runs` from the columns that are read for it."""
-    run, asset, partition, epoch, attempt, state, kind, event, events, started, ended, error, _ = (
-        row
-    )
+    """Make a row of `runs` from what `storage.ledger.listings.runs` reads."""
+    run, asset, partition, epoch, attempt, _, state, kind, event, events = row[:10]
+    started_at, ended_at, error = row[13:16]
     return {
         "run": run,
         "asset": asset,
@@ -136,8 +94,8 @@ def run_row(row: Sequence[Any]) -> dict[str, Any]:
         "state": state,
         "cause": {"kind": kind, "event": event},
         "events": len(json.loads(events)) if events else 0,
-        "started_at": iso(started),
-        "seconds": None if ended is None else round(max(0.0, ended - started), 6),
+        "started_at": iso(started_at),
+        "seconds": None if ended_at is None else round(max(0.0, ended_at - started_at), 6),
         "error": error_line(error) or None,
     }
 
@@ -157,33 +115,25 @@ def error_line(text: str) -> str:
 
 async def events(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """List the journal in its order; the cursor is a seq."""
-    where, values = ["seq > :after"], {"after": _seq(params.get("after"))}
-    if params.get("unmatched"):
-        where.append("state = 'unmatched'")
-    rows = view.reader.rows(
-        f"SELECT {_EVENT} FROM event WHERE {' AND '.join(where)}"  # noqa: S608 - no values
-        f" ORDER BY seq{_limit(params)}",
-        values,
+    states = ["unmatched"] if params.get("unmatched") else None
+    query = listings.events(
+        states=states, after=_seq(params.get("after")), limit=params.get("limit")
     )
-    return [event_row(row) for row in rows]
+    return [event_row(row) for row in view.reader.rows(*query)]
 
 
 def event_row(row: Sequence[Any]) -> dict[str, Any]:
-    """Make a row of `events` from the columns that are read for it."""
-    names = _EVENT.split(", ")
-    return {**dict(zip(names, row, strict=True)), "observed_at": iso(row[7])}
+    """Make a row of `events` from what `storage.ledger.listings.events` reads."""
+    return {**dict(zip(_EVENT, row, strict=False)), "observed_at": iso(row[7])}
 
 
 async def log(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
     """Say what is known of one run, for `afresh logs`: its rows and its failure cases."""
     run = params["run"]
-    rows = await runs(view, {"run": run})
+    rows = [run_row(row) for row in view.reader.rows(queries.RUN, {"run": run})]
     if not rows:
         raise UsageError(f"Expected a run, found {run!r}", hint="afresh runs lists them")
-    cases = view.reader.rows(
-        "SELECT asset, partition, error, cases, total, uri FROM rejection WHERE run = :run",
-        {"run": run},
-    )
+    cases = view.reader.rows(queries.REJECTION, {"run": run})
     return {
         "run": run,
         "rows": rows,
@@ -200,14 +150,9 @@ async def log(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _limit(params: Mapping[str, Any]) -> str:
-    limit = params.get("limit")
-    return "" if limit is None else f" LIMIT {int(limit)}"
-
-
-def _seq(text: Any) -> int:
+def _seq(text: Any) -> int | None:
     if text in (None, ""):
-        return 0
+        return None
     if not str(text).isdecimal():
         raise UsageError(
             f"Expected the seq of an event after --after, found {text!r}",

@@ -1,0 +1,70 @@
+"""`afresh events`: the journal."""
+
+from typing import Any
+
+import click
+
+from afresh.daemon.api.times import iso
+from afresh.daemon.cli.call import Call, command, paged
+from afresh.daemon.cli.output import print_json_line, print_table, say
+from afresh.daemon.cli.status import short
+
+_COLUMNS = ("seq", "epoch", "source", "partition", "kind", "state", "observed", "uri")
+
+
+@command("events")
+@click.option("--follow", is_flag=True, help="Go on with what comes, a JSON line each.")
+@click.option("--unmatched", is_flag=True, help="Only what matches no source.")
+@paged
+def events(call: Call, follow: bool, unmatched: bool, limit: int | None, after: str | None) -> None:
+    """Show the journal of what arrived."""
+    params = {"unmatched": unmatched, "limit": limit, "after": after}
+    if not follow:
+        call.show(call.ledger("events", params, empty=[]), _people)
+        return
+    lines = call.follow("event")
+    next(
+        lines
+    )  # it listens from here on: what is in the ledger by now is not in the lines, or equal
+    told: dict[int, str] = {}
+    for row in call.ledger("events", params, empty=[]):
+        told[row["seq"]] = row["state"]
+        print_json_line(row)
+    for line in lines:
+        if line.get("type") == "missed":
+            print_json_line(line)
+        elif not (unmatched and line.get("state") != "unmatched"):
+            row = event_line(line)
+            if told.get(row["seq"]) != row["state"]:
+                print_json_line(row)
+
+
+def event_line(line: dict[str, Any]) -> dict[str, Any]:
+    """Make a row of `events` of a line that the daemon streams."""
+    row = {key: value for key, value in line.items() if key != "type"}
+    if isinstance(row.get("observed_at"), int | float):
+        row["observed_at"] = iso(row["observed_at"])
+    return row
+
+
+def _people(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        say("no events")
+        return
+    print_table(
+        _COLUMNS,
+        [
+            (
+                row["seq"],
+                row["epoch"],
+                row["source"],
+                row["partition"],
+                row["kind"],
+                row["state"],
+                short(row["observed_at"]),
+                row["uri"],
+            )
+            for row in rows
+        ],
+        flexible=("uri", "partition"),
+    )

@@ -1,0 +1,164 @@
+"""What commands print: JSON for programs, lines for people; nothing that breaks a terminal."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+_COLOURS = {
+    "running": "36",
+    "stale": "33",
+    "failed": "31",
+    "rejected": "31",
+    "blocked": "35",
+    "paused": "34",
+    "missing": "2",
+    "fresh": "32",
+    "succeeded": "32",
+    "ingested": "32",
+    "ok": "32",
+    "warning": "33",
+}
+_NARROWEST = 8
+
+
+def clean(text: object) -> str:
+    """Write text so that it is one line and moves no cursor: what is not printable is escaped.
+
+    Control characters, line breaks, bidi marks, zero-width characters and lone surrogates.
+    """
+    plain = str(text)
+    if plain.isprintable():
+        return plain
+    return "".join(c if c.isprintable() else _escape(c) for c in plain)
+
+
+def _escape(c: str) -> str:
+    point = ord(c)
+    if c in "\n\r\t":
+        return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}[c]
+    if point < 0x100:
+        return f"\\x{point:02x}"
+    return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+
+
+def print_json(answer: Any) -> None:
+    """Print one array, an item a line, or one object. In ASCII: names are never raw."""
+    if isinstance(answer, list):
+        items = ",\n  ".join(json.dumps(item, allow_nan=False) for item in answer)
+        sys.stdout.write(f"[\n  {items}\n]\n" if answer else "[]\n")
+    else:
+        sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False) + "\n")
+
+
+def print_json_line(answer: Any) -> None:
+    """Print one line of JSON Lines, at once."""
+    sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Print a line for people."""
+    sys.stdout.write(clean(text) + "\n")
+
+
+def note(text: str) -> None:
+    """Tell people something beside the answer, on stderr."""
+    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.flush()
+
+
+def print_error(error: str, *, hint: str = "", where: str = "", as_json: bool = False) -> None:
+    """Print what went wrong, the way out and the place, on stderr."""
+    if as_json:
+        sys.stderr.write(json.dumps({"error": error, "hint": hint, "where": where}) + "\n")
+        return
+    place = f"{clean(where)}: " if where else ""
+    # An error may have several lines of its own (all that is wrong with definitions).
+    lines = [clean(line) for line in error.splitlines()] or [""]
+    sys.stderr.write(f"{place}error: " + "\n".join(lines) + "\n")
+    if hint:
+        sys.stderr.write("".join(f"  hint: {clean(line)}\n" for line in hint.splitlines()))
+
+
+def terminal_width(stream: TextIO) -> int | None:
+    """Give the width of the terminal in columns; None where it is not one."""
+    try:
+        if not stream.isatty():
+            return None
+        given = os.environ.get("COLUMNS", "")
+        return int(given) if given.isdecimal() else os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return None
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    flexible: Iterable[str] = (),
+    upper: bool = True,
+) -> None:
+    """Print a table that fits the terminal; `flexible` columns are cut first. A pipe is not cut."""
+    width = terminal_width(sys.stdout)
+    titles = [clean(title.upper() if upper else title) for title in columns]
+    cells = [[clean("" if cell is None else cell) for cell in row] for row in rows]
+    widths = [
+        max([_width(title), *(_width(row[i]) for row in cells)]) for i, title in enumerate(titles)
+    ]
+    if width is not None:
+        _narrow(widths, width, [columns.index(name) for name in flexible])
+    colour = (
+        width is not None and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
+    sys.stdout.write(_line(titles, widths, colour="1" if colour else ""))
+    for row in cells:
+        painted = [_COLOURS.get(cell.split(" ")[0], "") if colour else "" for cell in row]
+        sys.stdout.write(_line(row, widths, paints=painted))
+
+
+def _line(
+    cells: Sequence[str], widths: Sequence[int], *, colour: str = "", paints: Sequence[str] = ()
+) -> str:
+    pieces = []
+    for i, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        text = _fit(cell, width)
+        paint = paints[i] if paints else colour
+        padding = " " * (width - _width(text))
+        pieces.append((f"\x1b[{paint}m{text}\x1b[0m" if paint else text) + padding)
+    return "  ".join(pieces).rstrip() + "\n"
+
+
+def _narrow(widths: list[int], total: int, flexible: list[int]) -> None:
+    """Shrink the flexible columns, then all, the widest first, until the line fits."""
+    for group in (flexible, list(range(len(widths)))):
+        over = sum(widths) + 2 * (len(widths) - 1) - total
+        while over > 0 and group:
+            widest = max(group, key=lambda i: widths[i])
+            if widths[widest] <= _NARROWEST:
+                break
+            others = [widths[i] for i in group if i != widest and widths[i] < widths[widest]]
+            to = max([_NARROWEST, widths[widest] - over, *others])
+            to = to if to < widths[widest] else widths[widest] - 1
+            over -= widths[widest] - to
+            widths[widest] = to
+
+
+def _fit(text: str, width: int) -> str:
+    if _width(text) <= width:
+        return text
+    kept = text[: width - 1]
+    while _width(kept) > width - 1:
+        kept = kept[:-1]
+    return kept + "…"
+
+
+def _width(text: str) -> int:
+    """Count the columns that text takes: wide characters two, combining marks none."""
+    if text.isascii():
+        return len(text)
+    # Only where there are such characters.
+    from unicodedata import combining, east_asian_width  # noqa: PLC0415
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)

@@ -1,0 +1,109 @@
+"""`afresh read`: the data of a version."""
+
+import json
+import os
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from afresh.assets.errors import ArtifactError, UsageError
+from afresh.daemon.cli.call import Call, command
+from afresh.daemon.cli.output import note, print_table, terminal_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FORMS = ("table", "csv", "json", "parquet")
+_SHOWN = 50
+"""Rows that a terminal is shown without --limit."""
+
+
+@command("read")
+@click.argument("ref")
+@click.option("--as", "form", type=click.Choice(_FORMS), help="Else by the name of the -o FILE.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many rows.")
+def read(call: Call, ref: str, form: str | None, output: str | None, limit: int | None) -> None:
+    """Print the data of REF, or save it with -o FILE. Its hash is verified."""
+    version = call.ledger("version", {"ref": ref})
+    form = form or ("json" if call.as_json else _by_name(output))
+    if form == "parquet" and output is None and terminal_width(sys.stdout) is not None:
+        raise UsageError(
+            "Expected a file for Parquet, found a terminal", hint="afresh read REF -o FILE.parquet"
+        )
+    table = _table(version)
+    shortened = 0
+    if limit is None and form == "table" and terminal_width(sys.stdout) and output is None:
+        limit, shortened = _SHOWN, max(0, table.num_rows - _SHOWN)
+    table = table if limit is None else table.slice(0, limit)
+    if output is None:
+        _write(table, form, sys.stdout.buffer)
+    else:
+        with _replacing(output) as file:
+            _write(table, form, file)
+    if shortened:
+        note(f"... {shortened} more rows: --limit {table.num_rows + shortened}")
+
+
+def _by_name(output: str | None) -> str:
+    if output is None:
+        return "table"
+    form = Path(output).suffix.removeprefix(".")
+    if form not in _FORMS[1:]:
+        raise UsageError(
+            f"Expected a file named .csv, .json or .parquet, found {output!r}",
+            hint="or say which with --as csv,json,parquet",
+        )
+    return form
+
+
+def _table(version: dict[str, Any]) -> Any:
+    # Lazy: a data library.
+    from afresh.storage.artifacts.store import read_table  # noqa: PLC0415
+
+    if version["state"] == "collected":
+        raise ArtifactError(
+            f"Expected the data of {version['ref']}, found that it was collected",
+            hint=f"afresh materialize --force {version['asset']} rebuilds it",
+        )
+    return read_table(version["uri"], verify_hash=version["hash"])
+
+
+def _write(table: Any, form: str, file: BinaryIO) -> None:
+    # Lazy: a data library.
+    from afresh.daemon.api import rows  # noqa: PLC0415
+
+    sys.stdout.flush()
+    if form == "csv":
+        rows.write_csv(table, file)
+    elif form == "parquet":
+        rows.write_parquet(table, file)
+    elif form == "json":
+        lines = (json.dumps(row, allow_nan=False) for row in rows.plain_rows(table))
+        file.write(b"[")
+        file.writelines((",\n  " if i else "\n  ").encode() + line.encode("ascii") for i, line in enumerate(lines))
+        file.write(b"\n]\n" if table.num_rows else b"]\n")
+    else:
+        cells = [list(row.values()) for row in rows.plain_rows(table)]
+        print_table(table.column_names, cells, flexible=table.column_names, upper=False)
+    file.flush()
+
+
+@contextmanager
+def _replacing(path: str) -> "Iterator[BinaryIO]":
+    """Write beside a file, then take its place: it is never half written."""
+    beside = f"{path}.{os.getpid()}.part"
+    try:
+        with Path(beside).open("xb") as file:
+            yield file
+        Path(beside).replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"Expected to write {path!r}, found {error.strerror}", hint="name another file"
+        ) from error
+    finally:
+        with suppress(OSError):
+            Path(beside).unlink()
