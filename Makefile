@@ -49,10 +49,10 @@ format: $(VENV)/.lint
 	$(VENV)/bin/ruff format
 
 bench: $(VENV)/.test
-	$(PY) tests/benchmarks/run.py $(ARGS)
+	PYTHONPATH=tests $(PY) -m benchmarks.run $(ARGS)
 
 campaign: $(VENV)/.test
-	$(PY) tests/benchmarks/campaign.py --kills $(KILLS) $(ARGS)
+	PYTHONPATH=tests $(PY) -m benchmarks.campaign --kills $(KILLS) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis flights-demo

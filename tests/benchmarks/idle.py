@@ -1,0 +1,100 @@
+"""10,000 assets: loading them, doing nothing, memory, and an event that touches three."""
+
+import time
+from pathlib import Path
+
+from benchmarks.graphs import HEAD, fans
+from benchmarks.report import Row, judged, ms
+from support.project import Project, cpu_seconds, memory_mib, rename_in
+
+ASSETS, FILES, EVENTS, WINDOW_SECONDS = 9_999, 10_000, 40, 60.0
+LISTED = 'source("listed", files("landing/many/{name}.csv"))\n'
+MADE = "select count(*) from unit where asset = ? and version = ?"
+
+
+def measure(folder: Path) -> list[Row]:
+    """Give the rows."""
+    return [*loading(folder / "load"), *resting(folder)]
+
+
+def loading(folder: Path) -> list[Row]:
+    """Time `afresh check` at three sizes."""
+    seconds = {}
+    for assets in (10, 2_500, 5_000, ASSETS):
+        project = Project.make(folder / str(assets), fans(assets))
+        began = time.monotonic()
+        project.run("check", "--json")
+        seconds[assets] = time.monotonic() - began
+    nothing = seconds[10]
+    half, full = seconds[5_000] - nothing, seconds[ASSETS] - nothing
+    growth = ", ".join(f"{assets:,}: {value:.1f} s" for assets, value in seconds.items())
+    return [
+        Row(
+            "load 10,000 assets (check)",
+            f"{seconds[ASSETS]:.1f} s",
+            f"{nothing:.1f} s (10 assets)",
+            f"≤ 5 s, linear ({growth})",
+            judged(seconds[ASSETS] <= 5 and full <= 2.4 * half),
+        )
+    ]
+
+
+def resting(folder: Path) -> list[Row]:
+    """Let a daemon with 10,000 assets and 10,000 files rest, then touch three assets."""
+    project = Project.make(folder / "large", fans(ASSETS) + HEAD + LISTED)
+    many = project.folder / "landing/many"
+    many.mkdir()
+    for number in range(FILES):
+        (many / f"{number}.csv").write_bytes(b"n\n%d\n" % number)
+    with project.running() as daemon:
+        project.run("wait", timeout=600)
+        time.sleep(5)
+        cpu = sum(map(cpu_seconds, daemon.tree()))
+        time.sleep(WINDOW_SECONDS)  # one scan interval: exactly one scan
+        busy = (sum(map(cpu_seconds, daemon.tree())) - cpu) / WINDOW_SECONDS
+        resident = memory_mib(daemon.pid, "Rss")
+        proportional = sum(memory_mib(pid, "Pss") for pid in daemon.tree())
+        large = touched(project, daemon.pid)
+    project = Project.make(folder / "small", fans(9))
+    with project.running() as daemon:
+        bare = memory_mib(daemon.pid, "Rss")
+        small = touched(project, daemon.pid)
+    return [
+        Row(
+            "idle CPU, 10,000 assets, a scan of 10,000 files",
+            f"{busy:.2%}",
+            "0 %",
+            "< 0.5 %",
+            judged(busy < 0.005),
+        ),
+        Row(
+            "daemon's CPU for an event that touches 3 of 10,000",
+            ms(large),
+            f"{ms(small)} (3 of 9)",
+            f"≤ 1.2 × ({large / small:.2f} ×)",
+            judged(large <= 1.2 * small),
+        ),
+        Row(
+            "resident memory of the daemon, 10,000 assets",
+            f"{resident:.0f} MiB",
+            f"{bare:.0f} MiB (9 assets)",
+            "≤ 90 MB (85.8 MiB)",
+            judged(resident * 1.048576 <= 90),
+        ),
+        Row("PSS of all its processes", f"{proportional:.0f} MiB", "", "reported", "reported"),
+    ]
+
+
+def touched(project: Project, pid: int) -> float:
+    """CPU of the daemon process an event, over many; each goes through a source and two assets."""
+    landing = project.folder / "landing" / "s1.csv"
+    for warm in range(5):
+        rename_in(landing, f"n\n{warm}\n")
+        project.wait_for(f"select ({MADE}) > 0", "c1", warm + 1)
+    time.sleep(0.5)
+    began = cpu_seconds(pid)
+    for number in range(5, 5 + EVENTS):
+        rename_in(landing, f"n\n{number}\n")
+        project.wait_for(f"select ({MADE}) > 0", "c1", number + 1)
+    time.sleep(0.2)
+    return (cpu_seconds(pid) - began) / EVENTS
