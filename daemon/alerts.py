@@ -15,7 +15,10 @@ MOST_WAITING = 10_000
 
 
 class Alerts:
-    """What is in trouble, by subject; kept in the ledger, so that a restart does not tell it again."""
+    """What is in trouble, by subject.
+
+    Kept in the ledger, so that a restart does not tell it again.
+    """
 
     def __init__(
         self,

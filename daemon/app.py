@@ -1,7 +1,9 @@
-"""The composition root: what runs is put together here, and only here come time, ids and randomness from.
+"""The composition root: what runs is put together here, and only here come time.
 
-`serve` is the daemon, `perform` one command that changes something while none runs, `load` a look at
-the definitions.
+Ids and randomness from.
+
+`serve` is the daemon, `perform` one command that changes something while none runs, `load` a look
+at the definitions.
 """
 
 import os
@@ -55,7 +57,10 @@ def _pool(settings: Settings) -> WorkerPool:
 
 
 async def load(settings: Settings) -> Manifest:
-    """Load the definitions as they are on disk, with all problems found; nothing else is touched."""
+    """Load the definitions as they are on disk, with all problems found.
+
+    Nothing else is touched.
+    """
     async with _pool(settings) as pool:
         return await load_manifest(pool, settings)
 

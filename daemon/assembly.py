@@ -215,7 +215,10 @@ async def _close_interrupted(
 
 
 async def _discard(settings: Settings, uris: list[str]) -> None:
-    """Delete artifacts that nothing refers to; what cannot be deleted is found by `afresh verify`."""
+    """Delete artifacts that nothing refers to.
+
+    What cannot be deleted is found by `afresh verify`.
+    """
     del settings
     try:
         await anyio.to_thread.run_sync(delete, uris)

@@ -1,4 +1,7 @@
-"""What a running daemon can be asked to do: the API's `Controls` over reactor, sensors and generations."""
+"""What a running daemon can be asked to do.
+
+The API's `Controls` over reactor, sensors and generations.
+"""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal, Protocol

@@ -1,4 +1,6 @@
-"""Definitions as they are in force: loaded in a worker from a hashed snapshot, taken over as a change.
+"""Definitions as they are in force.
+
+Loaded in a worker from a hashed snapshot, taken over as a change.
 
 When a definition file changes on disk the new generation is prepared beside the old one; if it does
 not load the old one stays in force. Old attempts end in the generation that they began in.
@@ -74,7 +76,10 @@ class Generations:
         self._refused = ""
 
     async def reload(self, digest: str = "") -> None:
-        """Take over what is on disk, unless it is in force. Raises DefinitionError if it does not load."""
+        """Take over what is on disk, unless it is in force.
+
+        Raises DefinitionError if it does not load.
+        """
         async with self._lock:
             settings = self._settings
             found = await anyio.to_thread.run_sync(
@@ -96,7 +101,10 @@ class Generations:
             await self._take_over(manifest)
 
     async def _take_over(self, manifest: Manifest) -> None:
-        """Nothing is dispatched between the two generations: no run has the name of the other's code."""
+        """Nothing is dispatched between the two generations.
+
+        No run has the name of the other's code.
+        """
         reactor = self.reactor
         assert reactor is not None
         reactor.dispatching = False
@@ -187,7 +195,10 @@ def _read_again(
 
 
 def rebuild(reactor: Reactor, manifest: Manifest, reader: Reader, epoch: int) -> Planner:
-    """The planner for new definitions, from the ledger; what is running goes on in it if its unit does."""
+    """The planner for new definitions, from the ledger.
+
+    What is running goes on in it if its unit does.
+    """
     old = reactor.planner
     now = reactor.ports.now()
     state = saved.load_state(reader.rows)

@@ -8,7 +8,10 @@ _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 class IdMaker:
-    """Milliseconds since 1970 in ten digits, then forty random bits (after ULID); strictly growing."""
+    """Milliseconds since 1970 in ten digits, then forty random bits (after ULID).
+
+    Strictly growing.
+    """
 
     def __init__(self, now: Callable[[], float], random: Random) -> None:
         self._now = now

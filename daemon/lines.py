@@ -11,7 +11,10 @@ Line = dict[str, Any]
 
 
 class Lines:
-    """Sends each line to every subscriber; one that is too slow misses some, and is told how many."""
+    """Sends each line to every subscriber.
+
+    One that is too slow misses some, and is told how many.
+    """
 
     def __init__(self) -> None:
         self._subscribers: list[_Subscriber] = []

@@ -1,7 +1,7 @@
 """What came of an attempt: the rows of the commit that ends it, and the change for the planner.
 
-Data first, metadata last: the artifact is complete before these rows make it visible (P2). A failure
-or invalid data never touches the head (P6).
+Data first, metadata last: the artifact is complete before these rows make it visible (P2). A
+failure or invalid data never touches the head (P6).
 """
 
 from dataclasses import dataclass, field
@@ -27,7 +27,10 @@ _TRANSIENT = frozenset({"killed", "timeout", "memory", "exited", "internal", "ch
 
 @dataclass(slots=True)
 class Outcome:
-    """The updates of one ended attempt, the change, and artifacts that turned out to be needless."""
+    """The updates of one ended attempt, the change.
+
+    And artifacts that turned out to be needless.
+    """
 
     attempt: Attempt
     ended: Ended | None
@@ -40,7 +43,10 @@ class Outcome:
 
 
 def is_change(attempt: Attempt, result: Result | None) -> bool:
-    """Whether the end of a source's attempt takes the next epoch: its unit is something else now."""
+    """Whether the end of a source's attempt takes the next epoch.
+
+    Its unit is something else now.
+    """
     node, source = attempt.node, attempt.node.plan.source
     if source is None:
         return False
@@ -266,7 +272,10 @@ def _keep(
 
 
 def _verify(attempt: Attempt, position: int, content: Content, now: float) -> list[Update]:
-    """A forced run: equal content is a verification, other content shows that it is not deterministic."""
+    """A forced run: equal content is a verification.
+
+    Other content shows that it is not deterministic.
+    """
     before = attempt.node.known.get(attempt.run_key)
     if before is None:
         return []
@@ -399,7 +408,7 @@ def path_row(attempt: Attempt, uri: str, identity: Identity) -> Update:
 
 
 def backoff_seconds(retry: Retry, attempt: int, random: Random) -> float:
-    """Exponential backoff with full jitter, at least half of it (after the AWS builders' library)."""
+    """Exponential backoff with jitter: between half of it and all of it."""
     longest = min(retry.max_seconds, retry.delay_seconds * 2.0 ** (attempt - 1))
     return longest * (0.5 + 0.5 * random.random())
 

@@ -83,7 +83,7 @@ Item = Offered | Finished | Told
 
 @dataclass(slots=True)
 class Ports:
-    """Where the reactor's time, ids, randomness and effects come from (daemon/app.py supplies them)."""
+    """Where time, ids, randomness and effects come from: daemon/app.py supplies them."""
 
     now: Callable[[], float]
     new_id: Callable[[], str]
@@ -132,7 +132,10 @@ class Reactor:
         make: Callable[[int], tuple[list[Update], list[Change]]],
         after: Callable[[int], None] = lambda _epoch: None,
     ) -> None:
-        """Commit what `make(epoch)` gives and tell the planner, in one step with what else is due."""
+        """Commit what `make(epoch)` gives and tell the planner.
+
+        In one step with what else is due.
+        """
         item = Told(make, after, anyio.Event())
         self._put(item)
         await item.done.wait()
@@ -266,7 +269,10 @@ class Reactor:
                 free = self.ports.executor.size - len(self._scopes)
 
     def _refuse(self, items: Sequence[Item], failure: LedgerError) -> None:
-        """Nothing was applied: whoever waits is told; ended attempts cannot be kept, so the loop ends."""
+        """Nothing was applied: whoever waits is told.
+
+        Ended attempts cannot be kept, so the loop ends.
+        """
         for item in items:
             if isinstance(item, Offered):
                 item.error = failure
@@ -425,5 +431,8 @@ def end_line(outcome: Outcome, now: float) -> Line:
 
 
 def _ignore(error: Exception | None) -> None:
-    """A run row that could not be written: the commit of the run's end meets the same error and reports it."""
+    """A run row that could not be written.
+
+    The commit of the run's end meets the same error and reports it.
+    """
     del error

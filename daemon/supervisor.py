@@ -1,4 +1,7 @@
-"""The sensors of a generation, each in a task of its own with its own restarts: one that crashes costs itself."""
+"""The sensors of a generation, each in a task of its own with its own restarts.
+
+One that crashes costs itself.
+"""
 
 import logging
 from collections.abc import Callable, Mapping

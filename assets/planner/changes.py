@@ -9,7 +9,7 @@ from afresh.assets.planner.nodes import Attempt, Node
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """Arrivals or deletions of one source's unit were recorded in the journal (not an epoch yet)."""
+    """An arrival or deletion of a source's unit was recorded (that is no epoch yet)."""
 
     source: str
     partition: str
@@ -45,7 +45,10 @@ class Requested:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """Automation of these units stopped (`on`) or started again; key `*` is all an asset has or gets."""
+    """Automation of these units stopped (`on`) or started again.
+
+    Key `*` is all an asset has or gets.
+    """
 
     units: tuple[tuple[str, str], ...]
     on: bool

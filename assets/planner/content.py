@@ -83,7 +83,10 @@ class History:
         return None
 
     def floor(self, epoch: int, output: int) -> int:
-        """The newest settled epoch up to `epoch` at which that output does not hold its readers; 0 if none."""
+        """The newest settled epoch up to `epoch` at which readers of that output can go on.
+
+        0 if there is none.
+        """
         for interval in reversed(self.intervals):
             if interval.start <= epoch and interval.states[output] is not Gone.HELD:
                 return min(epoch, interval.end)
@@ -95,7 +98,10 @@ class History:
             self.intervals[-1].end = epoch - 1
 
     def settle(self, epoch: int, end: int, states: tuple[State, ...], keep: set[int]) -> None:
-        """Record the states from `epoch` to `end`; forget intervals that no epoch in `keep` needs."""
+        """Record the states from `epoch` to `end`.
+
+        Forget intervals that no epoch in `keep` needs.
+        """
         last = self.intervals[-1] if self.intervals else None
         if last is not None and last.end >= epoch:
             msg = f"settled at {last.end}, asked to settle at {epoch}: epochs of a unit only grow"

@@ -28,7 +28,10 @@ class Debts:
         return set(self.active)
 
     def take(self, join: Node, newest: int) -> list[Node] | None:
-        """Give a join a target that all can still meet, the newest if none is shared; who owes it now."""
+        """Give a join a target that all can still meet, the newest if none is shared.
+
+        Return who owes it now; None if nothing can be met.
+        """
         shared = [epoch for epoch in sorted(self.active, reverse=True) if epoch >= join.dirty[0]]
         for epoch in [*shared[:MOST_SHARED], newest]:
             if epoch <= join.history.settled_at:
@@ -78,7 +81,10 @@ class Debts:
         return freed
 
     def give_up(self, node: Node) -> list[Node]:
-        """The node cannot serve (final failure, pause): drop the targets of all joins it owes; whom to look at."""
+        """Drop the targets of all joins that a node owes: it cannot serve (failure, pause).
+
+        Return whom to look at again.
+        """
         joins = {join for owed in node.owes.values() for join in owed}
         freed = self.release(node)
         for join in joins:

@@ -1,4 +1,4 @@
-"""All nodes of a generation, who reads whom by unit, and which units of an asset are not settled."""
+"""All nodes of a generation: who reads whom, and which units are not settled."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -110,7 +110,10 @@ class Graph:
                 yield from nodes.values()
 
     def floor(self, node: Node, edge: Edge, epoch: int) -> tuple[int, Node | None]:
-        """The newest epoch up to `epoch` at which an input is settled (0: none), and who keeps it there."""
+        """The newest epoch up to `epoch` at which an input is settled, and who keeps it there.
+
+        The epoch is 0 if there is none.
+        """
         if edge.own:
             found = self.nodes[edge.producer.name].get(node.key)
             if found is None:
@@ -124,7 +127,7 @@ class Graph:
         return (newest if newest >= pool.newest_start else 0), who
 
     def common_epoch(self, node: Node, epoch: int) -> tuple[int, list[Node]]:
-        """The newest epoch at which all inputs are known to be settled, and who keeps it from being newer."""
+        """The newest epoch at which all inputs are known to be settled, and who keeps it there."""
         limits: list[Node] = []
         changed = True
         while changed and epoch:

@@ -1,4 +1,4 @@
-"""Which units an asset has: a unit of a partitioned asset belongs to it once all its own inputs exist."""
+"""Which units an asset has: one belongs to it once all its own inputs exist."""
 
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.nodes import NEVER, Node

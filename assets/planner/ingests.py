@@ -1,4 +1,7 @@
-"""Arrivals that are recorded and not read yet: one ingest a unit at a time, the newest state wins."""
+"""Arrivals that are recorded and not read yet.
+
+One ingest a unit at a time, the newest state wins.
+"""
 
 from collections import deque
 

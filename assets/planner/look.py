@@ -1,4 +1,7 @@
-"""What to say of a unit to people: its state, the first of CLI.md's list that matches, and the reasons."""
+"""What to say of a unit to people.
+
+Its state, the first of CLI.md's list that matches, and the reasons.
+"""
 
 from collections.abc import Iterator
 
@@ -136,7 +139,7 @@ class Looks:
         )
 
     def _stale(self, node: Node) -> tuple[list[Reason], bool]:
-        """Why it will run, or may: what changed of its inputs, and which of them are not settled."""
+        """Why it will run, or may: inputs that changed, inputs that are not settled."""
         reasons: list[Reason] = []
         head = node.heads[0]
         if node.requested:

@@ -120,7 +120,10 @@ class Node:
         return True
 
     def settle(self, epoch: int, states: tuple[State, ...], keep: set[int]) -> None:
-        """The node's states as of `epoch` are known; they hold up to the next change that reaches it."""
+        """The node's states as of `epoch` are known.
+
+        They hold up to the next change that reaches it.
+        """
         self.dirty = [later for later in self.dirty if later > epoch]
         end = self.dirty[0] - 1 if self.dirty else OPEN
         if epoch < self.gap:

@@ -1,7 +1,7 @@
-"""The planner: what is stale, what may run, on which cut, and why. A plain state machine (after h11).
+"""The planner: what is stale, what may run, on which cut, and why.
 
-It is told of changes that are committed, and asked what to start. No clock, no I/O, no async; the
-cost of a change is what it touches. The rules are DESIGN section 3.
+A plain state machine (after h11). It is told of changes that are committed, and asked what to
+start. No clock, no I/O, no async; the cost of a change is what it touches. The rules are DESIGN section 3.
 """
 
 from collections import deque
@@ -23,7 +23,10 @@ Change = Arrived | Ended | Requested | Paused
 
 
 class Planner:
-    """The state of the graph. `epoch` is the newest one that was committed; times are given, in seconds."""
+    """The state of the graph. `epoch` is the newest one that was committed.
+
+    Times are given, in seconds.
+    """
 
     def __init__(
         self, topology: Topology, *, max_wait_seconds: float = 1.0, epoch: int = 0
@@ -103,7 +106,10 @@ class Planner:
         return attempts
 
     def adopt(self, attempt: Attempt) -> bool:
-        """Let an attempt that began under older definitions end in this planner; False if its unit is gone."""
+        """Let an attempt that began under older definitions end in this planner.
+
+        False if its unit is gone.
+        """
         plan = self.topology.plans.get(attempt.node.plan.name)
         if plan is None or plan.assets != attempt.node.plan.assets:
             return False
@@ -308,7 +314,10 @@ class Planner:
                 self._ready.append(node)
 
     def _prepare(self, node: Node, now: float) -> tuple[int, str, tuple[Pinned, ...]] | None:
-        """Settle a node without a run as far as possible; if it must run: epoch, run key, inputs."""
+        """Settle a node without a run as far as possible.
+
+        If it must run: epoch, run key, inputs.
+        """
         while node.dirty:
             self._unwatch(node)
             trouble = node.trouble
@@ -346,7 +355,10 @@ class Planner:
         return None
 
     def _known(self, node: Node, key: str, cut: tuple[Pinned, ...]) -> tuple[State, ...] | None:
-        """What this run key is known to give; with a policy that leaves code behind, what the old code gave."""
+        """What this run key is known to give.
+
+        With a policy that leaves code behind, what the old code gave.
+        """
         node.code_stale = False
         states = node.known.get(key)
         function = node.plan.function
@@ -358,7 +370,10 @@ class Planner:
         return states
 
     def _choose(self, node: Node, now: float) -> int | None:
-        """The epoch at which the node may run now; None if it has to wait, and then it watches for whom."""
+        """The epoch at which the node may run now.
+
+        None if it has to wait, and then it watches for whom.
+        """
         owed = min(node.owes, default=None)
         if node.target is not None and (owed is None or node.target < owed):
             owed = node.target
@@ -386,7 +401,10 @@ class Planner:
         return self._choose(node, now)
 
     def _collect(self, node: Node, epoch: int) -> tuple[Pinned, ...] | Gone | None:
-        """All inputs as of one epoch (P3). DELETED: an own input is; None: something is absent or not settled."""
+        """All inputs as of one epoch (P3).
+
+        DELETED where an own input is; None where something is absent or not settled.
+        """
         node.missing = ""
         pinned: list[Pinned] = []
         deleted = False
@@ -411,7 +429,7 @@ class Planner:
         return Gone.DELETED if deleted else tuple(pinned)
 
     def _hold(self, node: Node, epoch: int, now: float) -> bool:
-        """Coalescing: wait for work that is known and will change what the node reads, at most `max_wait`."""
+        """Coalescing: wait at most `max_wait` for known work that will change what it reads."""
         if node.requested or node.owes or node.target is not None:
             return False
         waits = self.ingests.pending_above(node) or (
@@ -426,7 +444,10 @@ class Planner:
         return True
 
     def is_live(self, node: Node) -> bool:
-        """Whether work is under way that will settle a node: not failed, blocked, paused or missing."""
+        """Whether work is under way that will settle a node.
+
+        Not failed, blocked, paused or missing.
+        """
         stack, seen = [node], {node}
         while stack:
             unit = stack.pop()

@@ -51,7 +51,10 @@ def explain(node: Node, pinned: tuple[Pinned, ...]) -> Why:
 
 
 def _changed(node: Node, item: Pinned) -> list[tuple[str, Content]]:
-    """The parts that the head was not made of; after a restart, of many units, those of later events."""
+    """The parts that the head was not made of.
+
+    After a restart, of many units, those of later events.
+    """
     read = node.last_read.get(item.edge.parameter)
     if read is not None:
         before = dict(read)

@@ -1,4 +1,4 @@
-"""The run key: code, parameters, and of each input the content of the columns that it reads (P4)."""
+"""The run key: code, parameters, and of each input the columns that it reads (P4)."""
 
 from hashlib import blake2b
 

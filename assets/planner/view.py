@@ -8,9 +8,11 @@ State = Literal["running", "paused", "held", "failed", "blocked", "stale", "miss
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """One reason. `kind`: input, code, parameter, new, request, event, failed, rejected, blocked,
-    missing, paused, deleted, waiting, running, retry. `ref` names the unit (`orders[k]@3`) or the run
-    it is about, `event` the journal's seq where one is known, `detail` is one plain sentence.
+    """One reason.
+
+    `kind` is input, code, parameter, new, request, event, failed, rejected, blocked,
+    missing, paused, deleted, waiting, running, retry. `ref` names the unit (`orders[k]@3`) or the
+    run it is about, `event` the journal's seq where one is known, `detail` is one plain sentence.
     """
 
     kind: str
@@ -20,7 +22,10 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class UnitView(msgspec.Struct, frozen=True):
-    """One unit, as `afresh status` shows it. `version` is the head's; `epoch` the one it is settled at."""
+    """One unit, as `afresh status` shows it. `version` is the head's.
+
+    `epoch` the one it is settled at.
+    """
 
     asset: str
     partition: str
@@ -31,4 +36,4 @@ class UnitView(msgspec.Struct, frozen=True):
     updated_at: float | None
     reasons: tuple[Reason, ...]
     will_run: bool = False
-    """Stale for certain (its run key differs), not only possibly (something upstream may change)."""
+    """Stale for certain, not only because something upstream may change."""
