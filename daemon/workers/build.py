@@ -1,0 +1,281 @@
+"""From a declaration as it was written to what the manifest says of it, and its live side."""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
+
+from afresh.assets.declare import Declared, FunctionDeclaration, SourceDeclaration
+from afresh.assets.errors import DefinitionError
+from afresh.assets.fingerprint import code_key
+from afresh.assets.manifest import Function, Input, Output, Problem, Sensor, Source, Where
+from afresh.assets.nearest import did_you_mean
+from afresh.assets.schema import is_schema
+from afresh.daemon.workers import options
+from afresh.daemon.workers.catalog import Catalog
+from afresh.daemon.workers.live import LiveFunction, LiveSource
+from afresh.daemon.workers.modules import relative
+from afresh.daemon.workers.parameters import values_of
+from afresh.daemon.workers.signature import Frame, Problems, Signature, read
+
+_NO_SENSOR = Declared(Sensor("", {}))
+
+
+class Builder:
+    """Builds one generation. `names` are those of all assets; `problems` gathers what is wrong."""
+
+    def __init__(
+        self, root: str, names: Collection[str], by_object: Mapping[int, str], catalog: Catalog
+    ) -> None:
+        self.root = root
+        self.names = names
+        self.by_object = by_object
+        self.catalog = catalog
+        self.problems: list[Problem] = []
+
+    def source(self, declaration: SourceDeclaration) -> LiveSource:
+        """Build a source; what is wrong with it is replaced by defaults."""
+        found: Problems = []
+        sensor = self._sensor(declaration, found)
+        schema = declaration.schema
+        if schema is not None and not is_schema(schema):
+            found.append(
+                (
+                    f"Expected a Pandera model or schema object, found {schema!r}",
+                    f"write schema=Model in source({declaration.name!r}, ...)",
+                )
+            )
+            schema = None
+        key = self._schema(schema, found)
+        key_columns = sensor.key_columns
+        if declaration.key_columns is not None:
+            key_columns = bool(declaration.key_columns)
+        if key_columns and not sensor.captures:
+            found.append(("Expected captures for key_columns=True, found none", "leave it out"))
+        on_delete, on_reject = options.source_policies(declaration, found)
+        built = Source(
+            name=declaration.name,
+            sensor=sensor.sensor,
+            captures=sensor.captures,
+            schema=key,
+            format=sensor.format,
+            options=dict(sensor.options),
+            key_columns=key_columns,
+            on_delete=on_delete,
+            on_reject=on_reject,
+            group=options.group(declaration.group, found),
+            owner=options.text("owner", declaration.owner, found),
+            tags=options.labels("tags", declaration.tags, found),
+            description=options.text("description", declaration.description, found),
+            code_key=self._reading_key(sensor, key, key_columns=key_columns),
+            where=self.where(declaration),
+        )
+        self._report(found, built.where, declaration.name)
+        return LiveSource(built, schema)
+
+    def function(
+        self, declaration: FunctionDeclaration, name: str, table: Mapping[str, Any]
+    ) -> LiveFunction | None:
+        """Build the function that makes asset `name`; None when its signature cannot be read."""
+        signature = read(declaration, name, self.names)
+        found = signature.problems
+        values, texts, wrong = values_of(name, signature.plain, table)
+        found.extend(wrong)
+        where = self.where(declaration)
+        inputs, own = self._inputs(declaration, signature, found)
+        outputs = self._outputs(declaration, signature, found)
+        volatile = declaration.volatile
+        built = Function(
+            name=name,
+            inputs=inputs,
+            outputs=outputs,
+            code_key=self._code_key(declaration, inputs, outputs, found),
+            partitions=own,
+            parameters=texts,
+            volatile=(volatile,) if isinstance(volatile, str) else tuple(volatile),
+            special=signature.special,
+            refresh=options.refresh(declaration.refresh, found),
+            on_code_change=options.on_code_change(
+                declaration.on_code_change, found, partitioned=bool(own)
+            ),
+            retry=options.retry(declaration.retries, found),
+            timeout_seconds=options.timeout(declaration.timeout, found),
+            where=where,
+        )
+        self._report(found, where, name)
+        if not outputs:
+            return None
+        return LiveFunction(
+            declaration=built,
+            callable=declaration.function,
+            inputs={frame.name: frame.schema for frame in signature.inputs},
+            outputs={frame.name: frame.schema for frame in signature.outputs},
+            parameters=values,
+        )
+
+    def where(self, declaration: SourceDeclaration | FunctionDeclaration) -> Where:
+        """Give the place of a declaration, relative to the project."""
+        return Where(relative(declaration.file, self.root), declaration.line)
+
+    def _sensor(self, declaration: SourceDeclaration, found: Problems) -> Declared:
+        try:
+            return declaration.sensor.declared()
+        except DefinitionError as error:
+            found.append((error.error, error.hint))
+        except AttributeError:
+            found.append(
+                (
+                    f"Expected a sensor, found {declaration.sensor!r}",
+                    'write source("flights", files("landing/{day}.csv"))',
+                )
+            )
+        return _NO_SENSOR
+
+    def _inputs(
+        self, declaration: FunctionDeclaration, signature: Signature, found: Problems
+    ) -> tuple[tuple[Input, ...], tuple[str, ...]]:
+        """Build the inputs, and the assets whose keys the function has."""
+        assets = {
+            frame.name: self._dependency(declaration, frame.name, found)
+            for frame in signature.inputs
+        }
+        own = _own(declaration, assets, found)
+        inputs = []
+        for frame in signature.inputs:
+            name = frame.name
+            key = self._schema(frame.schema, found)
+            reads: Literal["own", "all"] = "own" if name in own else "all"
+            columns = self._columns(declaration, frame, key, found)
+            inputs.append(Input(name, assets[name], reads, frame.given, columns, key))
+        return tuple(inputs), tuple(dict.fromkeys(assets[name] for name in own))
+
+    def _dependency(self, declaration: FunctionDeclaration, parameter: str, found: Problems) -> str:
+        """Give the asset that a parameter is: by its name, or as `deps` says."""
+        chosen = declaration.deps.get(parameter, parameter)
+        if isinstance(chosen, str):
+            return chosen
+        if isinstance(chosen, SourceDeclaration):
+            return chosen.name
+        name = self.by_object.get(id(chosen))
+        if name is None:
+            found.append(
+                (
+                    f"Expected an asset in deps for {parameter!r}, found {chosen!r}",
+                    'give its name: deps={"parameter": "asset.name"}',
+                )
+            )
+        return name or parameter
+
+    def _columns(
+        self, declaration: FunctionDeclaration, frame: Frame, key: str, found: Problems
+    ) -> tuple[str, ...]:
+        """Give the columns that are read: listed, or those of a schema that filters."""
+        listed = declaration.columns.get(frame.name)
+        if listed is not None:
+            columns = (listed,) if isinstance(listed, str) else tuple(listed)
+            if columns and all(isinstance(column, str) for column in columns):
+                return tuple(dict.fromkeys(columns))
+            found.append(
+                (
+                    f"Expected names of columns for {frame.name!r}, found {listed!r}",
+                    'write columns={"flights": ["carrier", "dep_delay"]}',
+                )
+            )
+        schema = self.catalog.schemas.get(key)
+        if schema is None or schema.strict != "filter":
+            return ()
+        if any(column.regex for column in schema.columns):
+            return ()
+        return tuple(column.name for column in schema.columns)
+
+    def _outputs(
+        self, declaration: FunctionDeclaration, signature: Signature, found: Problems
+    ) -> tuple[Output, ...]:
+        group = options.group(declaration.group, found)
+        owner = options.text("owner", declaration.owner, found)
+        tags = options.labels("tags", declaration.tags, found)
+        description = options.description(declaration, found)
+        return tuple(
+            Output(
+                frame.name,
+                frame.given,
+                self._schema(frame.schema, found),
+                group,
+                owner,
+                tags,
+                description,
+            )
+            for frame in signature.outputs
+        )
+
+    def _schema(self, schema: object, found: Problems) -> str:
+        try:
+            return self.catalog.add(schema)
+        except DefinitionError as error:
+            found.append((error.error, error.hint))
+            return ""
+
+    def _code_key(
+        self,
+        declaration: FunctionDeclaration,
+        inputs: Sequence[Input],
+        outputs: Sequence[Output],
+        found: Problems,
+    ) -> str:
+        used = [part.schema for part in inputs] + [part.schema for part in outputs]
+        try:
+            return code_key(
+                declaration.function,
+                root=self.root,
+                schemas=[self.catalog.schemas[key] for key in used if key],
+                version=options.version(declaration.version, found),
+            )
+        except DefinitionError as error:
+            found.append((error.error, error.hint))
+        except Exception as error:  # noqa: BLE001 - it reads what user code reaches
+            found.append(
+                (
+                    f"Expected readable code, found {type(error).__name__}: {error}",
+                    'give the asset a version="1" and change it with the code',
+                )
+            )
+        return ""
+
+    def _reading_key(self, sensor: Declared, schema: str, *, key_columns: bool) -> str:
+        """Hash what reading does to the data of a source: format, options, schema."""
+        described = self.catalog.schemas.get(schema)
+        what = {
+            "format": sensor.format,
+            "options": dict(sensor.options),
+            "captures": sensor.captures if key_columns else (),
+            "schema": described.data_key if described is not None else "",
+        }
+        text = json.dumps(what, sort_keys=True, default=repr)
+        return hashlib.blake2b(b"source-1 " + text.encode(), digest_size=16).hexdigest()
+
+    def _report(self, found: Problems, where: Where | None, asset: str) -> None:
+        self.problems.extend(
+            Problem(error=error, hint=hint, where=where, asset=str(asset))
+            for error, hint in dict.fromkeys(found)
+        )
+
+
+def _own(
+    declaration: FunctionDeclaration, assets: Mapping[str, str], found: Problems
+) -> tuple[str, ...]:
+    """Give the parameters that `partitions=` names: by parameter, or by asset."""
+    wanted = declaration.partitions
+    names = tuple(wanted) if isinstance(wanted, list | tuple) else (wanted,)
+    own: list[str] = []
+    for name in names:
+        asset = name.name if isinstance(name, SourceDeclaration) else str(name)
+        matching = [asset] if asset in assets else [p for p, a in assets.items() if a == asset]
+        if not matching:
+            found.append(
+                (
+                    f"Expected an input in partitions=, found {asset!r}",
+                    did_you_mean(asset, assets, f"its inputs: {', '.join(assets) or 'none'}"),
+                )
+            )
+        own.extend(matching)
+    return tuple(dict.fromkeys(own))
