@@ -1,5 +1,7 @@
-"""Refusal of network file systems: locks and shared memory there do not hold what SQLite needs."""
+"""The folder of a ledger: made to last, and not on a network file system."""
 
+import os
+import re
 from pathlib import Path
 
 from afresh.assets.errors import LedgerUnusable
@@ -9,6 +11,25 @@ _NETWORK = {
     "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.ceph-fuse", "fuse.rclone",
     "fuse.davfs",
 }  # fmt: skip
+
+
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that only its owner can enter, parents too, there after a power cut.
+
+    Raises OSError.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in missing:
+        # SQLite syncs the ledger's own folder, not the one above it.
+        descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def file_system(path: Path, mounts: str | None = None) -> str:
@@ -25,7 +46,7 @@ def file_system(path: Path, mounts: str | None = None) -> str:
     folder = path.resolve()
     for line in mounts.splitlines():
         left, _, right = line.partition(" - ")
-        point = left.split(" ")[4].encode("latin-1", "replace").decode("unicode_escape")
+        point = _OCTAL.sub(lambda found: chr(int(found[1], 8)), left.split(" ")[4])
         # A later mount on the same place hides the earlier one.
         if folder.is_relative_to(point) and len(point) >= best:
             best, found = len(point), right.split(" ")[0]
@@ -33,7 +54,7 @@ def file_system(path: Path, mounts: str | None = None) -> str:
 
 
 def refuse_network(path: Path, mounts: str | None = None) -> None:
-    """Raise LedgerUnusable if the folder lies on a network file system."""
+    """Raise LedgerUnusable on a network: locks and shared memory there do not hold for SQLite."""
     kind = file_system(path, mounts)
     if kind in _NETWORK:
         raise LedgerUnusable(

@@ -3,12 +3,14 @@
 import fcntl
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import NamedTuple
 
 from afresh.assets.errors import LedgerUnavailable
+from afresh.storage.ledger.filesystem import make_folder
 
 LOCK_FILE = "daemon.lock"
 _PATIENCE_SECONDS = 0.5
@@ -34,7 +36,8 @@ class Lock:
     def release(self) -> None:
         """Let go, once; the file stays, so that nobody can lock one that is being removed."""
         if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -45,9 +48,9 @@ def take(state: Path, holder: Holder) -> Lock:
     Waits half a second at most: a killed holder's descriptors may still be closing, and `is_held`
     looks by locking for an instant. Raises LedgerUnavailable that names the holder.
     """
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = state / LOCK_FILE
     try:
+        make_folder(state)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise LedgerUnavailable(
@@ -57,12 +60,10 @@ def take(state: Path, holder: Holder) -> Lock:
     if not _locks(descriptor, fcntl.LOCK_EX, _PATIENCE_SECONDS):
         os.close(descriptor)
         raise _refusal(path, holder_of(state))
-    try:
+    # The name is a courtesy: on a full disk the lock holds without it.
+    with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(holder._asdict()).encode(), 0)
-    except BaseException:
-        os.close(descriptor)
-        raise
     return Lock(descriptor)
 
 

@@ -12,7 +12,7 @@ from sqlite3 import DatabaseError, connect
 
 from afresh.assets.errors import LedgerUnavailable
 from afresh.storage.ledger.faults import translate
-from afresh.storage.ledger.filesystem import refuse_network
+from afresh.storage.ledger.filesystem import make_folder, refuse_network
 from afresh.storage.ledger.revision import (
     HEAD,
     SUSPECT_BYTES,
@@ -28,11 +28,12 @@ def ensure_schema(path: Path) -> None:
     Blocks (a child process, about a second) when there is work. The caller holds the lease.
     Raises LedgerUnusable (damaged, newer, on a network file system), LedgerUnavailable.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     refuse_network(path.parent)
     if _inspect(path) == HEAD:
         return
-    command = [sys.executable, "-m", "afresh.storage.ledger.migrate", str(path)]
+    # -P: a project's own `alembic` folder is not the library.
+    command = [sys.executable, "-P", "-m", "afresh.storage.ledger.migrate", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]

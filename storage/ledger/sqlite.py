@@ -207,8 +207,13 @@ class SqliteLedger:
         # SQLite goes on writing into a file that was removed: acknowledged, then gone (P1).
         try:
             inode = self.path.stat().st_ino
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             inode = 0
+        except OSError as error:
+            raise LedgerUnavailable(
+                f"Expected to write {self.path}, found: {error.strerror}",
+                hint="see that the folder can be reached, the ledger goes on by itself",
+            ) from error
         if inode != self._inode:
             raise LedgerUnusable(
                 f"Expected the ledger that was opened, found it removed or replaced: {self.path}",
@@ -216,7 +221,9 @@ class SqliteLedger:
             )
 
     def _reopen(self) -> None:
-        # A connection may keep a state of its own of a disk that was away or read-only.
+        # A connection may keep a state of its own of a disk that was away or read-only. The new one
+        # is opened before the old one is closed: the last to close and the first to open would take
+        # a transaction whose sync failed for a committed one, and the retry would apply it twice.
         try:
             connection = open_writer(self.path)
         except sqlite3.Error:

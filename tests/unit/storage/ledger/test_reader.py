@@ -118,3 +118,16 @@ def test_reading_imports_nothing_heavy() -> None:
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert not loaded & {"sqlalchemy", "sqlmodel", "pydantic", "anyio", "alembic", "msgspec"}
     assert "subprocess" not in loaded
+
+
+def test_reading_a_ledger_at_rest_leaves_it_as_it_was(tmp_path: Path) -> None:
+    path = ledger_file(tmp_path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    before = path.read_bytes()
+    for _ in range(2):
+        with Reader(path) as reader:
+            assert reader.rows(COUNT) == [(0,)]
+    assert path.read_bytes() == before
+    assert not reader._has_log()
