@@ -51,7 +51,7 @@ def _pool(settings: Settings) -> WorkerPool:
         state_dir=settings.state,
         python=sys.executable,
         size=settings.workers,
-        log_dir=os.path.join(settings.state, "logs"),
+        log_dir=str(Path(settings.state, "logs")),
         artifacts=settings.artifacts,
     )
 
@@ -103,8 +103,8 @@ async def perform(settings: Settings, op: str, params: dict[str, Any], *, reques
 @asynccontextmanager
 async def _running(settings: Settings, problem: Callable[[str], None]) -> AsyncIterator[Daemon]:
     """Lease, ledger, workers and everything above them; given back in the reverse order."""
-    for folder in (settings.state, settings.artifacts, os.path.join(settings.state, "logs")):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+    for folder in (Path(settings.state), Path(settings.state, "logs")):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     holder = Holder(
         "afresh", os.getpid(), socket.gethostname(), _now(), socket_path(settings.state)
     )
@@ -118,15 +118,24 @@ async def _running(settings: Settings, problem: Callable[[str], None]) -> AsyncI
                 await pool.activate(manifest.digest)
                 random = Random()  # noqa: S311 - jitter, not secrets
                 ids = IdMaker(_now, random)
-                async with assemble(
-                    settings, ledger, pool, manifest, lease.require, _now, ids, random, problem
-                ) as daemon:
-                    async with anyio.create_task_group() as tasks:
-                        await tasks.start(
-                            serve_socket, socket_path(settings.state), daemon.view, daemon.controls
-                        )
-                        yield daemon
-                        tasks.cancel_scope.cancel()
+                async with (
+                    assemble(
+                        settings,
+                        ledger=ledger,
+                        pool=pool,
+                        manifest=manifest,
+                        require=lease.require,
+                        now=_now,
+                        new_id=ids,
+                        random=random,
+                        problem=problem,
+                    ) as daemon,
+                    anyio.create_task_group() as tasks,
+                ):
+                    where = socket_path(settings.state)
+                    await tasks.start(serve_socket, where, daemon.view, daemon.controls)
+                    yield daemon
+                    tasks.cancel_scope.cancel()
         finally:
             await ledger.aclose()
     finally:

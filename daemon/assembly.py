@@ -1,7 +1,6 @@
 """The running parts of a daemon put together: reactor, sensors, generations, alerts, controls."""
 
 import logging
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,7 +42,6 @@ from afresh.storage.ledger.sqlite import SqliteLedger
 
 _log = logging.getLogger("afresh")
 _identity = msgspec.json.Decoder(Identity)
-DRAIN_LOOK_SECONDS = 0.02
 
 
 class DaemonView:
@@ -110,19 +108,19 @@ class Daemon:
 
     async def first_scan(self) -> None:
         """Wait until every running sensor has looked at everything once, or has failed."""
-        while not self.supervisor.checked:
-            await anyio.sleep(DRAIN_LOOK_SECONDS)
+        await self.supervisor.wait_until_checked()
 
     async def drain(self) -> None:
         """Start nothing more; wait for what is running and its commits."""
         self.reactor.dispatching = False
         while self.reactor.under_way or not self.reactor.empty:
-            await anyio.sleep(DRAIN_LOOK_SECONDS)
+            await self.reactor.changed()
 
 
 @asynccontextmanager
 async def assemble(
     settings: Settings,
+    *,
     ledger: SqliteLedger,
     pool: WorkerPool,
     manifest: Manifest,
@@ -172,11 +170,11 @@ async def assemble(
     async with anyio.create_task_group() as tasks:
         supervisor = Supervisor(
             tasks,
-            watcher,
-            reactor.offer,
-            partial(_known, reader),
-            random,
-            partial(_watch_health, alerts, manifest),
+            watcher=watcher,
+            emit=reactor.offer,
+            known=partial(_known, reader),
+            random=random,
+            on_health=partial(_watch_health, alerts, manifest),
         )
         supervisor.paused = {row.name for row in state.pauses if row.kind == "sensor"}
         ports.on_read = supervisor.confirm
@@ -186,8 +184,8 @@ async def assemble(
             pool,
             reader,
             manifest,
-            partial(_report, problem),
-            supervisor.follow,
+            on_problems=partial(_report, problem),
+            on_taken=supervisor.follow,
         )
         generations.reactor = reactor
         await tasks.start(watcher.run)

@@ -61,6 +61,7 @@ class Generations:
         pool: Loads,
         reader: Reader,
         manifest: Manifest,
+        *,
         on_problems: Callable[[tuple[Problem, ...]], None],
         on_taken: Callable[[Manifest], None],
     ) -> None:

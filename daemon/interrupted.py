@@ -52,7 +52,7 @@ def interrupted_rows(
 
 
 def _count_in_a_row(run: RunRow, read: Read) -> int:
-    """This one, and those before it on the same run key that were interrupted too."""
+    """Count this one, and those before it on the same run key that were interrupted too."""
     unit = {"asset": run.asset, "partition": run.partition, "limit": MOST_IN_A_ROW}
     count = 0
     for row in read(queries.RUNS_OF_UNIT, unit):

@@ -7,11 +7,10 @@ asyncio nor a real clock, and so runs as well on a simulated one.
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 import msgspec
-from anyio.abc import TaskGroup
 
 from afresh.assets.errors import LedgerError
 from afresh.assets.planner.changes import Settled
@@ -33,6 +32,9 @@ from afresh.daemon.outcomes import (
 from afresh.daemon.workers.task import Failed, Result, Task
 from afresh.sensors.base import Batch, Identity
 from afresh.storage.ledger.commit import Commit, Ledger, Require, Update
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
 
 _encode = msgspec.json.Encoder().encode
 

@@ -24,6 +24,7 @@ from afresh.sensors.watcher import FolderWatcher
 _log = logging.getLogger("afresh.sensors")
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+LOOK_AGAIN_SECONDS = 0.02
 Known = Callable[[str], tuple[Mapping[str, Identity], frozenset[str]]]
 """What the ledger recorded of a source's paths: their identities, and which are unmatched."""
 
@@ -34,6 +35,7 @@ class Supervisor:
     def __init__(
         self,
         tasks: TaskGroup,
+        *,
         watcher: FolderWatcher,
         emit: Emit,
         known: Known,
@@ -51,6 +53,7 @@ class Supervisor:
         self._scopes: dict[str, anyio.CancelScope] = {}
         self.crashed: dict[str, str] = {}
         self.paused: set[str] = set()
+        self._news = anyio.Event()
 
     def follow(self, manifest: Manifest) -> None:
         """Run the sensors that a generation declares: what did not change goes on undisturbed."""
@@ -112,14 +115,19 @@ class Supervisor:
             if name in self._scopes
         )
 
-    @property
-    def checked(self) -> bool:
-        """Every running sensor has looked at everything once, or cannot."""
-        return all(
-            sensor.health.state == "failed" or name in self.crashed or sensor.checked
-            for name, sensor in self.sensors.items()
-            if name in self._scopes
-        )
+    async def wait_until_checked(self) -> None:
+        """Return when every running sensor has looked at everything once, or cannot."""
+        for name, sensor in list(self.sensors.items()):
+            while name in self._scopes and not (
+                sensor.checked or sensor.health.state == "failed" or name in self.crashed
+            ):
+                self._news = anyio.Event()
+                with anyio.move_on_after(LOOK_AGAIN_SECONDS):
+                    await self._news.wait()
+
+    def _note_health(self, sensor: FileSensor) -> None:
+        self._news.set()
+        self._on_health(sensor)
 
     def rows(self, last: Mapping[str, Any]) -> list[dict[str, Any]]:
         """One row a sensor, with CLI.md's keys; `last` has the time of each one's last event."""
@@ -162,7 +170,7 @@ class Supervisor:
             settle_seconds=float(options["settle_seconds"] or 0.0),
             known=known,
             unmatched=unmatched,
-            on_health=self._on_health,
+            on_health=self._note_health,
         )
         self.sensors[source.name] = sensor
         if source.name not in self.paused:
@@ -184,10 +192,10 @@ class Supervisor:
             while True:
                 try:
                     await sensor.run(self._emit)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - whatever it is, it costs this sensor alone
                     _log.exception("sensor %s crashed", sensor.name)
                     self.crashed[sensor.name] = str(error) or type(error).__name__
-                    self._on_health(sensor)
+                    self._note_health(sensor)
                 await anyio.sleep(pause * (0.5 + 0.5 * self._random.random()))
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 self.crashed.pop(sensor.name, None)

@@ -4,11 +4,14 @@ One ingest a unit at a time, the newest state wins.
 """
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from afresh.assets.planner.changes import Arrived
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.nodes import NEVER, Attempt, Node
-from afresh.assets.planner.topology import Plan
+
+if TYPE_CHECKING:
+    from afresh.assets.planner.topology import Plan
 
 
 class Ingests:

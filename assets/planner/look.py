@@ -95,9 +95,13 @@ class Looks:
             return "paused", [Reason("paused", "paused by hand")], False
         trouble = node.trouble
         live = self._planner.is_live(node)
-        if trouble is not None and trouble.final and not (node.dirty and live):
-            if not trouble.outputs or output in trouble.outputs:
-                return "failed", [_failed(node)], False
+        if (
+            trouble is not None
+            and trouble.final
+            and not (node.dirty and live)
+            and (not trouble.outputs or output in trouble.outputs)
+        ):
+            return "failed", [_failed(node)], False
         if node.dirty or node.born == NEVER:
             if trouble is not None and not trouble.final:
                 wait = max(0.0, (trouble.retry_at or now) - now)

@@ -363,10 +363,11 @@ class Planner:
         states = node.known.get(key)
         function = node.plan.function
         head = node.heads[0]
-        if states is None and head is not None and function is not None:
-            if function.on_code_change != "rebuild" and head.code != node.plan.code:
-                states = node.known.get(run_key(node, cut, head.code))
-                node.code_stale = states is not None
+        if states is not None or head is None or function is None:
+            return states
+        if function.on_code_change != "rebuild" and head.code != node.plan.code:
+            states = node.known.get(run_key(node, cut, head.code))
+            node.code_stale = states is not None
         return states
 
     def _choose(self, node: Node, now: float) -> int | None:
