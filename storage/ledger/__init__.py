@@ -1,1 +1,1 @@
-"""."""
+"""The ledger: the metadata database, the one source of truth."""
