@@ -16,7 +16,7 @@ from afresh.daemon.workers.catalog import Catalog
 from afresh.daemon.workers.live import LiveFunction, LiveSource
 from afresh.daemon.workers.modules import relative
 from afresh.daemon.workers.parameters import values_of
-from afresh.daemon.workers.signature import Frame, Problems, Signature, read
+from afresh.daemon.workers.signature import Frame, Hints, Problems, Signature, read
 
 _NO_SENSOR = Declared(Sensor("", {}))
 
@@ -32,6 +32,7 @@ class Builder:
         self.by_object = by_object
         self.catalog = catalog
         self.problems: list[Problem] = []
+        self.hints = Hints()
 
     def source(self, declaration: SourceDeclaration) -> LiveSource:
         """Build a source; what is wrong with it is replaced by defaults."""
@@ -77,7 +78,7 @@ class Builder:
         self, declaration: FunctionDeclaration, name: str, table: Mapping[str, Any]
     ) -> LiveFunction | None:
         """Build the function that makes asset `name`; None when its signature cannot be read."""
-        signature = read(declaration, name, self.names)
+        signature = read(declaration, name, self.names, self.hints)
         found = signature.problems
         values, texts, wrong = values_of(name, signature.plain, table)
         found.extend(wrong)

@@ -45,7 +45,38 @@ class Signature(msgspec.Struct):
     problems: Problems = []
 
 
-def read(declaration: FunctionDeclaration, name: str, known: typing.Collection[str]) -> Signature:
+class Hints:
+    """Annotations, each read once: thousands of functions share a few. For one load only."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, Any], Any] = {}
+        self.__annotations__: dict[str, Any] = {}
+
+    def of(self, function: Any) -> dict[str, Any]:
+        """Give what the annotations of a function mean. Raises what they raise."""
+        scope = getattr(function, "__globals__", {})
+        written = getattr(function, "__annotations__", {})
+        return {name: self._meaning(scope, value) for name, value in written.items()}
+
+    def _meaning(self, scope: dict[str, Any], value: Any) -> Any:
+        key = (id(scope), value)
+        try:
+            if key in self._known:
+                return self._known[key]
+        except TypeError:
+            # Not hashable: schema objects within.
+            return self._read(scope, value)
+        self._known[key] = meaning = self._read(scope, value)
+        return meaning
+
+    def _read(self, scope: dict[str, Any], value: Any) -> Any:
+        self.__annotations__ = {"it": value}
+        return typing.get_type_hints(self, scope, scope, include_extras=True)["it"]
+
+
+def read(
+    declaration: FunctionDeclaration, name: str, known: typing.Collection[str], hints_of: Hints
+) -> Signature:
     """Read the signature of what makes asset `name`; `known` are the names of all assets."""
     signature = Signature()
     function = declaration.function
@@ -63,7 +94,7 @@ def read(declaration: FunctionDeclaration, name: str, known: typing.Collection[s
         return signature
     try:
         parameters = inspect.signature(function).parameters
-        hints = typing.get_type_hints(inner, include_extras=True)
+        hints = hints_of.of(inner)
     except Exception as error:  # noqa: BLE001 - annotations are user code
         signature.problems.append(_unreadable(name, error))
         return signature

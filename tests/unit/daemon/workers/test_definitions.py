@@ -427,7 +427,8 @@ PROBLEMS = {
         (
             "class Closed(Flight):\n    class Config:\n        strict = True\n"
             "source('closed', files('c.csv'), schema=Closed)\n"
-            "@asset(columns={'closed': ['carier']})\ndef a(closed: pd.DataFrame) -> pd.DataFrame: ..."
+            "@asset(columns={'closed': ['carier']})\n"
+            "def a(closed: pd.DataFrame) -> pd.DataFrame: ..."
         ),
         "Expected a column of 'closed' for 'a', found 'carier'",
         "did you mean 'carrier'?",

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from afresh.assets.errors import UsageError
-from afresh.daemon.workers.snapshot import digest_of, take
+from afresh.daemon.workers.snapshot import code_folders, digest_of, take
 
 
 @pytest.fixture
@@ -109,3 +109,14 @@ def test_a_file_that_cannot_be_read_is_named(project: Path) -> None:
     (project / "lib" / "a.py").chmod(0)
     with pytest.raises(UsageError, match=r"lib/a\.py"):
         take(str(project))
+
+
+def test_the_folders_of_code_are_those_to_watch(project: Path) -> None:
+    (project / "landing").mkdir()
+    (project / "lib" / "deep").mkdir()
+    (project / "lib" / "deep" / "b.py").write_text("")
+    assert code_folders(str(project)) == [
+        str(project),
+        str(project / "lib"),
+        str(project / "lib" / "deep"),
+    ]
