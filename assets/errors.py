@@ -8,7 +8,8 @@
     ├── DataError               data is not what it should be
     │   ├── UnreadableData      bytes that are not of the format: file, row, column as far as known
     │   ├── InvalidData         data that breaks its schema: with the failure cases
-    │   └── ChangedData         it was replaced while it was read, or is not what was stored
+    │   ├── ChangedData         it was replaced while it was read, or is not what was stored
+    │   └── VanishedData        it was gone when it was to be read
     ├── ArtifactError           an artifact is absent, damaged or cannot be written
     ├── LedgerError             the metadata database
     │   ├── LedgerConflict      a requirement of a commit does not hold
@@ -69,6 +70,10 @@ class InvalidData(DataError):
 
 class ChangedData(DataError):
     """Data was replaced while it was read, or is not what was stored."""
+
+
+class VanishedData(DataError):
+    """Data was gone when it was to be read."""
 
 
 class ArtifactError(AfreshError):

@@ -1,0 +1,216 @@
+"""CSV. Nulls are the empty field unless told otherwise; `""` is empty text, `NA` is a text."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+
+import pyarrow as pa
+import pyarrow.csv as pc
+
+from afresh.assets.errors import UnreadableData, UsageError
+from afresh.storage.formats.base import (
+    Options,
+    arrow_types,
+    check_names,
+    shown,
+    unreadable,
+)
+from afresh.storage.formats.text import as_utf8, check_utf8
+
+MAX_COLUMNS = 10_000
+"""A table of more columns costs seconds in everything that handles it; `max_columns` lifts it."""
+_LARGEST_BLOCK = 1 << 30
+_THREADS_BYTES = 4 << 20
+
+_RAGGED = re.compile(r"CSV parse error: (?:Row #(\d+): )?Expected (\d+) columns, got (\d+)")
+_CONVERSION = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?(.*)", re.DOTALL)
+_INVALID = re.compile(r"CSV conversion error to (.+?): invalid value '(.*)'$", re.DOTALL)
+
+
+class Csv:
+    """Text in rows. Options: delimiter, quote, encoding, nulls (`NA|null`), header, max_columns."""
+
+    name = "csv"
+    suffixes = (".csv", ".tsv")
+    text = True
+    options = frozenset({"delimiter", "quote", "encoding", "nulls", "header", "max_columns"})
+
+    def read(self, data: bytes, types: Mapping[str, str], options: Options) -> pa.Table:
+        """Decode all of it (see `Format`). A header alone is a table without rows."""
+        data = as_utf8(data, options)
+        wanted = arrow_types(types)
+        parse = _parse_options(options)
+        header = options.get("header") not in (False, 0)
+        data = _check_shape(data, parse, options)
+        if len(data) >= _LARGEST_BLOCK and not wanted:
+            raise unreadable(
+                "Expected at most 1 GiB of text without a schema",
+                hint="declare a schema: types cannot be inferred over so much",
+            )
+        reading = _Reading(data, parse, _convert_options(wanted, options), header, list(wanted))
+        table = reading.table()
+        check_names(table.column_names)
+        for field in table.schema:
+            if pa.types.is_binary(field.type) and field.name not in wanted:
+                check_utf8(data)  # what is no text is inferred as binary
+        return _halves(table, wanted)
+
+
+class _Reading:
+    """One file with its options; a failed reading is repeated to find the row."""
+
+    def __init__(
+        self,
+        data: bytes,
+        parse: pc.ParseOptions,
+        convert: pc.ConvertOptions,
+        header: bool,
+        names: list[str],
+    ) -> None:
+        self.data, self.parse, self.convert = data, parse, convert
+        self.header, self.names = header, names
+
+    def table(self) -> pa.Table:
+        threads = len(self.data) > _THREADS_BYTES
+        try:
+            try:
+                return self._read(threads=threads)
+            except pa.ArrowInvalid:
+                if not threads:
+                    raise
+                return self._read(threads=False)  # only this one knows the row
+        except UnicodeDecodeError:
+            check_utf8(self.data)
+            raise
+        except pa.ArrowInvalid as error:
+            raise self._explained(str(error)) from error
+        except pa.ArrowNotImplementedError as error:
+            raise UsageError(
+                f"Expected types that CSV has a form for, found: {error}",
+                hint="declare the column as text and convert it in an asset",
+            ) from error
+
+    def _read(self, *, threads: bool) -> pa.Table:
+        # One block: types are inferred over all rows, and no row is cut in two.
+        block = min(len(self.data) + 1, _LARGEST_BLOCK)
+        reading = pc.ReadOptions(use_threads=threads, block_size=block)
+        if not self.header:
+            if self.names:
+                reading.column_names = self.names
+            else:
+                reading.autogenerate_column_names = True
+        table = pc.read_csv(
+            pa.BufferReader(self.data),
+            read_options=reading,
+            parse_options=self.parse,
+            convert_options=self.convert,
+        )
+        table.column_names  # noqa: B018 - raises for a header that is not UTF-8
+        return table
+
+    def _explained(self, message: str) -> UnreadableData:
+        if found := _RAGGED.match(message):
+            row, expected, got = found.groups()
+            return unreadable(
+                f"Expected {expected} columns, found {got}",
+                row=int(row) if row else None,
+                hint="quote fields that hold the delimiter" if int(got) > int(expected) else "",
+            )
+        if found := _CONVERSION.match(message):
+            column, row, detail = found.groups()
+            if "invalid UTF8" in detail:
+                check_utf8(self.data)
+            name = self._column_name(int(column))
+            value = _INVALID.match(detail)
+            said = (
+                f"Expected {value[1]}, found {shown(value[2])}"
+                if value
+                else f"Expected {self.convert.column_types.get(name, 'another value')}, "
+                f"found: {detail.removeprefix('CSV conversion error to ')}"
+            )
+            return unreadable(said, row=int(row) if row else None, column=name)
+        return unreadable(f"Expected CSV, found: {message}")
+
+    def _column_name(self, place: int) -> str:
+        if not self.header:
+            return self.names[place] if place < len(self.names) else f"f{place}"
+        names = next(_rows(self.data, self.parse), list[str]())
+        return names[place] if place < len(names) else f"#{place + 1}"
+
+
+def _parse_options(options: Options) -> pc.ParseOptions:
+    delimiter = options.get("delimiter")
+    quote = options.get("quote", '"')
+    for name, value in (("delimiter", delimiter), ("quote", quote)):
+        if value not in (None, False, "") and (
+            not isinstance(value, str) or len(value) != 1 or not value.isascii()
+        ):
+            raise UsageError(f"Expected one ASCII character as {name}, found {value!r}")
+    return pc.ParseOptions(
+        delimiter=delimiter or ",", quote_char=quote or False, newlines_in_values=True
+    )
+
+
+def _convert_options(types: dict[str, pa.DataType], options: Options) -> pc.ConvertOptions:
+    nulls = options.get("nulls")
+    return pc.ConvertOptions(
+        column_types={
+            name: pa.float32() if kind == pa.float16() else kind for name, kind in types.items()
+        },
+        null_values=[""] if nulls is None else str(nulls).split("|"),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+
+
+def _check_shape(data: bytes, parse: pc.ParseOptions, options: Options) -> bytes:
+    """Refuse what the parser would misread; end a header alone with the newline that it needs."""
+    if not data.strip(b"\r\n"):
+        raise unreadable(
+            "Expected a header, found an empty file"
+            if not data
+            else "Expected a header, found only empty lines"
+        )
+    most = options.get("max_columns") or MAX_COLUMNS
+    ends = [end for end in (data.find(b"\n"), data.find(b"\r")) if end >= 0]
+    first = data.count(parse.delimiter.encode(), 0, min(ends, default=len(data))) + 1
+    if first > int(most):
+        raise unreadable(
+            f"Expected at most {most} columns, found {first}",
+            hint='say options={"max_columns": ...}, or turn columns into rows',
+        )
+    if parse.quote_char and data.count(parse.quote_char.encode()) % 2:
+        _check_quotes(data, parse)
+    return data if ends else data + b"\n"
+
+
+def _check_quotes(data: bytes, parse: pc.ParseOptions) -> None:
+    """Raise where a quoted field never ends: the parser would swallow the rest of the file."""
+    rows, last = _rows(data, parse), 0
+    try:
+        for _ in rows:
+            last += 1
+    except csv.Error as error:
+        if "unexpected end" in str(error):
+            raise unreadable(
+                "Expected the closing quote of a field, found the end of the file",
+                row=last + 1,
+                hint="the file is cut off, or a quote is not doubled",
+            ) from error
+
+
+def _rows(data: bytes, parse: pc.ParseOptions) -> Iterator[list[str]]:
+    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="replace", newline="")
+    if not parse.quote_char:
+        return csv.reader(text, delimiter=parse.delimiter, quoting=csv.QUOTE_NONE)
+    return csv.reader(text, delimiter=parse.delimiter, quotechar=parse.quote_char, strict=True)
+
+
+def _halves(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:
+    """Half floats were read as floats, which CSV has."""
+    for place, field in enumerate(table.schema):
+        if types.get(field.name) == pa.float16():
+            half = field.with_type(pa.float16())
+            table = table.set_column(place, half, table.column(place).cast(pa.float16()))
+    return table

@@ -1,0 +1,196 @@
+"""JSON Lines: one object a line. What a line leaves out is null."""
+
+import json
+import re
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.json as pj
+
+from afresh.assets.errors import UnreadableData, UsageError
+from afresh.storage.formats.base import Options, arrow_types, check_names, shown, unreadable
+from afresh.storage.formats.text import as_utf8, check_utf8
+
+_LARGEST_BLOCK = 1 << 30
+_THREADS_BYTES = 4 << 20
+
+_CHANGED = re.compile(
+    r"JSON parse error: Column\(/?(.*)\) changed from (\S+) to (\S+) in row (\d+)"
+)
+_TWICE = re.compile(r"JSON parse error: Column\(/?(.*)\) was specified twice in row (\d+)")
+_BROKEN = re.compile(r"JSON parse error: (.*?)\.? in row (\d+)")
+
+
+class JsonLines:
+    """One JSON object a line. Options: encoding."""
+
+    name = "jsonl"
+    suffixes = (".jsonl", ".ndjson", ".jsonlines")
+    text = True
+    options = frozenset({"encoding"})
+
+    def read(self, data: bytes, types: Mapping[str, str], options: Options) -> pa.Table:
+        """Decode all of it (see `Format`). Without a line there are no rows."""
+        data = as_utf8(data, options)
+        check_utf8(data)
+        wanted = arrow_types(types)
+        if not data.strip():
+            if not wanted:
+                raise unreadable(
+                    "Expected JSON objects, found an empty file",
+                    hint="with a schema an empty file is a table without rows",
+                )
+            return pa.schema(list(wanted.items())).empty_table()
+        if len(data) >= _LARGEST_BLOCK and not wanted:
+            raise unreadable(
+                "Expected at most 1 GiB of text without a schema",
+                hint="declare a schema: types cannot be inferred over so much",
+            )
+        explicit = {name: _read_as(kind) for name, kind in wanted.items()}
+        table = _explaining(data, explicit)
+        texts = {
+            field.name: _texts(field.type) for field in table.schema if field.name not in wanted
+        }
+        texts = {name: kind for name, kind in texts.items() if table.field(name).type != kind}
+        if texts:  # text that looks like a time is text
+            table = _explaining(data, explicit | texts)
+        check_names(table.column_names)
+        return _cast(_present(table, data, wanted), wanted)
+
+
+def _read(data: bytes, types: Mapping[str, pa.DataType], *, others: str = "infer") -> pa.Table:
+    return pj.read_json(
+        pa.BufferReader(data),
+        read_options=pj.ReadOptions(
+            use_threads=len(data) > _THREADS_BYTES, block_size=min(len(data) + 1, _LARGEST_BLOCK)
+        ),
+        parse_options=pj.ParseOptions(
+            explicit_schema=pa.schema(list(types.items())) if types else None,
+            unexpected_field_behavior=others,
+        ),
+    )
+
+
+def _explaining(data: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
+    try:
+        return _read(data, types)
+    except pa.ArrowNotImplementedError as error:
+        raise UsageError(
+            f"Expected types that JSON has a form for, found: {error}",
+            hint="declare the column as text and convert it in an asset",
+        ) from error
+    except pa.ArrowInvalid as error:
+        raise _explained(str(error), data, types) from error
+
+
+def _explained(message: str, data: bytes, types: Mapping[str, pa.DataType]) -> UnreadableData:
+    if found := _CHANGED.match(message):
+        column, before, after, row = found.groups()
+        if not column:
+            return unreadable(
+                f"Expected a JSON object, found {_article(after)}",
+                row=int(row) + 1,
+                hint="JSON Lines is one object a line; a list is no line",
+            )
+        expected = types.get(column, before)
+        return unreadable(
+            f"Expected {expected}, found {_article(after)}", row=int(row) + 1, column=column
+        )
+    if found := _TWICE.match(message):
+        return unreadable(
+            "Expected each name once, found it twice", row=int(found[2]) + 1, column=found[1]
+        )
+    if found := _BROKEN.match(message):
+        return unreadable(f"Expected JSON, found: {found[1]}", row=int(found[2]) + 1)
+    return _searched(data, types) or unreadable(f"Expected JSON, found: {message}")
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[:1] in "aeiou" else f"a {kind}"
+
+
+def _searched(data: bytes, types: Mapping[str, pa.DataType]) -> UnreadableData | None:
+    """Find the row and column of a value that its type does not hold: the parser does not say."""
+    lines = data.splitlines(keepends=True)
+    for name, kind in types.items():
+        if _reads(lines, name, kind):
+            continue
+        low, high = 0, len(lines)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if _reads(lines[low:middle], name, kind) else (low, middle)
+        value = json.loads(lines[low]).get(name)
+        row = sum(1 for line in lines[: low + 1] if line.strip())
+        return unreadable(f"Expected {kind}, found {shown(value)}", row=row, column=name)
+    return None
+
+
+def _reads(lines: list[bytes], name: str, kind: pa.DataType) -> bool:
+    raw = b"".join(lines)
+    if not raw.strip():
+        return True
+    try:
+        _read(raw, {name: kind}, others="ignore")
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _present(table: pa.Table, data: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Leave out declared columns that no line has: the parser adds them as nulls."""
+    empty = [
+        name
+        for name in types
+        if table.column(name).null_count == table.num_rows
+        and f'"{name}"'.encode() not in data
+        and json.dumps(name).encode() not in data
+    ]
+    return table.drop_columns(empty) if empty else table
+
+
+def _read_as(kind: pa.DataType) -> pa.DataType:
+    """Give the type that the parser knows, to be cast to `kind`."""
+    types = pa.types
+    if types.is_date(kind) or types.is_time(kind):
+        return pa.string()
+    if types.is_duration(kind):
+        return pa.int64()
+    return pa.float32() if kind == pa.float16() else kind
+
+
+def _cast(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
+    for place, field in enumerate(table.schema):
+        kind = types.get(field.name, field.type)
+        if kind == field.type:
+            continue
+        column = table.column(place)
+        try:
+            new = column.cast(kind)
+        except pa.ArrowInvalid as error:
+            row, value = _first_uncastable(column, kind)
+            raise unreadable(
+                f"Expected {kind}, found {shown(value)}", row=row, column=field.name
+            ) from error
+        table = table.set_column(place, field.with_type(kind), new)
+    return table
+
+
+def _first_uncastable(column: pa.ChunkedArray, kind: pa.DataType) -> tuple[int, object]:
+    for row, value in enumerate(column, 1):
+        try:
+            value.cast(kind)
+        except pa.ArrowInvalid:
+            return row, value.as_py()
+    return 1, None
+
+
+def _texts(kind: pa.DataType) -> pa.DataType:
+    """Give an inferred type with text where the parser took text for times."""
+    types = pa.types
+    if types.is_timestamp(kind):
+        return pa.string()
+    if types.is_list(kind):
+        return pa.list_(_texts(kind.value_type))
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(_texts(field.type)) for field in kind])
+    return kind
