@@ -340,7 +340,7 @@ def _fail_run(attempt: Attempt, failed: Failed, now: float, random: Random) -> O
 def _fail_ingest(
     attempt: Attempt, failed: Failed, epoch: int, now: float, random: Random
 ) -> Outcome:
-    name, key = attempt.node.plan.name, attempt.node.key
+    name = attempt.node.plan.name
     error = {"kind": failed.kind, "error": failed.error, "hint": failed.hint, "where": failed.where}
     if failed.kind == "vanished":
         # Gone before it was read: its deletion is an arrival of its own.
@@ -363,7 +363,7 @@ def _fail_ingest(
             error=error,
         )
     outcome = _reject_ingest(attempt, failed.error, epoch, now, error)
-    outcome.updates.append(_failure(name, attempt, failed.kind, failed.error, now, key=key))
+    outcome.updates.append(_failure(name, attempt, failed.kind, failed.error, now))
     return outcome
 
 
@@ -459,16 +459,14 @@ def _validity(asset: str, key: str, epoch: int, version: int | None, run: str | 
     return Update("upsert", "validity", [row])
 
 
-def _failure(
-    asset: str, attempt: Attempt, kind: str, error: str, now: float, key: str | None = None
-) -> Update:
+def _failure(asset: str, attempt: Attempt, kind: str, error: str, now: float) -> Update:
     return Update(
         "upsert",
         "failure",
         [
             {
                 "asset": asset,
-                "partition": attempt.node.key if key is None else key,
+                "partition": attempt.node.key,
                 "run_key": attempt.run_key,
                 "run": attempt.run,
                 "kind": kind,

@@ -7,7 +7,7 @@ asyncio nor a real clock, and so runs as well on a simulated one.
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import anyio
 import msgspec
@@ -202,44 +202,44 @@ class Reactor:
         self._wake = anyio.Event()
 
     async def _turn(self, items: Sequence[Item]) -> None:
+        """All that has gathered: one transaction, one step of the planner."""
         now = self.ports.now()
         epoch = self.planner.epoch + 1
-        updates: list[Update] = []
-        changes: list[Change] = []
-        ends: list[Outcome] = []
         recorded = self.journal.record([i.batch for i in items if isinstance(i, Offered)], now)
-        updates += recorded.updates
-        changes += recorded.changes
-        for item in items:
-            if isinstance(item, Finished):
-                outcome = self._end(item, epoch, now)
-                ends.append(outcome)
-                updates += outcome.updates
-                if outcome.ended is not None:
-                    changes.append(outcome.ended)
-            elif isinstance(item, Told):
-                rows, told = item.make(epoch)
-                updates += rows
-                changes += told
+        updates: list[Update] = [*recorded.updates]
+        changes: list[Change] = [*recorded.changes]
+        ends = [self._end(item, epoch, now) for item in items if isinstance(item, Finished)]
+        for outcome in ends:
+            updates += outcome.updates
+            if outcome.ended is not None:
+                changes.append(outcome.ended)
+        calls = [item for item in items if isinstance(item, Told)]
+        for call in calls:
+            rows, told = call.make(epoch)
+            updates += rows
+            changes += told
         failure = await self._commit(updates)
         if failure is not None:
             self._refuse(items, failure)
-            return
-        for item in items:
-            if isinstance(item, Told):
-                item.after(epoch)
+        for call in calls:
+            call.after(epoch)
         self._step(changes, now)
-        for item in items:
-            if isinstance(item, Offered):
-                item.acknowledged.set()
-            elif isinstance(item, Told):
-                item.done.set()
+        self._answer(items)
         self._report(recorded.events, ends)
         garbage = [uri for outcome in ends for uri in outcome.garbage]
         if garbage and self._tasks is not None:
             self._tasks.start_soon(self.ports.discard, garbage)
         self._changed.set()
         self._changed = anyio.Event()
+
+    def _answer(self, items: Sequence[Item], error: LedgerError | None = None) -> None:
+        for item in items:
+            if isinstance(item, Offered):
+                item.error = error
+                item.acknowledged.set()
+            elif isinstance(item, Told):
+                item.error = error
+                item.done.set()
 
     async def _commit(self, updates: list[Update]) -> LedgerError | None:
         """All of a turn in one transaction; the error if the ledger refused it."""
@@ -270,18 +270,9 @@ class Reactor:
                     break
                 free = self.ports.executor.size - len(self._scopes)
 
-    def _refuse(self, items: Sequence[Item], failure: LedgerError) -> None:
-        """Nothing was applied: whoever waits is told.
-
-        Ended attempts cannot be kept, so the loop ends.
-        """
-        for item in items:
-            if isinstance(item, Offered):
-                item.error = failure
-                item.acknowledged.set()
-            elif isinstance(item, Told):
-                item.error = failure
-                item.done.set()
+    def _refuse(self, items: Sequence[Item], failure: LedgerError) -> NoReturn:
+        """Nothing was applied, and ended attempts cannot be kept: whoever waits is told, we end."""
+        self._answer(items, failure)
         raise failure
 
     # Attempts

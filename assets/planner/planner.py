@@ -1,7 +1,7 @@
 """The planner: what is stale, what may run, on which cut, and why.
 
 A plain state machine (after h11). It is told of changes that are committed, and asked what to
-start. No clock, no I/O, no async; the cost of a change is what it touches. The rules are DESIGN section 3.
+start. No clock, no I/O, no async; the cost of a change is what it touches.
 """
 
 from collections import deque
@@ -85,7 +85,8 @@ class Planner:
     @property
     def idle(self) -> bool:
         """Nothing is running, waiting for its time or for a place to run."""
-        return not (self.running or self._ready or self.next_wake() or self.ingests.queued)
+        waits = self._ready or self._agenda or self.ingests.queued
+        return not (self.running or waits or self.next_wake() is not None)
 
     # What it asks for
 

@@ -1,0 +1,139 @@
+"""A daemon's reactor on a simulated clock, ledger and executor: crash and restart it at will."""
+
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from afresh.assets.manifest import Function, Input, Manifest, Output, Retry, Sensor, Source
+from afresh.assets.planner.planner import Planner
+from afresh.assets.planner.topology import Topology
+from afresh.daemon.generations import definitions_rows, rebuild
+from afresh.daemon.journal import Journal
+from afresh.daemon.reactor import Ports, Reactor
+from afresh.daemon.workers.task import Failed, Rejected, Result, Task, Written
+from afresh.sensors.base import Arrival, Batch
+from afresh.storage.ledger import state as saved
+from afresh.storage.ledger.commit import Commit
+from afresh.storage.ledger.memory import MemoryLedger
+
+Work = Callable[[Task], Awaitable[Result]]
+
+
+def source(name: str, *captures: str, **more: Any) -> Source:
+    """Declare a source of files."""
+    pattern = f"landing/{name}" + "".join(f"/{{{c}}}" for c in captures)
+    sensor = Sensor("file", {"pattern": pattern, "settle_seconds": 0.0})
+    return Source(name, sensor, captures=captures, code_key="c1", **more)
+
+
+def function(name: str, *inputs: str, own: tuple[str, ...] = (), **more: Any) -> Function:
+    """Declare an asset that reads others whole, or by its own partition where `own` names them."""
+    edges = tuple(Input(i, i, "own" if i in own else "all", "pandas") for i in inputs)
+    given = {"code_key": "c1", "outputs": (Output(name, "pandas"),), **more}
+    return Function(name, edges, partitions=own, **given)
+
+
+class Workers:
+    """Runs tasks by plain functions: content is a value, and what a run gives is made of what it read."""
+
+    def __init__(self, seconds: Callable[[Task], float] = lambda _task: 0.01) -> None:
+        self.size = 2
+        self.files: dict[str, str] = {}
+        self.contents: dict[str, str] = {}
+        self.started: list[Task] = []
+        self.seconds = seconds
+        self.fail: Callable[[Task], Failed | Rejected | None] = lambda _task: None
+
+    async def run(self, task: Task) -> Result:
+        """Take the time, then give back what it makes."""
+        self.started.append(task)
+        await anyio.sleep(self.seconds(task))
+        trouble = self.fail(task)
+        if isinstance(trouble, Failed):
+            return Result(task.run, failed=trouble)
+        if isinstance(trouble, Rejected):
+            return Result(task.run, (trouble,))
+        if task.kind == "ingest":
+            if task.path not in self.files:
+                return Result(task.run, failed=Failed("vanished", "gone"))
+            made = self.files[task.path]
+        else:
+            parts = [
+                f"{item.asset}[{part.partition}]={self.contents[part.uri]}"
+                for item in task.inputs
+                for part in item.parts
+            ]
+            made = f"{task.name}({', '.join(parts)})"
+        for target in task.targets:
+            self.contents[target.uri] = made
+        return Result(
+            task.run,
+            tuple(
+                Written(t.asset, t.uri, made, {"value": made}, 1, 1, "hash", "") for t in task.targets
+            ),
+        )
+
+
+class Daemon:
+    """A reactor over a memory ledger; `crash` and make another over its `ledger.snapshot()`."""
+
+    def __init__(
+        self, manifest: Manifest, workers: Workers, ledger: MemoryLedger, *, max_wait: float = 1.0
+    ) -> None:
+        self.ledger, self.manifest = ledger, manifest
+        ids = iter(range(10**9))
+        state = saved.load_state(ledger.reader.rows)
+        journal = Journal(state.seq)
+        journal.uris = {event.seq: event.uri for event in state.pending}
+        self.discarded: list[str] = []
+        ports = Ports(
+            now=anyio.current_time,
+            new_id=lambda: f"r{state.seq:06d}{next(ids):06d}",
+            random=Random(1),
+            ledger=ledger,
+            executor=workers,
+            require=(),
+            artifacts="memory://a",
+            path_of=str,
+            relative_of=str,
+            discard=self._discard,
+        )
+        self.reactor = Reactor(Planner(Topology(), max_wait_seconds=max_wait), journal, ports)
+        self.old = state.definitions
+
+    async def _discard(self, uris: list[str]) -> None:
+        self.discarded += uris
+
+    async def start(self, tasks: TaskGroup) -> None:
+        """Record the definitions, rebuild the planner, run."""
+        reader = self.ledger.reader
+        epoch = saved.load_state(reader.rows).epoch + 1
+        rows = definitions_rows(self.reactor, self.manifest, None, reader, epoch)
+        await self.ledger.commit(Commit(tuple(rows)))
+        self.reactor.planner = rebuild(self.reactor, self.manifest, reader, epoch)
+        tasks.start_soon(self.reactor.run)
+        self.reactor.wake()
+
+    async def arrive(self, name: str, key: str, *, deleted: bool = False) -> None:
+        """Hand on one arrival, as a sensor does."""
+        uri = f"landing/{name}/{key}" if key else f"landing/{name}"
+        kind = "deleted" if deleted else "arrived"
+        arrival = Arrival(uri, kind, key, anyio.current_time())
+        await self.reactor.offer(Batch(name, (arrival,)))
+
+    async def settle(self) -> None:
+        """Wait until nothing is under way or due."""
+        while not self.reactor.idle:
+            with anyio.move_on_after(0.05):
+                await self.reactor.changed()
+
+    def heads(self) -> dict[tuple[str, str], str]:
+        """Each unit's head as the ledger has it: its fingerprint, which the fake workers make of values."""
+        rows = saved.load_heads(self.ledger.reader.rows)
+        return {(h.asset, h.partition): h.fingerprint for h in rows if h.fingerprint is not None}
+
+
+RETRY = Retry(attempts=3, delay_seconds=0.1, max_seconds=1.0)
