@@ -160,7 +160,8 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., int | None]
             click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
             *own,
         ]
-        return click.command(name, **attributes)(click.pass_context(run))
+        made: click.Command = click.command(name, **attributes)(click.pass_context(run))
+        return made
 
     return wrap
 

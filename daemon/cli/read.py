@@ -82,10 +82,11 @@ def _write(table: Any, form: str, file: BinaryIO) -> None:
     elif form == "parquet":
         rows.write_parquet(table, file)
     elif form == "json":
-        lines = (json.dumps(row, allow_nan=False) for row in rows.plain_rows(table))
-        file.write(b"[")
-        file.writelines((",\n  " if i else "\n  ").encode() + line.encode("ascii") for i, line in enumerate(lines))
-        file.write(b"\n]\n" if table.num_rows else b"]\n")
+        before = "["
+        for row in rows.plain_rows(table):
+            file.write(f"{before}\n  {json.dumps(row, allow_nan=False)}".encode("ascii"))
+            before = ","
+        file.write(b"\n]\n" if table.num_rows else b"[]\n")
     else:
         cells = [list(row.values()) for row in rows.plain_rows(table)]
         print_table(table.column_names, cells, flexible=table.column_names, upper=False)

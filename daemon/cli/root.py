@@ -96,6 +96,13 @@ def run(arguments: list[str]) -> int:
     except AfreshError as error:
         print_error(error.error, hint=error.hint, where=error.where, as_json=as_json)
         code = 2
+    except BaseExceptionGroup as errors:
+        # Structured concurrency wraps what one of its tasks raised.
+        ours = _ours(errors)
+        if not ours:
+            raise
+        print_error(ours[0].error, hint=ours[0].hint, where=ours[0].where, as_json=as_json)
+        code = 2
     except (KeyboardInterrupt, click.Abort):
         code = 130
     except BrokenPipeError:
@@ -114,3 +121,15 @@ def _usage(error: click.ClickException, *, as_json: bool) -> None:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         hint = f"{error.ctx.command_path} --help"
     print_error(error.format_message(), hint=hint, as_json=as_json)
+
+
+def _ours(errors: BaseExceptionGroup[BaseException]) -> list[AfreshError]:
+    """Give the errors of a group where all of them are raised on purpose."""
+    found: list[AfreshError] = []
+    for error in errors.exceptions:
+        inner = _ours(error) if isinstance(error, BaseExceptionGroup) else [error]
+        ours = [item for item in inner if isinstance(item, AfreshError)]
+        if not ours or len(ours) < len(inner):
+            return []
+        found += ours
+    return found
