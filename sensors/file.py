@@ -66,7 +66,9 @@ class FileSensor:
         self.known: dict[str, Identity] = {}
         """Acknowledged, by absolute path; matched files only."""
         self.unmatched: set[str] = set()
-        self._of_key: dict[str, tuple[str, ...]] = {}
+        self.pending: set[str] = set()
+        """What will be looked at again: not complete, or perhaps gone."""
+        self._of_key: dict[str, str | dict[str, None]] = {}
         self._inbox: dict[str, _Offer] = {}
         self._numbers = itertools.count(1)
         self._acknowledged = 0
@@ -100,13 +102,13 @@ class FileSensor:
             state = "failed"
         elif folder is None or not self.checked or not folder.notifies:
             state = "scanning"
-        lag = len(self._inbox) + self._watcher.waiting_for(self)
+        lag = len(self._inbox) + len(self.pending)
         return Health(state=state, error=error, lag=lag, hint=hint, note=note)
 
     @property
     def is_quiet(self) -> bool:
         """Is all that was seen acknowledged, and the last scan done."""
-        return self.checked and not self._inbox and not self._watcher.waiting_for(self)
+        return self.checked and not self._inbox and not self.pending
 
     async def run(self, emit: Emit) -> None:
         """Report until cancelled. What `emit` raises is raised; run again, it is repeated.
@@ -169,21 +171,27 @@ class FileSensor:
 
     def present(self, path: str, key: str) -> None:
         """Note that a file of this key is there."""
-        paths = self._of_key.get(key, ())
-        if path not in paths:
-            self._of_key[key] = (*paths, path)
+        paths = self._of_key.setdefault(key, path)
+        if isinstance(paths, dict):
+            paths[path] = None
+        elif paths != path:
+            self._of_key[key] = {paths: None, path: None}
 
-    def rivals(self, path: str, key: str) -> list[str]:
-        """Give the other files of this key."""
-        return [other for other in self._of_key.get(key, ()) if other != path]
+    def rivals(self, path: str, key: str, limit: int) -> list[str]:
+        """Give at most so many of the other files of this key."""
+        paths = self._of_key.get(key, ())
+        others = (paths,) if isinstance(paths, str) else paths
+        return list(itertools.islice((other for other in others if other != path), limit))
 
     def absent(self, path: str, key: str) -> None:
         """Note that this file of the key is not there."""
-        paths = tuple(other for other in self._of_key.get(key, ()) if other != path)
-        if paths:
-            self._of_key[key] = paths
-        else:
-            self._of_key.pop(key, None)
+        paths = self._of_key.get(key)
+        if isinstance(paths, dict):
+            paths.pop(path, None)
+            if len(paths) == 1:
+                self._of_key[key] = next(iter(paths))
+        elif paths == path:
+            del self._of_key[key]
 
     def offer(self, path: str, key: str | None, seen: Seen, observed_at: float) -> None:
         """Report that a file is there, in this state."""

@@ -1,6 +1,5 @@
 """One watched root: whose it is, how it was when last in order, and what a scan of it brought."""
 
-import errno
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ import msgspec
 
 from afresh.sensors.probe import FileSystem
 from afresh.sensors.scan import Place
+from afresh.sensors.schedule import Schedule
 
 if TYPE_CHECKING:
     from afresh.sensors.file import FileSensor
@@ -20,6 +20,7 @@ FAILED_SECONDS = 5.0
 UNNOTIFIED_SECONDS = 5.0
 OVERLAID_SECONDS = 15.0
 _SHARE = 20
+_SHARE_TOLD = 4
 _CONFIRM = "confirm the deletion: afresh sensors scan NAME --accept"
 
 
@@ -37,7 +38,7 @@ class Findings(msgspec.Struct):
 class Folder:
     """A root and the sensors that share it: it is watched and scanned once for all of them."""
 
-    def __init__(self, root: str, project: str) -> None:
+    def __init__(self, root: str, project: str, schedule: Schedule) -> None:
         self.root = root
         self.name = os.path.relpath(root, project)
         self.is_project = root == project
@@ -46,12 +47,14 @@ class Folder:
         self.unwatched = ""
         self.error = ""
         self.hint = ""
+        self.is_missing = False
         self.places: dict[str, Place] = {}
         self.inside: tuple[str, ...] = (os.path.realpath(project),)
         self.scanning = False
-        self.wanted = True
-        self.due_at = float("inf")
-        self.earliest_at = 0.0
+        self._wanted = False
+        self._due_at = float("inf")
+        self._earliest_at = 0.0
+        self._schedule = schedule
         self.ticket = anyio.Event()
         self.accepting: set[FileSensor] = set()
         self.later: dict[str, bool] = {}
@@ -77,33 +80,48 @@ class Folder:
     def fail(self, error: OSError | str) -> None:
         """Note that it cannot be trusted at present: nothing in it counts as gone."""
         name = ascii(self.name)
+        self.is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         if isinstance(error, str):
             self.error = f"Expected {error!a} on the device that it was on, found another"
             self.hint = f"mount it as it was, or {_CONFIRM}"
-        elif error.errno in (errno.ENOENT, errno.ENOTDIR):
+        elif self.is_missing:
             self.error = f"Expected the watched folder {name}, found none"
             self.hint = f"create or mount it; if it was removed on purpose, {_CONFIRM}"
         else:
             self.error = f"Expected to list {error.filename!a}, found: {error.strerror}"
             self.hint = "let the daemon's user read and enter it"
 
-    def is_due(self, now: float) -> bool:
-        """Is it time for a scan."""
-        return not self.scanning and self.next_at() <= now
+    def pass_check(self, places: dict[str, Place]) -> None:
+        """Note that a scan found it in order."""
+        self.error, self.hint, self.is_missing, self.places = "", "", False, places
 
-    def next_at(self) -> float:
-        """When the next scan is due."""
-        if self.scanning:
-            return float("inf")
-        return min(self.due_at, self.earliest_at) if self.wanted else self.due_at
+    def begin(self) -> None:
+        """Note that a scan begins: what is wanted from now on needs another."""
+        self.scanning, self._wanted = True, False
+
+    def want(self) -> None:
+        """Scan soon: something is not as expected."""
+        self._wanted = True
+        self._plan()
 
     def ask(self) -> None:
         """Scan at once."""
-        self.wanted, self.earliest_at = True, 0.0
+        self._wanted, self._earliest_at = True, 0.0
+        self._plan()
+
+    def end(self) -> None:
+        """Note that it has ended."""
+        self.scanning = False
+        self._plan()
+
+    def _plan(self) -> None:
+        if not self.scanning:
+            at = min(self._due_at, self._earliest_at) if self._wanted else self._due_at
+            self._schedule.put(self.root, at)
 
     def scanned(self, now: float, seconds: float, interval_seconds: float) -> None:
         """Set when to scan again: soon if something is wrong or unseen, at most 5 % of the time."""
-        if self.error and not self.places:
+        if self.is_missing:
             pause = MISSING_SECONDS
         elif self.error or any(sensor.error for sensor in self.sensors.values()):
             pause = FAILED_SECONDS
@@ -113,7 +131,7 @@ class Folder:
             pause = OVERLAID_SECONDS
         else:
             pause = interval_seconds
-        self.due_at = now + max(min(pause, interval_seconds), _SHARE * seconds)
+        self._due_at = now + max(min(pause, interval_seconds), _SHARE * seconds)
         # Who asked meanwhile gets a scan at once; whom a notification tells waits a little.
-        if not self.wanted or self.earliest_at > 0.0:
-            self.earliest_at = now + _SHARE * seconds
+        if not self._wanted or self._earliest_at > 0.0:
+            self._earliest_at = now + _SHARE_TOLD * seconds

@@ -9,6 +9,7 @@ import itertools
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 import anyio
@@ -146,6 +147,12 @@ class Notifications:
         with self._lock:
             below = folder + "/"
             for path in [p for p in self._watched if p == folder or p.startswith(below)]:
+                self._forget(path)
+
+    def keep(self, is_needed: Callable[[str], bool]) -> None:
+        """Stop watching the folders that are not needed."""
+        with self._lock:
+            for path in [p for p in self._watched if not is_needed(p)]:
                 self._forget(path)
 
     def is_watched(self, folder: str) -> bool:

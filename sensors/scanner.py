@@ -3,7 +3,7 @@
 import errno
 import os
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 import anyio
 import anyio.lowlevel
@@ -13,7 +13,7 @@ from afresh.sensors.folder import Findings, Folder
 from afresh.sensors.listing import gone, is_suspicious
 from afresh.sensors.notify import Notifications
 from afresh.sensors.probe import probe
-from afresh.sensors.scan import Listing, Place, list_folder
+from afresh.sensors.scan import Listing, Place, list_folder, place_of
 from afresh.sensors.sightings import CHUNK, Sightings
 
 _LIMITS: dict[int | None, str] = {
@@ -35,15 +35,8 @@ class Scanner:
         self._interval_seconds = interval_seconds
         self._limiter = anyio.CapacityLimiter(1)
 
-    def begin(self, folders: Iterable[Folder], now: float) -> list[Folder]:
-        """Take those that are due; what is asked of them from now on needs another scan."""
-        due = [folder for folder in folders if folder.is_due(now)]
-        for folder in due:
-            folder.scanning, folder.wanted = True, False
-        return due
-
     async def scan(self, folders: list[Folder], notifications: Notifications) -> None:
-        """Scan folders that were begun, all in one thread: one hop for thousands of small ones."""
+        """Scan folders, all in one thread: one hop for thousands of small ones."""
         tickets: list[anyio.Event] = []
         accepting: list[frozenset[str]] = []
         for folder in folders:
@@ -59,7 +52,7 @@ class Scanner:
                 await self._apply(folder, found, accepted)
         finally:
             for folder, ticket in zip(folders, tickets, strict=True):
-                folder.scanning = False
+                folder.end()
                 ticket.set()
                 for sensor in tuple(folder.sensors.values()):
                     sensor.say_health()
@@ -67,31 +60,31 @@ class Scanner:
 
     async def enter(self, new: dict[str, Folder], notifications: Notifications) -> None:
         """Watch and list folders that have just appeared below watched ones."""
-        files = await anyio.to_thread.run_sync(
-            lambda: [
-                path
-                for top, folder in new.items()
-                for path in self._list_new(top, folder, notifications)
-            ],
+        found = await anyio.to_thread.run_sync(
+            lambda: [self._list_new(top, folder, notifications) for top, folder in new.items()],
             limiter=self._limiter,
         )
-        await self._suspect(files)
+        for folder, files in zip(new.values(), found, strict=True):
+            if files is None:
+                folder.want()
+            else:
+                await self._suspect(files)
         notifications.wake()
 
     def _find(self, folder: Folder, notifications: Notifications) -> Findings:
         """In a thread: list a folder and compare it."""
         started = time.perf_counter()
         sensors = tuple(folder.sensors.values())
-        folder.inside = (os.path.realpath(self._project), os.path.realpath(folder.root))
         unwatched = folder.unwatched
         folder.unwatched = ""
         try:
+            if folder.places.get(folder.root) != place_of(folder.root):
+                folder.inside = (os.path.realpath(self._project), os.path.realpath(folder.root))
+                folder.file_system = probe(folder.root)
             listing = self._list(folder.root, folder, notifications)
         except OSError as error:
             folder.unwatched = unwatched
             return Findings(error=error, seconds=time.perf_counter() - started)
-        if folder.places.get(folder.root) != listing.folders[folder.root]:
-            folder.file_system = probe(folder.root)
         return Findings(
             places=listing.folders,
             changed=self._changed(folder, listing),
@@ -122,15 +115,14 @@ class Scanner:
             follow=top == folder.root,
         )
 
-    def _list_new(self, top: str, folder: Folder, notifications: Notifications) -> list[str]:
+    def _list_new(self, top: str, folder: Folder, notifications: Notifications) -> list[str] | None:
+        """In a thread: list a new folder; None if that fails, and not because it vanished."""
         if top in self._skip:
             return []
         try:
             return list(self._list(top, folder, notifications).files)
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                folder.wanted = True
-            return []
+            return [] if error.errno in (errno.ENOENT, errno.ENOTDIR) else None
 
     def _changed(self, folder: Folder, listing: Listing) -> list[str]:
         """Give the paths that are not as some sensor knows them, or that nobody knows."""
@@ -155,7 +147,7 @@ class Scanner:
         elif moved and not accepted and any(s.known for s in folder.sensors.values()):
             folder.fail(moved)
         else:
-            folder.error, folder.hint, folder.places = "", "", found.places
+            folder.pass_check(found.places)
             missing = self._missing(folder, found, accepted)
             if accepted:
                 await self._sightings.delete(missing, accepted=accepted)

@@ -31,6 +31,7 @@ OPEN_FACTOR = 10
 """A file seen to be created and not yet closed must be stable for so many times its settle time."""
 RIVAL_SECONDS = 0.5
 """Two files of one key are refused after so long: gzip closes the one, then removes the other."""
+NAMED_AT_MOST = 4
 LATER_AT_MOST = 100_000
 
 Routed = tuple[tuple[FileSensor, str], ...]
@@ -82,13 +83,6 @@ class Sightings:
         """Note that closings may have been lost."""
         self._opened.clear()
 
-    def waiting(self, sensor: FileSensor) -> set[str]:
-        """Give the sensor's paths that will be looked at again."""
-        if not self._settling and not self._deletions:
-            return set()
-        paths = (*self._settling.paths(), *self._deletions)
-        return {p for p in paths if sensor in self._concerned(p)}
-
     def is_open(self, path: str) -> bool:
         """Is a writer at work on it, as far as is known."""
         return path in self._opened
@@ -103,6 +97,10 @@ class Sightings:
             return
         if closed:
             self._opened.discard(path)
+        self._consider(path, closed=closed)
+        self._mark(path)
+
+    def _consider(self, path: str, *, closed: bool) -> None:
         routes = self._in_order(path, closed=closed)
         unmatched = None if routes or self.find(path) else self._unmatched_by(path, closed=closed)
         sensor = unmatched or (routes[0][0] if routes else None)
@@ -111,7 +109,7 @@ class Sightings:
         try:
             seen = look(path, sensor.folder.inside)
         except OSError:
-            sensor.folder.wanted = True
+            sensor.folder.want()
             return
         if seen is None:
             self._absent(path)
@@ -122,9 +120,20 @@ class Sightings:
         news = self._news(path, routes, unmatched, seen, closed=closed)
         if news and not closed and not self._is_stable(path, seen, news[0][0], news):
             return
-        self._settled(path)
+        self._settling.forget(path)
         for owner, found in news:
             self._offer(owner, path, found, seen)
+
+    def _mark(self, path: str) -> None:
+        """Let those whom a path concerns know whether it will be looked at again."""
+        waiting = self.is_waiting(path)
+        for sensor in self._concerned(path):
+            if waiting:
+                sensor.pending.add(path)
+            else:
+                sensor.pending.discard(path)
+        if not waiting:
+            self.progress.set()
 
     def note_present(self, paths: Iterable[str]) -> None:
         """Note that these files are there, before any of them is reported."""
@@ -149,6 +158,7 @@ class Sightings:
                 self._deletions_first = now
             self._deletions[path] = None
             self._deletions_last = now
+            self._mark(path)
 
     def next_at(self) -> float | None:
         """When something is due next, on the monotonic clock."""
@@ -176,7 +186,8 @@ class Sightings:
         for count, path in enumerate(paths, 1):
             for sensor in self._concerned(path):
                 self._delete(sensor, path, in_order, accepted)
-            self._settled(path)
+            self._settling.forget(path)
+            self._mark(path)
             if count % CHUNK == 0:
                 await anyio.lowlevel.checkpoint()
 
@@ -189,12 +200,12 @@ class Sightings:
         if folder.root not in in_order:
             in_order[folder.root] = _is_in_order(folder)
         if sensor.name not in accepted and (sensor.error or not in_order[folder.root]):
-            folder.wanted = True
+            folder.want()
             return
         try:
             seen = look(path, folder.inside)
         except OSError:
-            folder.wanted = True
+            folder.want()
             return
         if seen is not None:
             self.consider(path, closed=False)
@@ -208,16 +219,17 @@ class Sightings:
         self.unmatched.pop(path, None)
         if key is None or sensor.folder is None:
             return
-        for other in sensor.rivals(path, key):
-            if other in self._settling and other not in self._rivals:
-                continue
-            try:
-                seen = look(other, sensor.folder.inside)
-            except OSError:
-                sensor.folder.wanted = True
-                continue
-            if seen is not None and not self._wait_for_rivals(sensor, other, key, seen):
-                sensor.offer(other, key, seen, self._now())
+        left = sensor.rivals(path, key, 2)
+        if len(left) != 1 or (left[0] in self._settling and left[0] not in self._rivals):
+            return
+        try:
+            seen = look(left[0], sensor.folder.inside)
+        except OSError:
+            sensor.folder.want()
+            return
+        if seen is not None:
+            self._rivals.pop(left[0], None)
+            sensor.offer(left[0], key, seen, self._now())
 
     def _in_order(self, path: str, *, closed: bool) -> Routed:
         """Give the sensors that may report; for others keep it until a scan finds them in order."""
@@ -235,7 +247,7 @@ class Sightings:
     def _postpone(self, folder: Folder, path: str, *, closed: bool) -> None:
         if len(folder.later) >= LATER_AT_MOST:
             folder.later.clear()
-            folder.wanted = True
+            folder.want()
         folder.later[path] = closed
 
     def _unmatched_by(self, path: str, *, closed: bool) -> FileSensor | None:
@@ -251,7 +263,7 @@ class Sightings:
         routes = self.find(path)
         if routes:
             return [sensor for sensor, _ in routes]
-        sensor = self.unmatched.get(path)
+        sensor = self.unmatched.get(path) or self.reporter(path)
         return [sensor] if sensor is not None else []
 
     def _news(
@@ -303,14 +315,7 @@ class Sightings:
 
     def _wait_for_rivals(self, sensor: FileSensor, path: str, key: str, seen: Seen) -> bool:
         """Wait a moment if there is another file of the key; what is gone of it is taken back."""
-        for other in sensor.rivals(path, key):
-            try:
-                present = sensor.folder is None or look(other, sensor.folder.inside) is not None
-            except OSError:
-                present = True
-            if not present:
-                sensor.offer_deleted(other, key, self._now())
-        if not sensor.rivals(path, key):
+        if not self._has_rival(sensor, path, key):
             self._rivals.pop(path, None)
             return False
         now = anyio.current_time()
@@ -321,24 +326,31 @@ class Sightings:
         self._settling.look(path, seen.identity, now, since + RIVAL_SECONDS - now)
         return True
 
+    def _has_rival(self, sensor: FileSensor, path: str, key: str) -> bool:
+        while rivals := sensor.rivals(path, key, 1):
+            try:
+                if sensor.folder is None or look(rivals[0], sensor.folder.inside) is not None:
+                    return True
+            except OSError:
+                return True
+            sensor.offer_deleted(rivals[0], key, self._now())
+        return False
+
     def _refused(self, sensor: FileSensor, path: str, key: str | None, seen: Seen) -> Seen:
-        rivals = sensor.rivals(path, key) if key is not None else []
+        rivals = sensor.rivals(path, key, NAMED_AT_MOST) if key is not None else []
         if not rivals or seen.problem:
             return seen
         names = ", ".join(ascii(p.removeprefix(self._prefix)) for p in sorted([path, *rivals]))
+        if len(rivals) == NAMED_AT_MOST:
+            names += " and maybe more"
         what = f"key {key}" if key else f"source {sensor.name}"
         return Seen(seen.identity, f"Expected one file for {what}, found {names}")
 
     def _absent(self, path: str) -> None:
         self._opened.discard(path)
         self._rivals.pop(path, None)
-        self._settled(path)
-        self.postpone_deletion(path, anyio.current_time())
-
-    def _settled(self, path: str) -> None:
         self._settling.forget(path)
-        if not self.progress.is_set():
-            self.progress.set()
+        self.postpone_deletion(path, anyio.current_time())
 
     def _deletions_at(self) -> float:
         return min(
@@ -352,8 +364,3 @@ def _is_in_order(folder: Folder) -> bool:
         return not folder.error and folder.places.get(folder.root) == place_of(folder.root)
     except OSError:
         return False
-
-
-def below(folder: str, path: str) -> bool:
-    """Is a path in this folder, at any depth."""
-    return path.startswith(folder.rstrip("/") + "/")

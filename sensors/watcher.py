@@ -17,9 +17,12 @@ from afresh.sensors.file import FileSensor
 from afresh.sensors.folder import Folder
 from afresh.sensors.notify import Notifications
 from afresh.sensors.scanner import Scanner
-from afresh.sensors.sightings import CHUNK, Sightings, below
+from afresh.sensors.schedule import Schedule
+from afresh.sensors.sightings import CHUNK, Sightings
 
 INTERVAL_SECONDS = 60.0
+PORTIONS = 40
+"""After so many portions of notes others have their turn: scans, and what has settled."""
 SCAN_WAIT_SECONDS = 0.5
 """How much longer than its settle time a scan waits for what it found."""
 
@@ -42,25 +45,23 @@ class FolderWatcher:
     ) -> None:
         self.project = project.rstrip("/") or "/"
         self._folders: dict[str, Folder] = {}
+        self._schedule = Schedule()
         self._sightings = Sightings(self.project, self._folders, now)
         self._notifications: Notifications | None = None
         self._scanner = Scanner(self.project, self._sightings, skip, interval_seconds)
+        self._left = False
         self._new_folders: dict[str, Folder] = {}
 
     def relative(self, path: str) -> str:
         """Give a path as patterns see it: relative to the project."""
         return path.removeprefix(self.project.rstrip("/") + "/")
 
-    def waiting_for(self, sensor: FileSensor) -> int:
-        """How many of the sensor's paths will be looked at again."""
-        return len(self._sightings.waiting(sensor))
-
     def join(self, sensor: FileSensor) -> None:
         """Watch for a sensor from now on; its folder is scanned first."""
         root = f"{self.project.rstrip('/')}/{sensor.pattern.root}".rstrip("/")
         folder = self._folders.get(root)
         if folder is None:
-            folder = self._folders[root] = Folder(root, self.project)
+            folder = self._folders[root] = Folder(root, self.project, self._schedule)
         folder.sensors[sensor.name] = sensor
         folder.ask()
         sensor.folder, sensor.checked = folder, False
@@ -74,6 +75,7 @@ class FolderWatcher:
         if folder is None:
             return
         sensor.folder, sensor.checked = None, False
+        sensor.pending.clear()
         self._sightings.routes.remove(sensor, sensor.pattern)
         for path in [p for p, s in self._sightings.unmatched.items() if s is sensor]:
             del self._sightings.unmatched[path]
@@ -82,8 +84,10 @@ class FolderWatcher:
         folder.accepting.discard(sensor)
         if not folder.sensors:
             del self._folders[folder.root]
+            self._schedule.remove(folder.root)
             folder.ticket.set()
-            self._unwatch(folder.root)
+            self._left = True
+            self._wake()
 
     async def run(
         self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
@@ -95,6 +99,9 @@ class FolderWatcher:
                 task_status.started()
                 while True:
                     self._start_scans(tasks, notifications)
+                    if self._left:
+                        self._left = False
+                        notifications.keep(self._is_needed)
                     with anyio.move_on_at(self._next_at()):
                         await notifications.wait()
                     await self._take_notes(notifications)
@@ -116,7 +123,7 @@ class FolderWatcher:
         await ticket.wait()
         await anyio.lowlevel.checkpoint()
         sightings = self._sightings
-        paths = {p for p in sightings.waiting(sensor) if not sightings.is_open(p)}
+        paths = {path for path in sensor.pending if not sightings.is_open(path)}
         with anyio.move_on_after(sensor.patience_seconds + SCAN_WAIT_SECONDS):
             while any(sightings.is_waiting(path) for path in paths):
                 if sightings.progress.is_set():
@@ -127,25 +134,28 @@ class FolderWatcher:
         if self._notifications is not None:
             self._notifications.wake()
 
-    def _unwatch(self, root: str) -> None:
-        """Give up the watches below a root that no other folder needs."""
-        if self._notifications is None:
-            return
-        others = [f for f in self._folders.values() if below(root, f.root) or below(f.root, root)]
-        self._notifications.unwatch(root)
-        for folder in others:
-            folder.wanted = True
+    def _is_needed(self, path: str) -> bool:
+        """Is this folder one that somebody watches, or below one."""
+        if path in self._folders:
+            return True
+        above = path.rpartition("/")[0]
+        while above:
+            folder = self._folders.get(above)
+            if folder is not None and folder.recursive:
+                return True
+            above = above.rpartition("/")[0]
+        return False
 
     def _next_at(self) -> float:
-        times = [folder.next_at() for folder in self._folders.values()]
-        due_at = self._sightings.next_at()
-        if due_at is not None:
-            times.append(due_at)
-        return min(times, default=float("inf"))
+        times = (self._schedule.next_at(), self._sightings.next_at())
+        return min((at for at in times if at is not None), default=float("inf"))
 
     def _start_scans(self, tasks: anyio.abc.TaskGroup, notifications: Notifications) -> None:
-        due = self._scanner.begin(self._folders.values(), anyio.current_time())
+        roots = self._schedule.take(anyio.current_time())
+        due = [folder for root in roots if (folder := self._folders.get(root)) is not None]
         if due:
+            for folder in due:
+                folder.begin()
             tasks.start_soon(self._scanner.scan, due, notifications)
         if self._new_folders:
             new, self._new_folders = self._new_folders, {}
@@ -153,7 +163,10 @@ class FolderWatcher:
 
     async def _take_notes(self, notifications: Notifications) -> None:
         """Look at all paths that something was noted of, in portions."""
-        while notes := notifications.drain(CHUNK):
+        for _ in range(PORTIONS):
+            notes = notifications.drain(CHUNK)
+            if not notes:
+                return
             touched: dict[str, bool] = {}
             opened: list[str] = []
             for path, mask in notes:
@@ -174,18 +187,19 @@ class FolderWatcher:
             for path in opened:
                 self._sightings.opened(path)
             await anyio.lowlevel.checkpoint()
+        notifications.wake()
 
     def _lost_notes(self) -> None:
         self._sightings.forget_opened()
         for folder in self._folders.values():
-            folder.wanted = True
+            folder.want()
 
     def _note_folder(self, path: str, mask: int, notifications: Notifications) -> None:
         """Something happened to a folder: a root, or one below a root."""
         gone = mask & (notify.GONE | notify.SELF_GONE)
         root = self._folders.get(path)
         if root is not None and gone:
-            root.wanted = True
+            root.want()
         if is_temporary(path.rpartition("/")[2]):
             return
         above = path.rpartition("/")[0]
@@ -194,7 +208,7 @@ class FolderWatcher:
             if folder is not None and folder.recursive:
                 if mask & notify.GONE:
                     notifications.unwatch(path)
-                    folder.wanted = True
+                    folder.want()
                 else:
                     # Its watch may have ended because it was made anew: then this brings it back.
                     self._new_folders[path] = folder
