@@ -11,8 +11,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +21,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from afresh.assets.errors import DefinitionError
+from afresh.assets.errors import AfreshError, DefinitionError
 from afresh.assets.manifest import Manifest, Problem
 from afresh.assets.planner.look import Looks
 from afresh.daemon import readiness
@@ -61,8 +61,10 @@ async def load(settings: Settings) -> Manifest:
 
     Nothing else is touched.
     """
-    async with _pool(settings) as pool:
-        return await load_manifest(pool, settings)
+    with _unwrapped():
+        async with _pool(settings) as pool:
+            return await load_manifest(pool, settings)
+    raise AssertionError
 
 
 async def serve(settings: Settings, *, until_idle: bool, observer: Observer) -> int:
@@ -70,6 +72,12 @@ async def serve(settings: Settings, *, until_idle: bool, observer: Observer) -> 
 
     Raises LedgerError (another daemon leads, cannot be written), DefinitionError (nothing loads).
     """
+    with _unwrapped():
+        return await _serve(settings, until_idle=until_idle, observer=observer)
+    raise AssertionError
+
+
+async def _serve(settings: Settings, *, until_idle: bool, observer: Observer) -> int:
     async with _running(settings, observer.problem) as daemon:
         observer.watching(daemon.view)
         await daemon.first_scan()
@@ -91,13 +99,29 @@ async def serve(settings: Settings, *, until_idle: bool, observer: Observer) -> 
 async def perform(settings: Settings, op: str, params: dict[str, Any], *, request: str) -> Any:
     """Do one operation that changes something, under the lease, and end when it is done."""
     problems: list[str] = []
-    async with _running(settings, problems.append) as daemon:
-        await daemon.first_scan()
-        params = {**params, "request": request}
-        answer = await perform_operation(daemon.view, daemon.controls, op, params)
-        with anyio.move_on_after(GRACE_SECONDS):
-            await daemon.drain()
-        return answer
+    with _unwrapped():
+        async with _running(settings, problems.append) as daemon:
+            await daemon.first_scan()
+            params = {**params, "request": request}
+            answer = await perform_operation(daemon.view, daemon.controls, op, params)
+            with anyio.move_on_after(GRACE_SECONDS):
+                await daemon.drain()
+            return answer
+    raise AssertionError
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Task groups wrap what goes through them: people are told the error itself."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        found: BaseException | None = group.subgroup(AfreshError)
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        if found is None:
+            raise
+        raise found from group
 
 
 @asynccontextmanager
