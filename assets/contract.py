@@ -53,8 +53,15 @@ def _is_meant(column: Column, wanted: Column) -> bool:
     if column.name == wanted.name:
         return True
     if wanted.regex:
-        return not column.regex and re.match(wanted.name, column.name) is not None
-    return column.regex and re.match(column.name, wanted.name) is not None
+        return not column.regex and _matches(wanted.name, column.name)
+    return column.regex and _matches(column.name, wanted.name)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    try:
+        return re.match(pattern, name) is not None
+    except re.error:
+        return False
 
 
 def _fits(found: str, wanted: str) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Literal, Protocol, Self, TypeVar, overload
 
+from afresh.assets.errors import DefinitionError
 from afresh.assets.manifest import Retry, Sensor
 from afresh.assets.partition import decode_key
 
@@ -253,6 +254,11 @@ def asset(
         return function
 
     frame = sys._getframe(1)  # noqa: SLF001 - the one cheap way to know who calls
+    if function is not None and not callable(function):
+        raise DefinitionError(
+            f"Expected @asset, or options by name, found @asset({function!r})",
+            hint='write @asset(name="orders"), or @asset alone',
+        )
     return declare if function is None else declare(function)
 
 

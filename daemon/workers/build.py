@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from afresh.assets.declare import Declared, FunctionDeclaration, SourceDeclaration
-from afresh.assets.errors import DefinitionError
+from afresh.assets.errors import DefinitionError, UsageError
 from afresh.assets.fingerprint import code_key
 from afresh.assets.manifest import Function, Input, Output, Problem, Sensor, Source, Where
 from afresh.assets.nearest import did_you_mean
@@ -17,6 +17,8 @@ from afresh.daemon.workers.live import LiveFunction, LiveSource
 from afresh.daemon.workers.modules import relative
 from afresh.daemon.workers.parameters import values_of
 from afresh.daemon.workers.signature import Frame, Hints, Problems, Signature, read
+from afresh.storage.formats.base import check_options
+from afresh.storage.formats.registry import detect
 
 _NO_SENSOR = Declared(Sensor("", {}))
 
@@ -34,8 +36,29 @@ class Builder:
         self.problems: list[Problem] = []
         self.hints = Hints()
 
-    def source(self, declaration: SourceDeclaration) -> LiveSource:
-        """Build a source; what is wrong with it is replaced by defaults."""
+    def source(self, declaration: SourceDeclaration) -> LiveSource | None:
+        """Build a source; what is wrong in it is replaced by defaults, None if all of it is."""
+        try:
+            return self._source(declaration)
+        except Exception as error:  # noqa: BLE001 - people write anything as options
+            self._report([_unreadable(error)], self.where(declaration), declaration.name)
+            return None
+
+    def function(
+        self, declaration: FunctionDeclaration, name: str, table: Mapping[str, Any]
+    ) -> LiveFunction | None:
+        """Build the function that makes asset `name`; None when it cannot be read."""
+        try:
+            return self._function(declaration, name, table)
+        except Exception as error:  # noqa: BLE001 - people write anything as options
+            self._report([_unreadable(error)], self.where(declaration), name)
+            return None
+
+    def where(self, declaration: SourceDeclaration | FunctionDeclaration) -> Where:
+        """Give the place of a declaration, relative to the project."""
+        return Where(relative(declaration.file, self.root), declaration.line)
+
+    def _source(self, declaration: SourceDeclaration) -> LiveSource:
         found: Problems = []
         sensor = self._sensor(declaration, found)
         schema = declaration.schema
@@ -74,10 +97,9 @@ class Builder:
         self._report(found, built.where, declaration.name)
         return LiveSource(built, schema)
 
-    def function(
+    def _function(
         self, declaration: FunctionDeclaration, name: str, table: Mapping[str, Any]
     ) -> LiveFunction | None:
-        """Build the function that makes asset `name`; None when its signature cannot be read."""
         signature = read(declaration, name, self.names, self.hints)
         found = signature.problems
         values, texts, wrong = values_of(name, signature.plain, table)
@@ -114,14 +136,11 @@ class Builder:
             parameters=values,
         )
 
-    def where(self, declaration: SourceDeclaration | FunctionDeclaration) -> Where:
-        """Give the place of a declaration, relative to the project."""
-        return Where(relative(declaration.file, self.root), declaration.line)
-
     def _sensor(self, declaration: SourceDeclaration, found: Problems) -> Declared:
         try:
-            return declaration.sensor.declared()
-        except DefinitionError as error:
+            declared = declaration.sensor.declared()
+            _check_format(declared)
+        except (DefinitionError, UsageError) as error:
             found.append((error.error, error.hint))
         except AttributeError:
             found.append(
@@ -130,6 +149,8 @@ class Builder:
                     'write source("flights", files("landing/{day}.csv"))',
                 )
             )
+        else:
+            return declared
         return _NO_SENSOR
 
     def _inputs(
@@ -259,6 +280,21 @@ class Builder:
             Problem(error=error, hint=hint, where=where, asset=str(asset))
             for error, hint in dict.fromkeys(found)
         )
+
+
+def _unreadable(error: Exception) -> tuple[str, str]:
+    return (
+        f"Expected a declaration that can be read, found {type(error).__name__}: {error}",
+        "check the types of its options",
+    )
+
+
+def _check_format(declared: Declared) -> None:
+    """Raise UsageError for a format or option that nothing reads; open names show it at arrival."""
+    name = str(declared.sensor.options.get("pattern", ""))
+    if declared.format or not name.endswith(("}", "*", "?")):
+        kind, _ = detect(name, declared.format)
+        check_options(kind, declared.options)
 
 
 def _own(

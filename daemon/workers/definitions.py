@@ -71,7 +71,8 @@ def _load(
     kept = list(_kept(last_good, failed, names.places))
     known = frozenset(names.places).union(*(_assets(part) for part in kept))
     builder = Builder(root, known, names.by_object, Catalog(root))
-    sources = {d.name: builder.source(d) for d in names.sources}
+    found = (builder.source(d) for d in names.sources)
+    sources = {live.declaration.name: live for live in found if live is not None}
     built = (builder.function(d, name, _table(parameters, name)) for d, name in names.functions)
     functions = {live.declaration.name: live for live in built if live is not None}
     manifest = Manifest(

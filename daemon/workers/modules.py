@@ -93,7 +93,9 @@ def _import(root: str, name: str) -> Problem | None:
     importer: Callable[[str], object] = importlib.import_module
     try:
         module = importer(name)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever user code raises
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever user code raises; a panic of polars too
         return _problem(root, name, error)
     if not _is_of(module, root):
         file = getattr(module, "__file__", None) or "no file"
@@ -112,7 +114,11 @@ def _problem(root: str, name: str, error: BaseException) -> Problem:
     if isinstance(error, SyntaxError) and (error.filename or "").startswith(root + os.sep):
         where = Where(relative(error.filename or "", root), error.lineno or 1)
         message = f"{type(error).__name__}: {error.msg}"
-    elif isinstance(error, ModuleNotFoundError) and error.name == name and where is None:
+    elif (
+        isinstance(error, ModuleNotFoundError)
+        and where is None
+        and f"{name}.".startswith(f"{error.name}.")
+    ):
         hint = f"write {name.replace('.', '/')}.py beside the settings, or correct `definitions`"
     elif isinstance(error, ModuleNotFoundError):
         hint = "install it where afresh runs, or correct the name; " + hint

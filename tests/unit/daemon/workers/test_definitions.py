@@ -461,6 +461,36 @@ PROBLEMS = {
         "relative",
         2,
     ),
+    "format": (
+        "source('x', files('x.csv', format='cvs'))",
+        "Expected a format (csv",
+        "format=",
+        2,
+    ),
+    "suffix that tells no format": (
+        "source('x', files('x.dat'))",
+        "Expected a suffix that tells the format",
+        "format=",
+        2,
+    ),
+    "option of the format": (
+        "source('x', files('x.csv', options={'delimter': ';'}))",
+        "Expected an option of csv",
+        "options=",
+        2,
+    ),
+    "options of another type": (
+        "@asset(volatile=3)\ndef a() -> pd.DataFrame: ...",
+        "Expected a declaration that can be read, found TypeError",
+        "types of its options",
+        2,
+    ),
+    "source options of another type": (
+        "source('x', files('x.csv'), tags=3)",
+        "Expected a declaration that can be read, found TypeError",
+        "types of its options",
+        2,
+    ),
     "key columns without captures": (
         "source('x', files('x.csv'), key_columns=True)",
         "Expected captures",
@@ -627,6 +657,8 @@ def test_a_module_that_does_not_import(loaded: Load) -> None:
         ("\nimport no_such_thing\n", "other.py:2", "No module named", "install it"),
         ("import sys\nsys.exit(3)\n", "other.py:2", "SystemExit", "must not end the process"),
         ("from afresh import asset\nasset(retry=1)\n", "other.py:2", "TypeError", ""),
+        ("class Panic(BaseException): ...\nraise Panic\n", "other.py:2", "found Panic", ""),
+        ("from afresh import asset\n@asset('a')\ndef a(): ...\n", "other.py:2", "@asset('a')", ""),
         ("raise RuntimeError\n", "other.py:1", "found RuntimeError", ""),
     ],
 )
@@ -641,6 +673,15 @@ def test_why_it_does_not_import(loaded: Load, code: str, where: str, error: str,
 def test_a_module_that_is_not_there(tmp_path: Path) -> None:
     (problem,) = load(str(tmp_path), ["no_such_pipeline"], {}, "d").manifest.problems
     assert "write no_such_pipeline.py" in problem.hint
+
+
+def test_a_module_in_a_package_that_is_not_there(tmp_path: Path) -> None:
+    (problem,) = load(str(tmp_path), ["no_such.flows"], {}, "d").manifest.problems
+    assert "write no_such/flows.py" in problem.hint
+
+
+def test_a_format_is_not_asked_of_open_names(loaded: Load) -> None:
+    assert loaded("source('x', files('in/{name}'))").manifest.problems == ()
 
 
 def test_a_module_that_is_installed(tmp_path: Path) -> None:
@@ -719,5 +760,5 @@ def test_the_key_of_a_source_is_of_how_it_is_read(loaded: Load) -> None:
         return loaded(f"source('x', files('x.csv'{options}))").manifest.sources[0].code_key
 
     assert key("") == key(", settle=3")
-    assert key("") != key(", options={'sep': ';'}")
+    assert key("") != key(", options={'delimiter': ';'}")
     assert key("") != key(", format='jsonl'")
