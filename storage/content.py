@@ -314,7 +314,7 @@ def _offsets(array: pa.Array) -> "np.ndarray[Any, Any]":
     return everything[array.offset : array.offset + len(array) + 1]
 
 
-def _node(kind: pa.DataType) -> _Node:  # noqa: PLR0911 - one line a family
+def _node(kind: pa.DataType) -> _Node:
     """Make the node for a declared type: encodings and extensions are looked through.
 
     Raises NotImplementedError for types without a canonical form (unions).

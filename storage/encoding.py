@@ -52,7 +52,7 @@ def categories(column: pa.ChunkedArray) -> pa.Array:
     return unified.chunk(0).dictionary
 
 
-def plain(array: pa.Array) -> pa.Array:  # noqa: PLR0911 - one line an encoding
+def plain(array: pa.Array) -> pa.Array:
     """Take dictionary, run ends, view or extension off the array; children are left."""
     kind = array.type
     types = pa.types
@@ -101,7 +101,7 @@ def _list_of_view(array: pa.Array) -> pa.Array:
     return pa.LargeListArray.from_arrays(pa.array(ends), values, mask=pa.array(~valid))
 
 
-def type_text(kind: pa.DataType) -> bytes:  # noqa: PLR0911 - one line a family
+def type_text(kind: pa.DataType) -> bytes:
     """Give the canonical name of a type: one for all encodings of the same values."""
     types = pa.types
     if isinstance(kind, pa.BaseExtensionType):

@@ -57,6 +57,9 @@ def unreadable(
     place = [f"row {row}"] if row is not None else []
     if column is not None:
         place.append(f"column {shown(column)}")
+    # Libraries' messages may have several lines, and pieces of the data in them.
+    error = " ".join(error.split())
+    error = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in error)
     return UnreadableData(error + (f" in {', '.join(place)}" if place else ""), hint=hint)
 
 

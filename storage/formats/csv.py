@@ -1,4 +1,7 @@
-"""CSV. Nulls are the empty field unless told otherwise; `""` is empty text, `NA` is a text."""
+"""CSV. Nulls are the empty field unless told otherwise; `""` is empty text, `NA` is a text.
+
+An empty line is no row: a null in a file of one column cannot be written.
+"""
 
 import csv
 import io

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from afresh.assets.errors import UnreadableData, UsageError
@@ -119,7 +120,10 @@ def _searched(data: bytes, types: Mapping[str, pa.DataType]) -> UnreadableData |
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if _reads(lines[low:middle], name, kind) else (low, middle)
-        value = json.loads(lines[low]).get(name)
+        try:
+            value = json.loads(lines[low])[name]
+        except (ValueError, KeyError, TypeError):
+            return None
         row = sum(1 for line in lines[: low + 1] if line.strip())
         return unreadable(f"Expected {kind}, found {shown(value)}", row=row, column=name)
     return None
@@ -138,14 +142,12 @@ def _reads(lines: list[bytes], name: str, kind: pa.DataType) -> bool:
 
 def _present(table: pa.Table, data: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
     """Leave out declared columns that no line has: the parser adds them as nulls."""
-    empty = [
-        name
-        for name in types
-        if table.column(name).null_count == table.num_rows
-        and f'"{name}"'.encode() not in data
-        and json.dumps(name).encode() not in data
-    ]
-    return table.drop_columns(empty) if empty else table
+    empty = {name for name in types if table.column(name).null_count == table.num_rows}
+    if not empty:
+        return table
+    others = {field.name: field.type for field in table.schema if field.name not in empty}
+    there = set(_read(data, others).column_names)
+    return table.drop_columns(sorted(empty - there)) if empty - there else table
 
 
 def _read_as(kind: pa.DataType) -> pa.DataType:
@@ -165,7 +167,7 @@ def _cast(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
             continue
         column = table.column(place)
         try:
-            new = column.cast(kind)
+            new = _converted(column, kind)
         except pa.ArrowInvalid as error:
             row, value = _first_uncastable(column, kind)
             raise unreadable(
@@ -175,10 +177,17 @@ def _cast(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
     return table
 
 
+def _converted(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_time(kind):  # there is no cast from text to a time, but from a timestamp
+        moments = pc.binary_join_element_wise("1970-01-01", column, " ")
+        return moments.cast(pa.timestamp(kind.unit)).cast(kind)
+    return column.cast(kind)
+
+
 def _first_uncastable(column: pa.ChunkedArray, kind: pa.DataType) -> tuple[int, object]:
     for row, value in enumerate(column, 1):
         try:
-            value.cast(kind)
+            _converted(pa.chunked_array([[value.as_py()]], column.type), kind)
         except pa.ArrowInvalid:
             return row, value.as_py()
     return 1, None

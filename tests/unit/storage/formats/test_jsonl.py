@@ -1,0 +1,77 @@
+import pyarrow as pa
+import pytest
+
+from afresh.assets.errors import UnreadableData, UsageError
+from afresh.storage.formats.jsonl import JsonLines
+
+TYPES = {"id": "string", "n": "int64"}
+
+
+def read(text: str | bytes, types: dict[str, str] | None = None) -> pa.Table:
+    data = text.encode() if isinstance(text, str) else text
+    return JsonLines().read(data, TYPES if types is None else types, {})
+
+
+def error(text: str | bytes, types: dict[str, str] | None = None) -> str:
+    with pytest.raises(UnreadableData) as caught:
+        read(text, types)
+    return caught.value.error
+
+
+def test_what_a_line_leaves_out_is_null() -> None:
+    assert read('{"id":"a"}\n\n{"n":2}\n').to_pydict() == {"id": ["a", None], "n": [None, 2]}
+
+
+def test_a_column_that_no_line_has_is_missing_and_one_of_nulls_is_not() -> None:
+    assert read('{"id":"n"}\n').column_names == ["id"]
+    assert read('{"id":"a","n":null}\n').schema.types == [pa.string(), pa.int64()]
+
+
+def test_text_is_never_taken_for_a_time() -> None:
+    table = read('{"a":"2013-01-01","b":[{"c":"2013-01-01T10:00:00Z"}]}\n', {})
+    assert table.to_pylist() == [{"a": "2013-01-01", "b": [{"c": "2013-01-01T10:00:00Z"}]}]
+
+
+def test_times_are_read_where_they_are_declared() -> None:
+    types = {"t": "timestamp[us]", "d": "date", "c": "time[us]", "s": "duration[s]", "h": "float16"}
+    table = read(
+        '{"t":"2013-01-01 10:00:00","d":"2013-01-01","c":"10:00:00","s":5,"h":1.5}\n', types
+    )
+    kinds = [pa.timestamp("us"), pa.date32(), pa.time64("us"), pa.duration("s"), pa.float16()]
+    assert table.schema.types == kinds
+    assert error('{"d":"2013-01-01"}\n{"d":"2013-13-01"}\n', types) == (
+        "Expected date32[day], found '2013-13-01' in row 2, column 'd'"
+    )
+    assert error('{"c":"10:00:00"}\n{"c":"25:00:00"}\n', types) == (
+        "Expected time64[us], found '25:00:00' in row 2, column 'c'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"n":1}\n{"n":"x"}\n', "Expected int64, found a string in row 2, column 'n'"),
+        ('{"id":"a"}\n{"id":7}\n', "Expected string, found a number in row 2, column 'id'"),
+        ('{"n":1}\n\n{"n":1.5}\n{"n":2}\n', "Expected int64, found 1.5 in row 2, column 'n'"),
+        ('{"n":1}\n{"n":1', "in row 2"),
+        ('{"n":1}\n{"n":\n', "in row 2"),
+        ('[{"n":1}]\n', "Expected a JSON object, found an array in row 1"),
+        ('{"n":1}\n3\n', "Expected a JSON object, found a number in row 2"),
+        ('{"n":1,"n":2}\n', "Expected each name once, found it twice in row 1, column 'n'"),
+        (b'{"id":"a"}\n{"id":"\xff"}\n', "found byte 0xff at offset 18 in row 2"),
+        (b'{"id":"a"}\n\0', "found a NUL byte at offset 11 in row 2"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(text: str | bytes, message: str) -> None:
+    assert message in error(text)
+
+
+def test_an_empty_file_has_no_rows_where_the_types_are_known() -> None:
+    assert read("\n").schema.names == ["id", "n"]
+    assert read(b"").num_rows == 0
+    assert error(b"", {}) == "Expected JSON objects, found an empty file"
+
+
+def test_a_type_without_a_form_in_json_is_a_wrong_call() -> None:
+    with pytest.raises(UsageError, match="Expected types that JSON has a form for"):
+        read('{"a": [5]}\n', {"a": "list[duration[s]]"})
