@@ -24,6 +24,7 @@ _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _TEMPORARY_SUFFIXES = ("~", ".part", ".tmp")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TOKEN = re.compile(r"\{([^{}]*)\}|(\*\*|\*|\?)|([{}])")
+_CAPTURE = re.compile(r"\{([^{}]*)\}")
 _REF = re.compile(rf"({ASSET_NAME})(?:\[([^\[\]]*)\])?(?:@(.*))?", re.DOTALL)
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9._\-]*")
@@ -243,6 +244,9 @@ def _pattern_parts(text: str) -> list[str]:
 def _part_regex(text: str, part: str, captures: list[str]) -> str:
     """Build the regular expression of one path part; append the captures that are new in it."""
     regex, at, adjacent = "", 0, False
+    # What ends at the first place it can never needs to end elsewhere: without this a hostile name
+    # of 255 characters could take minutes. It does not hold for names that recur, and for `?`.
+    atomic = "?" not in text and len(set(_CAPTURE.findall(text))) == text.count("{")
     for token in _TOKEN.finditer(part):
         literal = part[at : token.start()]
         name, wildcard, brace = token.groups()
@@ -256,7 +260,12 @@ def _part_regex(text: str, part: str, captures: list[str]) -> str:
                 f"Expected something between two captures or wildcards, found {text!r}",
                 hint="otherwise nothing says where the one ends and the other begins",
             )
-        regex += re.escape(literal) + ("" if token.start() else r"(?!\.)")
+        regex += re.escape(literal) + (")" if atomic and adjacent else "")
+        if not token.start():
+            regex += r"(?!\.)"
+        adjacent = wildcard != "?"
+        if atomic and adjacent and _TOKEN.search(part, token.end()):
+            regex += "(?>"
         if name is None:
             regex += "[^/]" if wildcard == "?" else "[^/]*?"
         elif name in captures:
@@ -264,5 +273,5 @@ def _part_regex(text: str, part: str, captures: list[str]) -> str:
         else:
             regex += f"(?P<{name}>[^/]+?)"
             captures.append(name)
-        at, adjacent = token.end(), wildcard != "?"
+        at = token.end()
     return regex + re.escape(part[at:])

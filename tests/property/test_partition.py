@@ -1,6 +1,7 @@
 """Keys survive every file name that a disk can hold, and no path leaves its pattern's root."""
 
 import os
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from afresh.assets.partition import (
     encode_key,
     encode_part,
     format_ref,
+    is_temporary,
     parse_ref,
 )
 
@@ -97,3 +99,20 @@ def test_any_pattern_is_read_or_refused(text: str) -> None:
     except DefinitionError:
         root = ""
     assert ".." not in root.split("/")
+
+
+@given(
+    st.sampled_from(["{a}-{b}-{c}", "{a}--{b}.csv", "*-{a}-x-{b}", "{a}-*/{b}_{c}-{d}.x"]),
+    st.text("-_x.acsv/", min_size=1, max_size=14),
+)
+def test_matching_is_as_if_every_way_were_tried(text: str, path: str) -> None:
+    naive = re.escape(text).replace(r"\*", "[^/]*?")
+    naive = re.sub(r"\\{([a-z])\\}", r"(?P<\1>[^/]+?)", naive)
+    found = re.fullmatch(f"{naive}(?:\\.gz)?", path)
+    parts = path.split("/")
+    hidden = any(part.startswith(".") or not part for part in parts)
+    key = Pattern.parse(text).match(path)
+    if found is None or hidden or is_temporary(parts[-1]):
+        assert key is None
+    else:
+        assert key == encode_key([found[name] for name in sorted(found.groupdict())])

@@ -1,3 +1,5 @@
+from time import process_time
+
 import pytest
 
 from afresh.assets.errors import DefinitionError, UsageError
@@ -186,3 +188,12 @@ def test_format_ref() -> None:
     assert format_ref("a", "") == "a"
     assert format_ref("a", None, "latest") == "a@latest"
     assert format_ref("a", "k,l", 3) == "a[k,l]@3"
+
+
+def test_a_hostile_name_costs_no_time() -> None:
+    pattern = Pattern.parse("in/{a}-{b}-{c}-{d}-{e}-{f}_{g}.csv")
+    started = process_time()
+    for _ in range(100):
+        assert pattern.match("in/" + "-" * 251 + ".csv") is None
+    # Tried every way, one of them alone would take hours.
+    assert process_time() - started < 2
