@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -28,10 +29,19 @@ class OfflineView:
         self._settings = settings
         self._clock = clock
 
+    @property
+    def is_empty(self) -> bool:
+        """Nothing has run here yet: there is no ledger, or nothing was ever loaded."""
+        return not Path(self.reader.path).exists() or not self._definitions
+
+    @cached_property
+    def _definitions(self) -> list[tuple[Any, ...]]:
+        return self.reader.rows(queries.LAST_DEFINITIONS)
+
     @cached_property
     def manifest(self) -> Manifest:
         """The definitions that were last taken over."""
-        rows = self.reader.rows(queries.LAST_DEFINITIONS)
+        rows = self._definitions
         if not rows:
             raise LedgerUnavailable(
                 "Expected definitions in the ledger, found none yet",

@@ -102,7 +102,7 @@ def _readable(table: pa.Table) -> pa.Table:
     return table.cast(wanted, safe=False) if wanted != table.schema else table
 
 
-def _plain_type(kind: pa.DataType) -> pa.DataType:  # noqa: PLR0911 - a case a type
+def _plain_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_timestamp(kind):
         return pa.timestamp("us", kind.tz)
     if pa.types.is_duration(kind):

@@ -36,9 +36,7 @@ class Looks(Protocol):
 class Reader(Protocol):
     """Committed state of the ledger, by plain SQL with named `:parameters`."""
 
-    def rows(
-        self, sql: str, parameters: Mapping[str, Any] | None = None
-    ) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Read; each call is a short transaction of its own."""
         ...
 

@@ -5,14 +5,14 @@ about history always to the ledger, read-only. What changes something goes to th
 done here, under the lease, for as long as it takes.
 """
 # Paths are strings: pathlib is slow to import.
-# ruff: noqa: PTH109, PTH110
+# ruff: noqa: PTH109
 
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, update_wrapper
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from afresh.assets.errors import LedgerUnavailable
 from afresh.daemon.api.client import Client, connect
 from afresh.daemon.cli.output import note, print_json
 from afresh.daemon.config import Settings, find_project, load_settings
+
+if TYPE_CHECKING:
+    from afresh.daemon.api.offline import OfflineView
 
 _READ_SECONDS = 120.0
 _START_SECONDS = 30.0
@@ -51,16 +54,17 @@ class Call:
 
     def ledger(self, op: str, params: Mapping[str, Any], *, empty: Any = None) -> Any:
         """Ask the ledger, read-only."""
-        if empty is not None and not os.path.exists(self.settings.ledger):
-            note("nothing has run here yet: `afresh up` begins")
-            return empty
         # Lazy: with a daemon none of this is needed.
         from afresh.daemon.api.offline import finish  # noqa: PLC0415
         from afresh.daemon.api.operations import perform  # noqa: PLC0415
 
-        return finish(perform(self.offline_view(), None, op, params))
+        view = self.offline_view()
+        if empty is not None and view.is_empty:
+            note("nothing has run here yet: `afresh up` begins")
+            return empty
+        return finish(perform(view, None, op, params))
 
-    def offline_view(self) -> Any:
+    def offline_view(self) -> "OfflineView":
         """Open the ledger as a view."""
         # Lazy: with a daemon none of this is needed.
         from afresh.daemon.api.offline import OfflineView  # noqa: PLC0415

@@ -6,9 +6,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from support.ledgers import event, ledger_file, lineage, run, unit, validity, version
-from support.manifests import a_function, a_manifest, a_source
-
 from afresh.assets.errors import UsageError
 from afresh.assets.manifest import Manifest
 from afresh.assets.planner.view import Reason, UnitView
@@ -17,6 +14,8 @@ from afresh.storage.ledger.apply import Applier
 from afresh.storage.ledger.commit import Commit, Update
 from afresh.storage.ledger.reader import Reader
 from afresh.storage.ledger.statements import Statements
+from support.ledgers import event, ledger_file, lineage, run, unit, validity, version
+from support.manifests import a_function, a_manifest, a_source
 
 NOW = 1_000.0
 
@@ -155,17 +154,15 @@ def story(folder: Path) -> Path:
     reads all of `daily`. The third event changes daily[k1], and `total`.
     """
 
-    def made(
-        name: str, asset: str, key: str, number: int, epoch: int, seq: int, **given: Any
-    ) -> None:
+    def made(name: str, asset: str, key: str, number: int, epoch: int) -> None:
+        seq = epoch  # each event is a change
         rows["run"].append(
             run(
                 name, asset, key, epoch=epoch, version=number, cause_event=seq,
-                events=f"[{seq}]", started_at=100.0 + epoch, ended_at=100.5 + epoch, **given,
+                events=f"[{seq}]", started_at=100.0 + epoch, ended_at=100.5 + epoch,
             )
         )  # fmt: skip
-        if given.get("state", "succeeded") == "succeeded":
-            rows["version"].append(version(asset, key, number, epoch=epoch, run=name))
+        rows["version"].append(version(asset, key, number, epoch=epoch, run=name))
         rows["validity"].append(validity(asset, key, epoch, number) | {"run": name})
 
     def own(name: str, key: str, number: int, epoch: int) -> None:
@@ -191,17 +188,17 @@ def story(folder: Path) -> Path:
             unit("total", "", version=2, epoch=3),
         ],
     }
-    made("r01", "flights", "k1", 1, 1, 1)
-    made("r02", "daily", "k1", 1, 1, 1)
+    made("r01", "flights", "k1", 1, 1)
+    made("r02", "daily", "k1", 1, 1)
     own("r02", "k1", 1, 1)
-    made("r03", "flights", "k2", 1, 2, 2)
-    made("r04", "daily", "k2", 1, 2, 2)
+    made("r03", "flights", "k2", 1, 2)
+    made("r04", "daily", "k2", 1, 2)
     own("r04", "k2", 1, 2)
-    made("r05", "total", "", 1, 2, 2)
+    made("r05", "total", "", 1, 2)
     rows["lineage"].append(lineage("r05", "p0", "daily", epoch=2))
-    made("r06", "flights", "k1", 2, 3, 3)
-    made("r07", "daily", "k1", 2, 3, 3)
+    made("r06", "flights", "k1", 2, 3)
+    made("r07", "daily", "k1", 2, 3)
     own("r07", "k1", 2, 3)
-    made("r08", "total", "", 2, 3, 3)
+    made("r08", "total", "", 2, 3)
     rows["lineage"].append(lineage("r08", "p0", "daily", epoch=3))
     return filled(folder, rows)

@@ -2,12 +2,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ledgers import run
-from support.views import FakeControls, FakeView, filled, looks
 
 from afresh.assets.errors import UsageError
 from afresh.daemon.api.offline import finish
 from afresh.daemon.api.operations import OPERATIONS, perform
+from support.ledgers import run
+from support.views import FakeControls, FakeView, filled, looks
 
 UNITS = (
     looks("flights", "k1"),

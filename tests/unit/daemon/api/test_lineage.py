@@ -2,13 +2,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ledgers import lineage as row
-from support.ledgers import run, validity, version
-from support.views import FakeView, put, story
 
 from afresh.assets.errors import UsageError
 from afresh.daemon.api.lineage import lineage
 from afresh.daemon.api.offline import finish
+from support.ledgers import lineage as row
+from support.ledgers import run, validity, version
+from support.views import FakeView, put, story
 
 
 def ask(view: FakeView, ref: str, **params: Any) -> Any:

@@ -2,11 +2,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.views import FakeView, looks, story
 
 from afresh.assets.errors import UsageError
 from afresh.daemon.api import listings
 from afresh.daemon.api.offline import finish
+from support.views import FakeView, looks, story
 
 
 @pytest.fixture

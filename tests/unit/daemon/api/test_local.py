@@ -9,13 +9,13 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from support.ledgers import ledger_file
-from support.views import FakeControls, FakeView, looks
 
 from afresh.assets.errors import AfreshError, LedgerUnavailable, UsageError
 from afresh.daemon.api.client import connect
 from afresh.daemon.api.local import serve
 from afresh.daemon.api.wire import encode, socket_path
+from support.ledgers import ledger_file
+from support.views import FakeControls, FakeView, looks
 
 pytestmark = pytest.mark.anyio
 

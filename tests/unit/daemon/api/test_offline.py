@@ -1,13 +1,14 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from support.views import MANIFEST, NOW, put, story
 
 from afresh.assets.errors import LedgerUnavailable
 from afresh.daemon.api.offline import OfflineView, finish
 from afresh.daemon.api.operations import perform
 from afresh.daemon.config import Settings
+from support.views import MANIFEST, NOW, put, story
 
 
 def offline(path: Path) -> OfflineView:
@@ -61,7 +62,7 @@ def test_a_ledger_without_definitions_says_what_to_do(tmp_path: Path) -> None:
 
 def test_an_operation_that_waits_is_a_fault() -> None:
     class Waits:
-        def __await__(self):  # type: ignore[no-untyped-def]
+        def __await__(self) -> Iterator[None]:
             yield
 
     with pytest.raises(AssertionError):

@@ -2,13 +2,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ledgers import ledger_file, run
-from support.views import FakeView, filled, looks
 
 from afresh.assets.errors import UsageError
 from afresh.assets.planner.view import Reason, UnitView
 from afresh.daemon.api import status
 from afresh.daemon.api.offline import finish
+from support.ledgers import ledger_file, run
+from support.views import FakeView, filled, looks
 
 UNITS = (
     looks("flights", "k1"),

@@ -2,13 +2,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ledgers import event, run, unit
-from support.views import FakeView, filled, looks, story
 
 from afresh.assets.errors import UsageError
 from afresh.assets.planner.view import Reason, UnitView
 from afresh.daemon.api.offline import finish
 from afresh.daemon.api.why import why
+from support.ledgers import event, run, unit
+from support.views import FakeView, filled, looks, story
 
 
 def ask(path: Path, ref: str, *views: UnitView) -> Any:

@@ -1,0 +1,192 @@
+"""What the commands that report print, over a ledger alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support.commands import Commands
+from support.ledgers import event, run, unit
+from support.views import put
+
+
+def test_status_as_json_has_a_row_a_unit(afresh: Commands) -> None:
+    ran = afresh("status", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert [row["asset"] for row in ran.json] == ["flights", "flights", "daily", "daily", "total"]
+    assert list(ran.json[0]) == [
+        "asset", "partition", "state", "version", "epoch", "updated_at", "reasons",
+    ]  # fmt: skip
+
+
+def test_status_has_a_line_an_asset_unless_partitions_are_asked_for(afresh: Commands) -> None:
+    assert len(afresh("status").out.splitlines()) == 4
+    assert len(afresh("status", "--partitions").out.splitlines()) == 6
+    assert "[" not in afresh("status").out
+
+
+def test_pages_of_status(afresh: Commands) -> None:
+    first = afresh("status", "--json", "--limit", "2").json
+    rest = afresh("status", "--json", "--after", "flights[k2]").json
+    assert [row["partition"] for row in first] == ["k1", "k2"]
+    assert [row["asset"] for row in rest] == ["daily", "daily", "total"]
+
+
+def test_json_may_stand_before_the_command(afresh: Commands) -> None:
+    assert afresh("--json", "versions", "total").json[0]["ref"] == "total@2"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status", "--summary"),
+        ("plan",),
+        ("versions", "daily"),
+        ("why", "total"),
+        ("events",),
+        ("runs",),
+        ("runs", "daily"),
+        ("logs", "r08"),
+        ("sensors",),
+        ("lineage", "total"),
+        ("lineage", "flights[k1]@1", "--down"),
+        ("lineage", "total", "--collapse", "--columns"),
+    ],
+)
+def test_every_report_exits_0_prints_lines_and_one_json_value(
+    afresh: Commands, command: tuple[str, ...]
+) -> None:
+    people, machine = afresh(*command), afresh(*command, "--json")
+    assert (people.code, machine.code, people.err, machine.err) == (0, 0, "", "")
+    assert people.out.endswith("\n")
+    assert isinstance(machine.json, list | dict)
+
+
+@pytest.mark.parametrize("command", ["status", "plan", "events", "runs", "sensors"])
+def test_a_project_that_has_never_run_has_nothing_and_says_so(
+    fresh_afresh: Commands, command: str
+) -> None:
+    ran = fresh_afresh(command, "--json")
+    assert (ran.code, ran.json) == (0, [])
+    assert "afresh up" in ran.err
+
+
+@pytest.mark.parametrize("command", [("versions", "x"), ("why", "x"), ("read", "x"), ("verify",)])
+def test_what_needs_a_ledger_says_what_to_do(
+    fresh_afresh: Commands, command: tuple[str, ...]
+) -> None:
+    ran = fresh_afresh(*command, "--json")
+    assert (ran.code, ran.out) == (2, "")
+    assert "afresh up" in json.loads(ran.err)["hint"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status", "nope"),
+        ("versions", "nope"),
+        ("why", "total@9"),
+        ("read", "daily"),
+        ("lineage", "total["),
+        ("logs", "nope"),
+        ("events", "--after", "x"),
+        ("events", "--limit", "-1"),
+        ("events", "--nope"),
+        ("read",),
+        ("nope",),
+        ("sensors", "pause"),
+        ("lineage", "total", "--as", "png"),
+        ("read", "total", "-o", "total.xyz"),
+    ],
+)
+def test_a_wrong_call_exits_2_with_one_error_on_stderr(
+    afresh: Commands, command: tuple[str, ...]
+) -> None:
+    ran = afresh(*command, "--json")
+    assert (ran.code, ran.out) == (2, "")
+    assert list(json.loads(ran.err)) == ["error", "hint", "where"]
+    people = afresh(*command)
+    assert (people.code, people.out) == (2, "")
+    assert "error: " in people.err
+
+
+def test_a_folder_without_a_project_says_how_to_begin(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ran = Commands(tmp_path, capfd)("status")
+    assert ran.code == 2
+    assert "afresh init" in ran.err
+
+
+def test_lineage_as_a_tree(afresh: Commands) -> None:
+    assert afresh("lineage", "total").out.splitlines() == [
+        "total@2  run r08",
+        "├─ daily[k1]@2  run r07",
+        "│  └─ flights[k1]@2 (source)",
+        "└─ daily[k2]@1  run r04",
+        "   └─ flights[k2]@1 (source)",
+    ]
+
+
+def test_lineage_as_dot_and_mermaid(afresh: Commands) -> None:
+    dot = afresh("lineage", "total", "--as", "dot", "--depth", "1").out.splitlines()
+    assert dot[0] == "digraph lineage {"
+    assert '  "daily[k1]@2" -> "total@2" [label="r08"];' in dot
+    mermaid = afresh("lineage", "total", "--as", "mermaid").out.splitlines()
+    assert mermaid[0] == "flowchart LR"
+    assert any(line.endswith(" --> n0") for line in mermaid)
+
+
+def test_why_reads_as_lines_down_to_the_event(afresh: Commands) -> None:
+    lines = afresh("why", "total").out.splitlines()
+    assert lines[0] == "total@2 is stale"  # the ledger of this story has no run keys
+    older = afresh("why", "total@1").out.splitlines()
+    assert older[0] == "total@1 is kept"
+    assert "landing/k1.csv" in older[-1]
+
+
+HOSTILE = "k\u202e\x1b[2J\n\u200b\x9b"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("status", "--partitions"), ("events",), ("runs",), ("why", "total"), ("logs", "r20")],
+)
+def test_hostile_names_and_errors_reach_no_terminal(
+    afresh: Commands, command: tuple[str, ...]
+) -> None:
+    put(
+        afresh.folder / ".afresh" / "ledger.sqlite",
+        {
+            "event": [event(9, partition=HOSTILE, uri=HOSTILE, state="rejected")],
+            "unit": [unit("flights", HOSTILE, version=None, code_version="", code_stale=False)],
+            "run": [run("r20", "total", error=json.dumps({"error": HOSTILE}), state="failed")],
+        },
+    )
+    for ran in (afresh(*command), afresh(*command, "--json")):
+        assert ran.code == 0
+        text = ran.out.replace("\n", "")
+        assert text.isprintable(), [c for c in text if not c.isprintable()]
+
+
+def test_logs_print_the_output_as_it_is_into_a_pipe(afresh: Commands) -> None:
+    logs = afresh.folder / ".afresh" / "logs"
+    logs.mkdir()
+    (logs / "r08.log").write_bytes(b"one\n\ttwo\xff\n")
+    assert afresh("logs", "r08").out.startswith("one\n\ttwo")
+    assert afresh("logs", "r08", "--json").json["output"] == "one\n\ttwo\ufffd\n"
+
+
+def test_a_name_that_leads_out_of_the_logs_is_no_run(afresh: Commands) -> None:
+    assert afresh("logs", "../ledger").code == 2
+
+
+def test_follow_needs_a_daemon(afresh: Commands) -> None:
+    ran = afresh("events", "--follow")
+    assert ran.code == 2
+    assert "afresh up" in ran.err
+
+
+def test_stop_without_a_daemon_has_nothing_to_do(afresh: Commands) -> None:
+    ran = afresh("stop", "--json")
+    assert (ran.code, ran.json) == (0, {"stopped": False})
