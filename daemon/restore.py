@@ -5,30 +5,19 @@ is stale. Used by the daemon at its start and by commands that read while none r
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
 
 import msgspec
 
-from afresh.assets.manifest import Manifest
 from afresh.assets.planner.changes import Arrived, Paused
 from afresh.assets.planner.content import OPEN, Content, Gone, State
 from afresh.assets.planner.growth import add_units
-from afresh.assets.planner.look import Looks
 from afresh.assets.planner.nodes import NEVER, Node, Trouble
 from afresh.assets.planner.planner import Planner
-from afresh.assets.planner.topology import Topology, build_topology
+from afresh.assets.planner.topology import Topology
 from afresh.storage.ledger import queries
 from afresh.storage.ledger import state as saved
 
 _columns = msgspec.json.Decoder(dict[str, str])
-
-
-class Reads(Protocol):
-    """Committed state of the ledger."""
-
-    def rows(self, sql: str, parameters: Mapping[str, Any] = {}) -> list[tuple[Any, ...]]:
-        """Read rows of plain SQL with named parameters."""
-        ...
 
 
 Contents = Mapping[tuple[str, str], Mapping[int, Content]]
@@ -185,13 +174,3 @@ def _pause(planner: Planner, state: saved.State, now: float) -> None:
         if row.kind == "asset" and row.partition != "*" and row.name in planner.topology.assets
     ]
     planner.step([Paused(tuple(units), on=True)], now)
-
-
-def restore(reader: Reads, manifest: Manifest) -> Looks:
-    """What can be said of the units while no daemon runs."""
-    state = saved.load_state(reader.rows)
-    planner = restore_planner(
-        build_topology(manifest), reader.rows, state, max_wait_seconds=0.0, now=0.0
-    )
-    planner.step([], 0.0)
-    return Looks(planner)

@@ -60,6 +60,8 @@ class OfflineView:
                 max_wait_seconds=self._settings.max_wait_seconds,
                 now=self.now(),
             )
+        # Every unit is looked at once: what is settled by a run key that is known is not stale.
+        planner.step([], self.now())
         return Looks(planner)
 
     def now(self) -> float:
