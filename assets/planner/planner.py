@@ -168,7 +168,8 @@ class Planner:
                     item.edge.parameter: tuple((key, part.version) for key, part in item.parts)
                     for item in attempt.pinned
                 }
-            self._settle(node, attempt.epoch, states, now)
+            self._settle(node, attempt.epoch, states)
+        node.updated_at = now
         self._look_at(node)
 
     def _end_ingest(self, change: Ended, now: float) -> None:
@@ -349,8 +350,9 @@ class Planner:
                 )
                 or (Gone.DELETED in states) != node.deleted
             )
-            self._settle(node, epoch, states, now)
+            self._settle(node, epoch, states)
             if moved:
+                node.updated_at = now
                 node.deleted = Gone.DELETED in states
                 self.commands.settled.append(Settled(node, epoch, states, key))
         return None
@@ -496,7 +498,7 @@ class Planner:
 
     # Settling
 
-    def _settle(self, node: Node, epoch: int, states: tuple[State, ...], now: float) -> None:
+    def _settle(self, node: Node, epoch: int, states: tuple[State, ...]) -> None:
         held = Gone.HELD in states
         if node.trouble is not None and not held:
             recovered = node.trouble.final
@@ -506,7 +508,6 @@ class Planner:
         self._unwatch(node)
         node.settle(epoch, states, self.debts.epochs)
         node.requested, node.missing = False, ""
-        node.updated_at = now if node.running is None else node.updated_at
         node.wake_at = None
         if not node.dirty:
             node.stale_since = None
