@@ -1,0 +1,200 @@
+"""One generation as the daemon sees it: its server, its manifest, its workers."""
+
+import os
+import socket
+from collections.abc import Callable
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from afresh.assets.errors import WorkerError
+from afresh.assets.manifest import Manifest
+from afresh.daemon.workers import wire
+from afresh.daemon.workers.linux import kill_group
+from afresh.daemon.workers.seat import Seat
+
+_CHUNK = 1 << 18
+_KILL_SECONDS = 2.0
+_START_LOGS = 8
+
+
+class Crew:
+    """A generation server and its workers. `on_idle` and `on_end` tell the pool of a worker's state."""
+
+    def __init__(
+        self,
+        plan: wire.Plan,
+        log_dir: str,
+        tasks: TaskGroup,
+        on_idle: "Callable[[Crew, Seat], None]",
+        on_end: "Callable[[Crew, Seat], None]",
+    ) -> None:
+        self.plan = plan
+        self.log = os.path.join(log_dir, f"definitions-{plan.digest[:12]}.log")  # noqa: PTH118
+        self.manifest: Manifest | None = None
+        self.note = ""
+        self.seats: dict[int, Seat] = {}
+        self.gone = False
+        self.closing = False
+        self.draining = False
+        self.ready = anyio.Event()
+        self._tasks = tasks
+        self._on_idle = on_idle
+        self._on_end = on_end
+        self._logs = log_dir
+        self._control, self.theirs = socket.socketpair()
+        self._control.setblocking(False)  # noqa: FBT003
+        self._frames = wire.Frames()
+        self._next = 0
+
+    @property
+    def running(self) -> int:
+        """How many workers are doing a task."""
+        return sum(seat.state == "busy" for seat in self.seats.values())
+
+    async def prepared(self) -> Manifest:
+        """Wait for the manifest. Raises WorkerError when the server fails or ends before."""
+        while True:
+            for message in await self._receive():
+                match message:
+                    case wire.Prepared(manifest, note):
+                        self.manifest = msgspec.msgpack.decode(manifest, type=Manifest)
+                        self.note = note
+                        return self.manifest
+                    case wire.Unloadable(error):
+                        raise WorkerError(
+                            f"Expected to load the definitions, found {error}", hint=self._hint()
+                        )
+                    case _:
+                        pass
+            if self.gone:
+                raise WorkerError(
+                    "Expected to load the definitions, found that their import ended the process",
+                    hint=self._hint(),
+                )
+
+    async def serve(self) -> None:
+        """Take what the server says until it is gone; then so are its workers."""
+        while not self.gone:
+            for message in await self._receive():
+                if isinstance(message, wire.Started) and message.seat in self.seats:
+                    self.seats[message.seat].pid = message.pid
+                elif isinstance(message, wire.Ended) and message.seat in self.seats:
+                    self._ended(self.seats[message.seat], message.status)
+        for seat in list(self.seats.values()):
+            # The kernel ends them with their server; what they started is ended here.
+            if seat.pid:
+                kill_group(seat.pid)
+            self._ended(seat, None)
+
+    def fork(self) -> Seat | None:
+        """Ask for one more worker; None when the server is gone."""
+        self._next += 1
+        seat = Seat(self._next, self._is_idle)
+        # What it prints before its first task; there is no such file when all is well.
+        name = f"worker-start-{self._next % _START_LOGS}.log"
+        seat.output.begin(os.path.join(self._logs, name))  # noqa: PTH118
+        fds = (seat.theirs.fileno(), seat.output.write)
+        sent = self._post(wire.Fork(seat.number), fds)
+        seat.started()
+        if not sent:
+            seat.close()
+            return None
+        self.seats[seat.number] = seat
+        self._tasks.start_soon(self._attend, seat)
+        return seat
+
+    def fill(self, size: int) -> None:
+        """Have this many workers that go on after their task."""
+        for _ in range(size - sum(not seat.retiring for seat in self.seats.values())):
+            if self.fork() is None:
+                return
+
+    def kill(self, seat: Seat) -> None:
+        """End a worker and all that it started. The server does it: no number can be another's by then."""
+        if seat.state != "ended":
+            self._post(wire.Kill(seat.number))
+
+    async def killed(self, seat: Seat) -> None:
+        """Kill a worker and wait until it is gone."""
+        self.kill(seat)
+        with anyio.move_on_after(_KILL_SECONDS):
+            await seat.ended.wait()
+        if seat.state != "ended" and seat.pid:
+            # Its server does not answer.
+            kill_group(seat.pid)
+            with anyio.move_on_after(_KILL_SECONDS):
+                await seat.ended.wait()
+
+    def close(self) -> None:
+        """Let the generation end: its server ends the workers when the daemon hangs up."""
+        self.closing = True
+        self._hang_up()
+
+    def dispose(self) -> None:
+        """Give back what the daemon holds of it; twice does no harm."""
+        self.gone = True
+        self.ready.set()
+        for seat in list(self.seats.values()):
+            seat.end(None)
+            seat.close()
+        self.seats.clear()
+        if self._control.fileno() >= 0:
+            anyio.notify_closing(self._control)
+        self._control.close()
+        self.theirs.close()
+
+    def _hang_up(self) -> None:
+        try:
+            self._control.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.gone = True
+
+    def _is_idle(self, seat: Seat) -> None:
+        self.ready.set()
+        self._on_idle(self, seat)
+
+    async def _attend(self, seat: Seat) -> None:
+        """Take a worker's output and answers for as long as it lives."""
+        with seat.scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(seat.output.drain)
+                await seat.listen()
+                # It ended, or user code closed or used its socket: then it cannot go on.
+                self.kill(seat)
+
+    def _ended(self, seat: Seat, status: int | None) -> None:
+        del self.seats[seat.number]
+        before = seat.state
+        seat.end(status)
+        if before != "busy":
+            # Else by the one whose attempt it was.
+            seat.close()
+        self._on_end(self, seat)
+
+    def _post(self, message: wire.ToGeneration, fds: tuple[int, ...] = ()) -> bool:
+        if self.gone:
+            return False
+        try:
+            socket.send_fds(self._control, [wire.encode(message)], fds)
+        except OSError:
+            # Gone, or so far behind that some hundred kilobytes are unread: no use either way.
+            self._hang_up()
+            return False
+        return True
+
+    async def _receive(self) -> list[wire.FromGeneration]:
+        try:
+            await anyio.wait_readable(self._control)
+            data = self._control.recv(_CHUNK)
+        except BlockingIOError:
+            return []
+        except (OSError, anyio.ClosedResourceError):
+            data = b""
+        if not data:
+            self.gone = True
+        return [wire.decode_from_generation(body) for body in self._frames.feed(data)]
+
+    def _hint(self) -> str:
+        return f"see {self.log}"

@@ -1,0 +1,144 @@
+"""A task's work in its worker: read a file into a source's unit, or call a function.
+
+Nothing is raised for what user code or data does: it is in the result.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from afresh.assets.declare import Context, Partition
+from afresh.assets.errors import InvalidData, UsageError
+from afresh.assets.manifest import Manifest
+from afresh.daemon.workers.failures import failure
+from afresh.daemon.workers.ingest import ingest
+from afresh.daemon.workers.inputs import read_inputs
+from afresh.daemon.workers.live import LiveFunction, Loaded
+from afresh.daemon.workers.outputs import rejected_uri, settle
+from afresh.daemon.workers.task import Rejected, Result, Target, Task, Written
+from afresh.daemon.workers.wire import Plan
+
+
+def execute(task: Task, loaded: Loaded, plan: Plan) -> tuple[Result, str]:
+    """Do a task; give what came of it and why this process must do no other ("": it may)."""
+    try:
+        if task.kind == "ingest":
+            return ingest(task, loaded, plan), ""
+        return Result(task.run, tuple(_run(task, loaded, plan))), ""
+    except BaseException as error:  # noqa: BLE001 - user code raises what it likes
+        failed, retire = failure(error, os.path.realpath(plan.snapshot), plan.project)
+        return Result(task.run, failed=failed), retire
+
+
+def _run(task: Task, loaded: Loaded, plan: Plan) -> list[Written | Rejected]:
+    function = loaded.functions.get(task.name)
+    if function is None:
+        raise UsageError(
+            f"Expected asset {task.name!r} in the definitions that are loaded, found that its "
+            "module did not import",
+            hint="`afresh check` says why",
+        )
+    facts = _facts(loaded.manifest)
+    arguments = read_inputs(function, task.inputs, loaded.manifest, facts.made_by)
+    arguments.update(function.parameters)
+    context = _special(task, function, facts, arguments)
+    returned = function.callable(**arguments)
+    # Inputs are freed before outputs are validated and written.
+    arguments.clear()
+    values = _by_output(function, returned)
+    return [
+        _settle(task, target, values[target.asset], function, loaded.manifest, plan, context)
+        for target in task.targets
+    ]
+
+
+def _settle(
+    task: Task,
+    target: Target,
+    value: Any,
+    function: LiveFunction,
+    manifest: Manifest,
+    plan: Plan,
+    context: Context,
+) -> Written | Rejected:
+    output = next(o for o in function.declaration.outputs if o.asset == target.asset)
+    return settle(
+        value,
+        function.outputs.get(target.asset),
+        output.given,
+        manifest.schemas.get(output.schema),
+        target,
+        known=task.known.get(target.asset, ""),
+        rejected=rejected_uri(plan, task, target.asset),
+        metadata=dict(context.metadata),
+    )
+
+
+def _special(
+    task: Task, function: LiveFunction, facts: "_Facts", arguments: dict[str, Any]
+) -> Context:
+    """Add the values that are no data; give the run's context, asked for or not."""
+    partition = Partition(task.partition, facts.captures(function.declaration.name))
+    context = Context(run=task.run, partition=partition, events=task.events, attempt=task.attempt)
+    special = function.declaration.special
+    if "partition" in special:
+        arguments[special["partition"]] = partition
+    if "context" in special:
+        arguments[special["context"]] = context
+    return context
+
+
+def _by_output(function: LiveFunction, returned: Any) -> Mapping[str, Any]:
+    """Assign what was returned to the declared outputs: one value, a tuple, or a dict."""
+    names = [output.asset for output in function.declaration.outputs]
+    if len(names) == 1 and not isinstance(returned, dict):
+        return {names[0]: returned}
+    if isinstance(returned, Mapping) and set(returned) == set(names):
+        return returned
+    if isinstance(returned, tuple | list) and len(returned) == len(names):
+        return dict(zip(names, returned, strict=True))
+    raise InvalidData(
+        f"Expected {len(names)} outputs, {', '.join(names)}, found {_found(returned)}",
+        hint="return a tuple in this order, or a dict with these keys",
+    )
+
+
+def _found(returned: Any) -> str:
+    if isinstance(returned, Mapping):
+        return f"a dict with {', '.join(map(str, returned)) or 'no keys'}"
+    if isinstance(returned, Sequence) and not isinstance(returned, str):
+        return f"{len(returned)} values"
+    return type(returned).__name__
+
+
+class _Facts:
+    """What follows from a manifest and is asked for by each task."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._sources = {source.name: source for source in manifest.sources}
+        self._functions = {o.asset: f for f in manifest.functions for o in f.outputs}
+        self.made_by = {source.name: source.schema for source in manifest.sources}
+        self.made_by |= {o.asset: o.schema for f in manifest.functions for o in f.outputs}
+
+    def captures(self, asset: str) -> tuple[str, ...]:
+        """Name the parts of an asset's keys: those of the source that its keys come from."""
+        for _ in range(len(self._functions) + 1):
+            if asset in self._sources:
+                return self._sources[asset].captures
+            function = self._functions.get(asset)
+            if function is None or not function.partitions:
+                break
+            asset = function.partitions[0]
+        return ()
+
+
+_known: dict[int, tuple[Manifest, _Facts]] = {}
+
+
+def _facts(manifest: Manifest) -> _Facts:
+    """Work it out once for a generation; a worker has only one."""
+    found = _known.get(id(manifest))
+    if found is None or found[0] is not manifest:
+        _known.clear()
+        found = _known[id(manifest)] = (manifest, _Facts(manifest))
+    return found[1]

@@ -1,0 +1,93 @@
+"""From what a function returned, or a file held, to an artifact that nobody reads yet, or a refusal."""
+
+import contextlib
+import os
+from typing import Any
+
+import pyarrow as pa
+
+from afresh.assets.errors import InvalidData
+from afresh.assets.frames import library_of, to_table
+from afresh.assets.manifest import Given, Schema
+from afresh.assets.schema import validate
+from afresh.daemon.workers.task import Rejected, Target, Task, Written
+from afresh.daemon.workers.wire import Plan
+from afresh.storage.artifacts.paths import artifact_uri
+from afresh.storage.artifacts.store import write_table
+from afresh.storage.content import hash_table
+
+_SHAPES = {
+    "pandas": "a pandas.DataFrame",
+    "polars": "a polars.DataFrame",
+    "polars_lazy": "a polars.LazyFrame",
+    "pyarrow": "a pyarrow.Table",
+}
+
+
+def rejected_uri(plan: Plan, task: Task, asset: str) -> str:
+    """Say where rejected data of a run is kept."""
+    base = os.path.join(plan.state_dir, "rejected")  # noqa: PTH118 - a URI, too
+    return artifact_uri(base, asset, task.partition, task.run, asset)
+
+
+def settle(
+    data: Any,
+    live: object | None,
+    given: Given,
+    schema: Schema | None,
+    target: Target,
+    *,
+    known: str,
+    rejected: str,
+    metadata: dict[str, str],
+) -> Written | Rejected:
+    """Validate, hash and write one output. What is invalid is kept at `rejected`, if it can be."""
+    try:
+        if live is None:
+            _check_shape(data, given)
+            valid = data
+        else:
+            valid = validate(data, live, given)
+        table = to_table(valid)
+        content = hash_table(table)
+    except InvalidData as error:
+        kept = _keep(data, rejected)
+        return Rejected(target.asset, error.error, error.hint, error.cases, error.total, kept)
+    version = schema.version if schema is not None else ""
+    if content.fingerprint == known:
+        # Early cutoff (P4): what exists already is not written again.
+        return Written(
+            *(target.asset, "", content.fingerprint, content.columns, table.num_rows, 0, ""),
+            schema_version=version,
+            metadata=metadata,
+        )
+    stored = write_table(table, target.uri)
+    return Written(
+        *(target.asset, stored.uri, content.fingerprint, content.columns, table.num_rows),
+        bytes=stored.bytes,
+        hash=stored.hash,
+        schema_version=version,
+        metadata=metadata,
+    )
+
+
+def _check_shape(data: Any, given: Given) -> None:
+    found = library_of(data)
+    if not found or (given != "object" and found != given):
+        expected = _SHAPES.get(given, "a frame")
+        name = "None" if data is None else f"{type(data).__module__}.{type(data).__qualname__}"
+        raise InvalidData(
+            f"Expected {expected}, found {name}",
+            hint="return what the annotation says, or change the annotation",
+        )
+
+
+def _keep(data: Any, uri: str) -> str:
+    """Write what was rejected, to be looked at; "" when it is nothing that can be written."""
+    if not library_of(data):
+        return ""
+    with contextlib.suppress(Exception):
+        table = data if isinstance(data, pa.Table) else to_table(data)
+        os.makedirs(os.path.dirname(uri), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120
+        return write_table(table, uri).uri
+    return ""

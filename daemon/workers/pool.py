@@ -1,0 +1,369 @@
+"""The pool of workers: the daemon's side of the base process, the generations and their workers.
+
+Worker processes are forked ahead of need and reused. Whatever user code does costs its own attempt:
+the daemon only ever waits for sockets.
+"""
+# Paths are strings: they go into messages.
+# ruff: noqa: PTH100, PTH103, PTH118, PTH120
+
+import logging
+import os
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+import anyio
+import msgspec
+
+from afresh.assets.errors import WorkerError
+from afresh.assets.manifest import Manifest
+from afresh.daemon.workers import wire
+from afresh.daemon.workers.crew import Crew
+from afresh.daemon.workers.deaths import cause_of, timed_out
+from afresh.daemon.workers.linux import memory_bytes, oom_kills
+from afresh.daemon.workers.link import Base
+from afresh.daemon.workers.seat import Seat
+from afresh.daemon.workers.task import Failed, Result, Task
+
+_log = logging.getLogger("afresh.workers")
+_READY_SECONDS = 10.0
+_LONGEST_DELAY_SECONDS = 30.0
+_MOST_FALSE_STARTS = 3
+
+
+class _Ticket:
+    """Somebody who waits for a worker."""
+
+    def __init__(self) -> None:
+        self.given = anyio.Event()
+        self.place: tuple[Crew, Seat] | None = None
+        self.error = ""
+
+
+class WorkerPool:
+    """Loads generations and runs tasks, `size` at once. Use as `async with`.
+
+    `state_dir` is the project's state folder; user code runs in `project`, its parent by default.
+    A worker may allocate `memory_limit_bytes`, three quarters of the machine's by default. `artifacts` is only
+    kept for other executors: each task says where its artifact goes.
+    """
+
+    def __init__(
+        self,
+        *,
+        state_dir: str | os.PathLike[str],
+        size: int,
+        log_dir: str | os.PathLike[str],
+        python: str = sys.executable,
+        project: str | os.PathLike[str] | None = None,
+        artifacts: str = "",
+        memory_limit_bytes: int | None = None,
+        load_timeout_seconds: float = 300.0,
+    ) -> None:
+        self.size = max(size, 1)
+        self.artifacts = artifacts
+        self._state = os.path.abspath(state_dir)
+        self._project = os.path.realpath(project or os.path.dirname(self._state))
+        self._logs = os.path.abspath(log_dir)
+        self._memory = memory_limit_bytes or memory_bytes() * 3 // 4
+        self._load_seconds = load_timeout_seconds
+        self._base = Base(python, os.path.join(self._logs, "base.log"))
+        self._crews: dict[str, Crew] = {}
+        self._drained: set[Crew] = set()
+        self._active = ""
+        self._idle: deque[tuple[Crew, Seat]] = deque()
+        self._waiting: deque[_Ticket] = deque()
+        self._running = 0
+        self._false_starts = 0
+        self._oom = oom_kills()
+        self._closing = False
+        self._stack = AsyncExitStack()
+        self._tasks = anyio.create_task_group()
+
+    async def __aenter__(self) -> Self:
+        """Start the base process; it is not waited for."""
+        os.makedirs(self._logs, mode=0o700, exist_ok=True)
+        await self._stack.enter_async_context(self._tasks)
+        self._base.start()
+        return self
+
+    async def __aexit__(self, *exc: Any) -> None:
+        """End all processes, also those that are at work."""
+        self._closing = True
+        with anyio.CancelScope(shield=True):
+            for crew in (*self._crews.values(), *self._drained):
+                crew.close()
+            await self._base.end()
+            self._refuse("the workers are ending")
+        for crew in (*self._crews.values(), *self._drained):
+            crew.dispose()
+        self._tasks.cancel_scope.cancel()
+        await self._stack.__aexit__(*exc)
+
+    @property
+    def free(self) -> int:
+        """How many tasks could start now."""
+        return max(self.size - self._running - len(self._waiting), 0)
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that are up: the base, then the workers of all generations."""
+        crews = (*self._crews.values(), *self._drained)
+        workers = [seat.pid for crew in crews for seat in crew.seats.values() if seat.pid]
+        return [self._base.pid, *workers]
+
+    async def load(
+        self,
+        snapshot: str,
+        digest: str,
+        modules: Sequence[str],
+        parameters: Mapping[str, Any],
+        *,
+        last_good: Manifest | None = None,
+    ) -> Manifest:
+        """Load definitions from a snapshot in a server of their own; what is wrong is in the manifest.
+
+        Raises WorkerError when the import ends the process or hangs. Tasks go on to the generation
+        that is active until `activate`.
+        """
+        known = self._crews.get(digest)
+        if known is not None and known.manifest is not None:
+            return known.manifest
+        for other in [d for d in self._crews if d != self._active]:
+            await self.discard(other)
+        plan = wire.Plan(
+            digest=digest,
+            snapshot=os.path.realpath(snapshot),
+            modules=tuple(modules),
+            parameters=msgspec.json.encode(parameters).decode(),
+            project=self._project,
+            state_dir=self._state,
+            memory_bytes=self._memory,
+            last_good=msgspec.msgpack.encode(last_good) if last_good is not None else b"",
+        )
+        crew, manifest = await self._load(plan)
+        if self._active:
+            # A reload: the new workers get warm while the old ones work.
+            crew.fill(self.size)
+        return manifest
+
+    async def activate(self, digest: str) -> None:
+        """Send new tasks to this generation once a worker of it is warm; the old one is drained.
+
+        Raises WorkerError if it is not loaded.
+        """
+        if digest == self._active:
+            return
+        crew = self._crews.get(digest)
+        if crew is not None:
+            crew.fill(self.size)
+            if self._active:
+                with anyio.move_on_after(_READY_SECONDS):
+                    await crew.ready.wait()
+        if crew is None or crew.gone:
+            raise WorkerError(
+                f"Expected a generation that is loaded, found none with digest {digest!r}"
+            )
+        before = self._crews.pop(self._active, None)
+        self._active = digest
+        self._idle.clear()
+        if before is not None:
+            self._drain(before)
+        for seat in crew.seats.values():
+            if seat.state == "idle":
+                self._offer(crew, seat)
+
+    async def discard(self, digest: str) -> None:
+        """End a generation that is loaded and will not be activated."""
+        if digest != self._active and digest in self._crews:
+            self._drain(self._crews.pop(digest))
+
+    async def run(self, task: Task) -> Result:
+        """Run one task to its end; what user code does is in the result.
+
+        Waits for a worker if none is free. Cancelling kills the attempt and all that it started.
+        """
+        ticket = _Ticket()
+        self._waiting.append(ticket)
+        self._match()
+        if ticket.place is None:
+            await self._wait(ticket)
+        if ticket.place is None:
+            return Result(task.run, failed=Failed("internal", ticket.error))
+        crew, seat = ticket.place
+        self._running += 1
+        try:
+            return await self._attempt(crew, seat, task)
+        finally:
+            self._running -= 1
+            self._settle(crew, seat)
+
+    # Attempts
+
+    async def _attempt(self, crew: Crew, seat: Seat, task: Task) -> Result:
+        log = os.path.join(self._logs, f"{task.run}.log")
+        started = anyio.current_time()
+        answer: wire.Answer | None = None
+        try:
+            with anyio.move_on_after(task.timeout_seconds) as limit:
+                answer = await seat.ask(task, log)
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await crew.killed(seat)
+                seat.output.say("afresh: cancelled")
+            raise
+        if answer is not None:
+            return answer.result
+        with anyio.CancelScope(shield=True):
+            await crew.killed(seat)
+        if limit.cancelled_caught and task.timeout_seconds is not None:
+            failed = timed_out(task.timeout_seconds)
+        else:
+            failed = cause_of(seat.status, out_of_memory=self._ran_out_of_memory(seat))
+        seat.output.say(f"afresh: {failed.error}")
+        return Result(task.run, failed=failed, seconds=anyio.current_time() - started)
+
+    def _ran_out_of_memory(self, seat: Seat) -> bool:
+        if seat.status is None or not os.WIFSIGNALED(seat.status):
+            return False
+        before, self._oom = self._oom, oom_kills()
+        return self._oom > before
+
+    def _settle(self, crew: Crew, seat: Seat) -> None:
+        """After an attempt the worker is free, or it ends and another takes its place."""
+        if seat.state == "ended":
+            seat.close()
+        else:
+            seat.done()
+            if seat.retiring:
+                self._replace(crew)
+            else:
+                self._offer(crew, seat)
+        if crew.draining and not crew.running:
+            crew.close()
+
+    # Workers
+
+    def _offer(self, crew: Crew, seat: Seat) -> None:
+        """A worker can take a task."""
+        self._false_starts = 0
+        if crew.plan.digest == self._active and not crew.draining:
+            self._idle.append((crew, seat))
+            self._match()
+
+    def _match(self) -> None:
+        while self._waiting and self._idle:
+            # The one that was used last has the warmest caches.
+            crew, seat = self._idle.pop()
+            if seat.state == "idle":
+                seat.state = "busy"
+                ticket = self._waiting.popleft()
+                ticket.place = (crew, seat)
+                ticket.given.set()
+
+    async def _wait(self, ticket: _Ticket) -> None:
+        try:
+            await ticket.given.wait()
+        except anyio.get_cancelled_exc_class():
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+            if ticket.place is not None:
+                crew, seat = ticket.place
+                if seat.state == "busy":
+                    seat.state = "idle"
+                    self._offer(crew, seat)
+            raise
+
+    def _refuse(self, error: str) -> None:
+        while self._waiting:
+            ticket = self._waiting.popleft()
+            ticket.error = error
+            ticket.given.set()
+
+    def _on_end(self, crew: Crew, seat: Seat) -> None:
+        """A worker ended: another takes its place, later if they end before they are warm."""
+        if seat.warm or crew.closing or crew.gone:
+            self._replace(crew)
+            return
+        self._false_starts += 1
+        if self._false_starts >= _MOST_FALSE_STARTS:
+            self._refuse(f"no worker could be started; see worker-start-*.log in {self._logs}")
+        delay = min(0.1 * 2.0**self._false_starts, _LONGEST_DELAY_SECONDS)
+        self._tasks.start_soon(self._replace_later, crew, delay)
+
+    async def _replace_later(self, crew: Crew, delay: float) -> None:
+        await anyio.sleep(delay)
+        self._replace(crew)
+
+    def _replace(self, crew: Crew) -> None:
+        if not (crew.closing or crew.draining or crew.gone or self._closing):
+            crew.fill(self.size)
+
+    # Generations
+
+    async def _load(self, plan: wire.Plan) -> tuple[Crew, Manifest]:
+        crew = Crew(plan, self._logs, self._tasks, self._offer, self._on_end)
+        try:
+            with anyio.fail_after(self._load_seconds):
+                await self._base.load(plan, crew.log, crew.theirs)
+                crew.theirs.close()
+                manifest = await crew.prepared()
+        except TimeoutError:
+            crew.dispose()
+            raise WorkerError(
+                f"Expected definitions to load in {self._load_seconds:g} s, found they did not",
+                hint=f"a module hangs while it is imported; see {crew.log}",
+            ) from None
+        except OSError as error:
+            crew.dispose()
+            raise WorkerError(
+                f"Expected the base process of the workers to answer, found: {error}",
+                hint=f"see {self._logs}/base.log",
+            ) from error
+        except BaseException:
+            crew.dispose()
+            raise
+        if crew.note:
+            _log.warning("%s", crew.note)
+        self._crews[plan.digest] = crew
+        self._tasks.start_soon(self._serve, crew)
+        return crew, manifest
+
+    async def _serve(self, crew: Crew) -> None:
+        """Attend a generation until it ends; an active one that should not have is made anew."""
+        await crew.serve()
+        crew.dispose()
+        self._drained.discard(crew)
+        digest = crew.plan.digest
+        if self._crews.get(digest) is not crew:
+            return
+        del self._crews[digest]
+        if digest == self._active and not self._closing:
+            await self._revive(crew.plan)
+
+    async def _revive(self, plan: wire.Plan) -> None:
+        _log.error("the server of the workers ended, another is started")
+        delay = 0.0
+        while self._active == plan.digest and not self._closing:
+            await anyio.sleep(delay)
+            try:
+                crew, _ = await self._load(plan)
+            except WorkerError as error:
+                _log.error("%s", error)  # noqa: TRY400 - its words say what happened
+                self._refuse(error.error)
+                delay = min(max(delay * 2, 0.5), _LONGEST_DELAY_SECONDS)
+            else:
+                crew.fill(self.size)
+                return
+
+    def _drain(self, crew: Crew) -> None:
+        """Let what runs come to its end, then end the generation."""
+        crew.draining = True
+        self._drained.add(crew)
+        for seat in crew.seats.values():
+            if seat.state != "busy":
+                crew.kill(seat)
+        if not crew.running:
+            crew.close()
