@@ -71,6 +71,7 @@ class FileSensor:
         self._of_key: dict[str, str | dict[str, None]] = {}
         self._inbox: dict[str, _Offer] = {}
         self._numbers = itertools.count(1)
+        self._flying: Mapping[str, _Offer] = {}
         self._acknowledged = 0
         self._wake = anyio.Event()
         self._progress = anyio.Event()
@@ -120,10 +121,11 @@ class FileSensor:
         self._running = True
         try:
             while True:
-                if not self._inbox:
+                while not self._inbox:
                     self._wake = anyio.Event()
                     await self._wake.wait()
                 offers = dict(itertools.islice(self._inbox.items(), BATCH))
+                self._flying = offers
                 await emit(Batch(self.name, tuple(o.arrival for o in offers.values())))
                 self._acknowledge(offers)
         finally:
@@ -216,7 +218,9 @@ class FileSensor:
         elif path not in self.unmatched:
             return
         self.unmatched.discard(path)
-        if key is not None and path not in self.known and path not in self._inbox:
+        if key is not None and not self._was_told(path):
+            self._inbox.pop(path, None)
+            self._say_progress()
             return
         uri = uri_of(path, self._watcher.project)
         self._put(path, Arrival(uri=uri, kind="deleted", partition=key, observed_at=observed_at))
@@ -258,7 +262,16 @@ class FileSensor:
                 self.known[path] = arrival.identity
             if self._inbox.get(path) is offer:
                 del self._inbox[path]
+        self._flying = {}
         self._acknowledged += len(offers)
+        self._say_progress()
+
+    def _was_told(self, path: str) -> bool:
+        """Say whether the last that anybody was told of a matched file is that it is there."""
+        told = self._flying.get(path)
+        return path in self.known if told is None else told.arrival.identity is not None
+
+    def _say_progress(self) -> None:
         self._progress.set()
         self._progress = anyio.Event()
 
