@@ -34,7 +34,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column of a schema. `dtype` is the canonical name that `assets.schema` gives it."""
+    """A column of a schema. `dtype` is the canonical name that `assets.schema` gives it, "" for any."""
 
     name: str
     dtype: str
@@ -42,6 +42,8 @@ class Column(msgspec.Struct, frozen=True):
     required: bool = True
     coerce: bool = False
     checks: tuple[str, ...] = ()
+    regex: bool = False
+    """The name is a pattern: it stands for every column that it matches from the start."""
 
 
 class Schema(msgspec.Struct, frozen=True):
@@ -53,6 +55,8 @@ class Schema(msgspec.Struct, frozen=True):
     data_key: str
     version: str
     where: Where | None = None
+    checks: tuple[str, ...] = ()
+    """The checks of the frame as a whole; those of one column are its own."""
 
 
 class Sensor(msgspec.Struct, frozen=True):

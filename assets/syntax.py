@@ -1,0 +1,353 @@
+"""The syntax of a definition without what does not count, and the names that it reads.
+
+What does not count: comments, layout, docstrings and other bare constants, `pass`, the annotations
+of functions and of their local variables, the definition's own name. Annotations in a class body
+count: dataclasses and models are made of them.
+"""
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+Path = tuple[str, ...]
+"""A name and the attributes that follow it: `helpers.clean` is ("helpers", "clean")."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_Node = Any
+
+
+@dataclass(slots=True)
+class Syntax:
+    """A piece of code: its text in normal form, the free names that it reads, in order of names.
+
+    `annotated` are names in annotations of parameters. `imports` are made within: the name to
+    (module, level, attribute or ""). `decorators` are told apart from the rest.
+    """
+
+    text: str
+    reads: tuple[Path, ...] = ()
+    annotated: tuple[Path, ...] = ()
+    imports: dict[str, tuple[str, int, str]] = field(default_factory=dict)
+    decorators: tuple["Syntax", ...] = ()
+
+
+def read(node: ast.AST) -> Syntax:
+    """Read a function, lambda, class, module or statement."""
+    decorators = tuple(_piece(each) for each in getattr(node, "decorator_list", ()))
+    writer = _Writer()
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        writer.function(node, nested=False)
+    elif isinstance(node, ast.ClassDef):
+        writer.klass(node, nested=False)
+    elif isinstance(node, ast.Module):
+        writer.body(node.body)
+    else:
+        writer.write(node)
+    return writer.done(decorators)
+
+
+def _piece(node: ast.AST) -> Syntax:
+    writer = _Writer()
+    writer.write(node)
+    return writer.done(())
+
+
+class _Scope:
+    __slots__ = ("bound", "kind", "outer", "reads")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.bound: set[str] = set()
+        self.outer: set[str] = set()
+        self.reads: set[Path] = set()
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.out: list[str] = []
+        self.annotated: set[Path] = set()
+        self.imports: dict[str, tuple[str, int, str]] = {}
+        self.scopes = [_Scope("outside")]
+
+    def done(self, decorators: tuple[Syntax, ...]) -> Syntax:
+        return Syntax(
+            text=" ".join(self.out),
+            reads=tuple(sorted(self.scopes[0].reads)),
+            annotated=tuple(sorted(self.annotated)),
+            imports=self.imports,
+            decorators=decorators,
+        )
+
+    def write(self, node: _Node) -> None:
+        kind = node.__class__
+        special = _SPECIAL.get(kind)
+        if special is not None:
+            special(self, node)
+            return
+        fields = _FIELDS.get(kind)
+        if fields is None:
+            fields = _FIELDS[kind] = tuple(f for f in node._fields if f not in _SKIPPED)
+        out = self.out
+        out.append(kind.__name__)
+        out.append("(")
+        for name in fields:
+            value = getattr(node, name, None)
+            if value is None or value == []:
+                continue
+            out.append(name)
+            if value.__class__ is list:
+                self._list(name, value)
+            elif isinstance(value, ast.AST):
+                self.write(value)
+            else:
+                out.append(repr(value))
+        out.append(")")
+
+    def _list(self, name: str, values: list[Any]) -> None:
+        if name in _BODIES and values and isinstance(values[0], ast.stmt):
+            self.body(values)
+            return
+        self.out.append("[")
+        for value in values:
+            if isinstance(value, ast.AST):
+                self.write(value)
+            else:
+                self.out.append(repr(value))
+        self.out.append("]")
+
+    def body(self, statements: list[Any]) -> None:
+        self.out.append("{")
+        for statement in statements:
+            kind = statement.__class__
+            if kind is ast.Pass or (kind is ast.Expr and statement.value.__class__ is ast.Constant):
+                continue
+            self.write(statement)
+        self.out.append("}")
+
+    # scopes
+
+    def enter(self, kind: str) -> None:
+        self.scopes.append(_Scope(kind))
+
+    def leave(self) -> None:
+        scope = self.scopes.pop()
+        reads = scope.reads
+        if scope.kind != "class":  # a class body may read the global that it then hides
+            bound = scope.bound - scope.outer
+            reads = {path for path in reads if path[0] not in bound}
+        self.scopes[-1].reads |= reads
+
+    def bind(self, name: str) -> None:
+        self.scopes[-1].bound.add(name)
+
+    # nodes
+
+    def name(self, node: ast.Name) -> None:
+        self.out.append(node.id)
+        if node.ctx.__class__ is ast.Load:
+            self.scopes[-1].reads.add((node.id,))
+        else:
+            self.bind(node.id)
+
+    def attribute(self, node: ast.Attribute) -> None:
+        names = [node.attr]
+        base: Any = node.value
+        while base.__class__ is ast.Attribute:
+            names.append(base.attr)
+            base = base.value
+        if base.__class__ is ast.Name:
+            self.out.append(base.id)
+            self.scopes[-1].reads.add((base.id, *reversed(names)))
+        else:
+            self.write(base)
+        for attribute in reversed(names):
+            self.out.append("." + attribute)
+        if node.ctx.__class__ is not ast.Load:
+            self.out.append("=")
+
+    def constant(self, node: ast.Constant) -> None:
+        value: Any = node.value
+        if value.__class__ is str:
+            self.out.append(f"s{len(value)}:{value}")
+        elif value.__class__ is int:
+            self.out.append(hex(value))
+        else:
+            self.out.append(repr(value))
+
+    def function(self, node: Any, *, nested: bool = True) -> None:
+        self.out.append(node.__class__.__name__)
+        if nested:
+            self.bind(node.name)
+            self.out.append(node.name)
+            for decorator in node.decorator_list:
+                self.write(decorator)
+        self.parameters(node.args)
+        self.enter("function")
+        self.bind_parameters(node.args)
+        self.body(node.body)
+        self.leave()
+
+    def lambda_(self, node: ast.Lambda) -> None:
+        self.out.append("Lambda")
+        self.parameters(node.args)
+        self.enter("function")
+        self.bind_parameters(node.args)
+        self.write(node.body)
+        self.leave()
+
+    def parameters(self, args: ast.arguments) -> None:
+        """Names and defaults; the defaults are read outside the function."""
+        out = self.out
+        out.append("(")
+        for sort, group in (("/", args.posonlyargs), ("", args.args), ("*", args.kwonlyargs)):
+            out.append(sort)
+            out.extend(arg.arg for arg in group)
+        for star, arg in (("*", args.vararg), ("**", args.kwarg)):
+            if arg is not None:
+                out.append(star + arg.arg)
+        for default in (*args.defaults, *args.kw_defaults):
+            if default is None:
+                out.append("-")
+            else:
+                out.append("=")
+                self.write(default)
+        out.append(")")
+
+    def bind_parameters(self, args: ast.arguments) -> None:
+        for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
+            if arg is not None:
+                self.bind(arg.arg)
+                if arg.annotation is not None:
+                    self.annotation(arg.annotation)
+
+    def annotation(self, node: ast.expr) -> None:
+        """Note the names only: what a parameter's class does may be reached through it."""
+        if node.__class__ is ast.Constant:
+            if not isinstance(node.value, str):
+                return
+            try:
+                node = ast.parse(node.value, mode="eval").body
+            except (SyntaxError, ValueError):
+                return
+        self.annotated.update(_piece(node).reads)
+
+    def klass(self, node: ast.ClassDef, *, nested: bool = True) -> None:
+        self.out.append("class")
+        if nested:
+            self.bind(node.name)
+            self.out.append(node.name)
+            for decorator in node.decorator_list:
+                self.write(decorator)
+        for base in (*node.bases, *node.keywords):
+            self.write(base)
+        self.enter("class")
+        self.body(node.body)
+        self.leave()
+
+    def comprehension(self, node: Any) -> None:
+        self.out.append(node.__class__.__name__)
+        # The first iterable is read outside.
+        self.write(node.generators[0].iter)
+        self.enter("comprehension")
+        for place, generator in enumerate(node.generators):
+            self.out.append("async for" if generator.is_async else "for")
+            self.write(generator.target)
+            if place:
+                self.write(generator.iter)
+            for condition in generator.ifs:
+                self.out.append("if")
+                self.write(condition)
+        for part in ("key", "value", "elt"):
+            if hasattr(node, part):
+                self.write(getattr(node, part))
+        self.leave()
+
+    def walrus(self, node: ast.NamedExpr) -> None:
+        self.out.append(":=")
+        self.out.append(node.target.id)
+        for scope in reversed(self.scopes):
+            scope.bound.add(node.target.id)
+            if scope.kind != "comprehension":
+                break
+        self.write(node.value)
+
+    def annotated_assign(self, node: ast.AnnAssign) -> None:
+        if self.scopes[-1].kind == "function":
+            if node.value is None:
+                if isinstance(node.target, ast.Name):
+                    self.bind(node.target.id)
+                return
+            self.write(ast.Assign(targets=[node.target], value=node.value))
+            return
+        self.out.append("AnnAssign")
+        for part in (node.target, node.annotation, node.value):
+            if part is not None:
+                self.write(part)
+
+    def outer(self, node: ast.Global | ast.Nonlocal) -> None:
+        self.out.append(node.__class__.__name__)
+        self.out.extend(node.names)
+        self.scopes[-1].outer.update(node.names)
+
+    def imported(self, node: ast.Import | ast.ImportFrom) -> None:
+        self.out.append(node.__class__.__name__)
+        module = node.module or "" if isinstance(node, ast.ImportFrom) else None
+        level = node.level if isinstance(node, ast.ImportFrom) else 0
+        for alias in node.names:
+            self.out.append(f"{level} {module} {alias.name} {alias.asname}")
+            if module is not None:
+                self.imports[alias.asname or alias.name] = (module, level, alias.name)
+            elif alias.asname:
+                self.imports[alias.asname] = (alias.name, 0, "")
+            else:
+                self.imports[alias.name.partition(".")[0]] = (alias.name.partition(".")[0], 0, "")
+
+    def caught(self, node: ast.ExceptHandler) -> None:
+        self.out.append("except")
+        if node.type is not None:
+            self.write(node.type)
+        if node.name:
+            self.out.append(node.name)
+            self.bind(node.name)
+        self.body(node.body)
+
+    def matched(self, node: Any) -> None:
+        name = node.rest if isinstance(node, ast.MatchMapping) else node.name
+        self.out.append(node.__class__.__name__)
+        if name:
+            self.out.append(name)
+            self.bind(name)
+        for part in ("pattern", "keys", "patterns"):
+            value = getattr(node, part, None)
+            for each in value if isinstance(value, list) else [value]:
+                if each is not None:
+                    self.write(each)
+
+
+_BODIES = frozenset({"body", "orelse", "finalbody"})
+_SKIPPED = frozenset({"ctx", "kind", "type_comment", "type_ignores", "type_params"})
+_FIELDS: dict[type, tuple[str, ...]] = {}
+_SPECIAL: dict[type, Callable[[_Writer, Any], None]] = {
+    ast.Name: _Writer.name,
+    ast.Attribute: _Writer.attribute,
+    ast.Constant: _Writer.constant,
+    ast.FunctionDef: _Writer.function,
+    ast.AsyncFunctionDef: _Writer.function,
+    ast.Lambda: _Writer.lambda_,
+    ast.ClassDef: _Writer.klass,
+    ast.ListComp: _Writer.comprehension,
+    ast.SetComp: _Writer.comprehension,
+    ast.DictComp: _Writer.comprehension,
+    ast.GeneratorExp: _Writer.comprehension,
+    ast.NamedExpr: _Writer.walrus,
+    ast.AnnAssign: _Writer.annotated_assign,
+    ast.Global: _Writer.outer,
+    ast.Nonlocal: _Writer.outer,
+    ast.Import: _Writer.imported,
+    ast.ImportFrom: _Writer.imported,
+    ast.ExceptHandler: _Writer.caught,
+    ast.MatchAs: _Writer.matched,
+    ast.MatchStar: _Writer.matched,
+    ast.MatchMapping: _Writer.matched,
+}
