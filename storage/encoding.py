@@ -48,8 +48,14 @@ def categories(column: pa.ChunkedArray) -> pa.Array:
     """Give the ordered categories of a categorical column."""
     if column.num_chunks == 0:
         return pa.array([], column.type.value_type)
-    unified = column if column.num_chunks == 1 else column.unify_dictionaries()
-    return unified.chunk(0).dictionary
+    return unified(column).chunk(0).dictionary
+
+
+def unified(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Give all chunks of a dictionary column one dictionary."""
+    if column.num_chunks < 2 or pa.types.is_null(column.type.value_type):
+        return column  # Arrow does not unify dictionaries of nulls: there is nothing in them
+    return column.unify_dictionaries()
 
 
 def plain(array: pa.Array) -> pa.Array:

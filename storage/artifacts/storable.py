@@ -13,7 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from afresh.assets.errors import ArtifactError
-from afresh.storage.encoding import categorical_columns, categories, is_polars_categorical, plain
+from afresh.storage.encoding import (
+    categorical_columns,
+    categories,
+    is_polars_categorical,
+    plain,
+    unified,
+)
 
 _NOTES = b"afresh.stored"
 
@@ -80,8 +86,7 @@ def _categorical(
     """Strings stay a dictionary, which other readers understand; else the codes are stored."""
     listed = categories(column)
     text = pa.types.is_string(listed.type) or pa.types.is_large_string(listed.type)
-    if column.num_chunks > 1:
-        column = column.unify_dictionaries()
+    column = unified(column)
     note = {
         "categories": _pack(pa.record_batch([listed], names=["c"])),
         "ordered": field.type.ordered,

@@ -112,7 +112,7 @@ def _open(path: str, inside: tuple[str, ...]) -> int:
             raise
     descriptor = os.open(path, flags)
     real = os.readlink(f"/proc/self/fd/{descriptor}")
-    if any(real.startswith(folder.rstrip("/") + "/") for folder in inside):
+    if any(real.startswith(os.path.realpath(folder).rstrip("/") + "/") for folder in inside):
         return descriptor
     os.close(descriptor)
     raise UnreadableData(

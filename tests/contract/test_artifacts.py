@@ -167,6 +167,15 @@ def test_categoricals_come_back_with_their_categories(new: Callable[[], str], ro
     )
 
 
+def test_a_categorical_without_categories_comes_back(new: Callable[[], str]) -> None:
+    frame = pd.DataFrame({"a": pd.Categorical([None, None, None])})
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    chunks = pa.concat_tables([table[:1], table[1:]])
+    uri = new()
+    write_table(chunks, uri)
+    assert hash_table(read_table(uri)) == hash_table(chunks) == hash_table(table)
+
+
 @pytest.mark.parametrize("rows", [0, 3])
 def test_polars_categories_come_back(new: Callable[[], str], rows: int) -> None:
     frame = pl.DataFrame(

@@ -102,6 +102,8 @@ def chunked(array: pa.Array) -> pa.ChunkedArray:
 
 def dictionary(array: pa.Array) -> pa.Array:
     """Dictionary encoded, where Arrow can."""
+    if pa.types.is_null(array.type):
+        return array
     try:
         return array.dictionary_encode()
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):

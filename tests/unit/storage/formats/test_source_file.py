@@ -110,6 +110,9 @@ def test_a_link_is_followed_only_to_where_it_may_lead(tmp_path: Path) -> None:
     dangling.symlink_to(project / "nothing")
     inside = (str(project),)
     assert read_file(str(good), inside)[0] == DATA
+    alias = tmp_path / "alias"
+    alias.symlink_to(project)
+    assert read_file(str(alias / "good.csv"), (str(alias),))[0] == DATA
     with pytest.raises(UnreadableData, match="found a symbolic link to"):
         read_file(str(good))
     with pytest.raises(UnreadableData, match="found a symbolic link to"):
