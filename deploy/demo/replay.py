@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 AFRESH = Path(sys.executable).with_name("afresh")
 MARK = "# Made by deploy/demo/replay.py: it may be removed and made again.\n"
 SETTINGS = MARK + 'definitions = ["pipeline"]\n'
-BROKEN_DAY = 9  # counted from 0: the day that is delivered again, broken
+BROKEN_DAY, BROKEN_AT = 4, 9  # the day that is delivered again, broken, and when; from 0
 READY_SECONDS = 60
 
 
@@ -53,8 +53,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=365, help="of 2013, from January 1st")
     parser.add_argument("--pace", type=float, default=0.02, help="seconds between two days")
     arguments = parser.parse_args()
-    if not BROKEN_DAY < arguments.days <= 365:
-        parser.error(f"expected --days from {BROKEN_DAY + 1} to 365, found {arguments.days}")
+    if not BROKEN_AT < arguments.days <= 365:
+        parser.error(f"expected --days from {BROKEN_AT + 1} to 365, found {arguments.days}")
     arguments.folder = arguments.folder.resolve()
     return arguments
 
@@ -105,6 +105,8 @@ def replay(project: Path, days: int, pace: float) -> None:
         if date in weather:  # of December 31st the package has none
             deliver(weather[date], landing / "weather" / f"{date}.csv")
         deliver(flights[date], landing / "flights" / f"{date}.csv")
+        if number == BROKEN_AT:
+            deliver_broken(project, flights, dates[BROKEN_DAY])
         if number % 30 == 29:
             print(
                 f"  {date}  {(number + 1):3} days delivered, {time.monotonic() - began:5.1f} s",
@@ -113,8 +115,6 @@ def replay(project: Path, days: int, pace: float) -> None:
         time.sleep(pace)
 
     broken = dates[BROKEN_DAY]
-    deliver(damaged(flights[broken]), landing / "flights" / f"{broken}.csv")
-    say(f"{broken} was delivered once more, broken: no flight of it may replace the good ones.")
     show(project, "wait", "--timeout", "600")
     say(f"All is settled, {time.monotonic() - began:.1f} s after the first file.")
 
@@ -128,6 +128,15 @@ def replay(project: Path, days: int, pace: float) -> None:
     say("And the answers:")
     show(project, "read", "carrier_ranking")
     show(project, "read", "report")
+
+
+def deliver_broken(project: Path, flights: dict[str, pd.DataFrame], date: str) -> None:
+    """Deliver a day once more, broken, when its good delivery has been read."""
+    unit = f"flights[{date}]"
+    wait = [AFRESH, "wait", unit, "--timeout", "60", "--project", project]
+    subprocess.run(wait, check=True, stdout=subprocess.DEVNULL)
+    deliver(damaged(flights[date]), project / "landing" / "flights" / f"{date}.csv")
+    print(f"  {date}  once more, broken: none of it may replace what is good", flush=True)
 
 
 def by_date(table: pd.DataFrame) -> dict[str, pd.DataFrame]:

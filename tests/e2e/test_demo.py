@@ -27,11 +27,11 @@ def test_the_demo_shows_what_it_promises(tmp_path: Path) -> None:
     project = Project(folder)
     rows = project.json("status")
     failed = {(row["asset"], row["partition"]) for row in rows if row["state"] == "failed"}
-    assert failed == {("flights", "2013-01-10")}
+    assert failed == {("flights", "2013-01-05")}
     assert {row["state"] for row in rows} == {"failed", "fresh"}
-    kept = project.json("versions", "flights[2013-01-10]")
+    kept = project.json("versions", "flights[2013-01-05]")
     assert [version["version"] for version in kept] == [1]
-    assert "two hours" in project.run("why", "flights[2013-01-10]").stdout
+    assert "two hours" in project.run("why", "flights[2013-01-05]").stdout
     carriers = project.json("read", "carrier_ranking")
     assert len(carriers) > 10
     assert carriers[0]["rank"] == 1
