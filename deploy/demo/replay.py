@@ -123,6 +123,9 @@ def replay(project: Path, days: int, pace: float) -> None:
     say("The last good version of that day is still what is read:")
     show(project, "versions", f"flights[{broken}]")
     show(project, "why", f"flights[{broken}]")
+    if dates[-1] not in weather:
+        say(f"Of {dates[-1]} there is no weather; who needs it says so, and holds nobody else:")
+        show(project, "why", f"flown_in_weather[{dates[-1]}]")
     say("What a version was made from:")
     show(project, "lineage", f"flown_in_weather[{broken}]", "--as", "tree")
     say("And the answers:")
