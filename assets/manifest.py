@@ -152,4 +152,6 @@ class Manifest(msgspec.Struct, frozen=True):
     functions: tuple[Function, ...] = ()
     schemas: dict[str, Schema] = {}
     problems: tuple[Problem, ...] = ()
+    kept: tuple[str, ...] = ()
+    """Sources and functions of modules that no longer import, as they were last: they cannot run."""
     distributions: dict[str, str] = {}

@@ -21,8 +21,8 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from afresh.assets.errors import AfreshError, DefinitionError
-from afresh.assets.manifest import Manifest, Problem
+from afresh.assets.errors import AfreshError
+from afresh.assets.manifest import Manifest
 from afresh.assets.planner.look import Looks
 from afresh.daemon import readiness
 from afresh.daemon.api.local import serve as serve_socket
@@ -31,7 +31,7 @@ from afresh.daemon.api.view import Observer
 from afresh.daemon.api.wire import socket_path
 from afresh.daemon.assembly import Daemon, assemble
 from afresh.daemon.config import Settings
-from afresh.daemon.generations import load_manifest
+from afresh.daemon.generations import load_first, load_manifest
 from afresh.daemon.ids import IdMaker
 from afresh.daemon.workers.pool import WorkerPool
 from afresh.storage.ledger.lease import Lease, acquire_lease
@@ -137,8 +137,7 @@ async def _running(settings: Settings, problem: Callable[[str], None]) -> AsyncI
         ledger = SqliteLedger(Path(settings.ledger), problem)
         try:
             async with _pool(settings) as pool:
-                manifest = await load_manifest(pool, settings)
-                manifest = _usable(manifest, problem)
+                manifest = await load_first(pool, settings, ledger.reader, problem)
                 await pool.activate(manifest.digest)
                 random = Random()  # noqa: S311 - jitter, not secrets
                 ids = IdMaker(_now, random)
@@ -164,27 +163,6 @@ async def _running(settings: Settings, problem: Callable[[str], None]) -> AsyncI
             await ledger.aclose()
     finally:
         lease.release(_now())
-
-
-def _usable(manifest: Manifest, problem: Callable[[str], None]) -> Manifest:
-    """What loads of the definitions: modules that do not import cost their own assets, no more."""
-    for item in manifest.problems:
-        problem(_say(item))
-    broken = [item for item in manifest.problems if not item.module]
-    if broken or (manifest.problems and not manifest.sources and not manifest.functions):
-        first = (broken or list(manifest.problems))[0]
-        more = len(manifest.problems) - 1
-        raise DefinitionError(
-            first.error + (f" (and {more} more: afresh check)" if more else ""),
-            hint=first.hint,
-            where=str(first.where) if first.where else "",
-        )
-    return manifest
-
-
-def _say(problem: Problem) -> str:
-    place = f"{problem.where}: " if problem.where else ""
-    return f"{place}{problem.error}" + (f" ({problem.hint})" if problem.hint else "")
 
 
 def _describe(daemon: Daemon) -> str:

@@ -22,7 +22,13 @@ from afresh.assets.planner.topology import Topology
 from afresh.daemon.alerts import Alerts
 from afresh.daemon.config import Settings
 from afresh.daemon.controls import DaemonControls
-from afresh.daemon.generations import Generations, definitions_rows, rebuild
+from afresh.daemon.generations import (
+    Generations,
+    definitions_rows,
+    last_manifest,
+    rebuild,
+    say,
+)
 from afresh.daemon.interrupted import interrupted_rows
 from afresh.daemon.journal import Journal
 from afresh.daemon.notifiers.load import build
@@ -208,8 +214,7 @@ async def _close_interrupted(
         updates, staged = interrupted_rows(under_way, read, now())
         await _discard(settings, staged)
         await ledger.commit(Commit(tuple(updates), (require,)))
-    rows = read(queries.LAST_DEFINITIONS, {})
-    return msgspec.msgpack.decode(rows[0][2], type=Manifest) if rows else None
+    return last_manifest(ledger.reader)
 
 
 async def _discard(settings: Settings, uris: list[str]) -> None:
@@ -238,7 +243,7 @@ def _kind_first(table: dict[str, Any]) -> dict[str, Any]:
 
 def _report(problem: Callable[[str], None], problems: tuple[Problem, ...]) -> None:
     for item in problems:
-        problem(f"{item.where}: {item.error}" if item.where else item.error)
+        problem(say(item))
 
 
 def _tell_trouble(alerts: Alerts, reactor: Reactor, node: Node, well: bool) -> None:

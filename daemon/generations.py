@@ -7,23 +7,26 @@ not load the old one stays in force. Old attempts end in the generation that the
 """
 
 import logging
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
 import anyio.to_thread
 import msgspec
 
-from afresh.assets.errors import DefinitionError
+from afresh.assets.errors import AfreshError, DefinitionError
 from afresh.assets.manifest import Manifest, Problem, Source
 from afresh.assets.partition import Pattern
 from afresh.assets.planner.planner import Change, Planner
 from afresh.assets.planner.topology import build_topology
 from afresh.daemon.code_watch import code_changes
-from afresh.daemon.config import Settings
+from afresh.daemon.config import Settings, load_settings
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.restore import restore_planner
 from afresh.daemon.workers import snapshot
+from afresh.storage.ledger import queries
 from afresh.storage.ledger import state as saved
 from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.reader import Reader
@@ -36,7 +39,13 @@ class Loads(Protocol):
     """The part of the worker pool that loads definitions."""
 
     async def load(
-        self, root: str, digest: str, modules: Sequence[str], parameters: dict[str, dict[str, Any]]
+        self,
+        snapshot: str,
+        digest: str,
+        modules: Sequence[str],
+        parameters: dict[str, dict[str, Any]],
+        *,
+        last_good: Manifest | None = None,
     ) -> Manifest:
         """Load a snapshot in a new generation server; problems are in the manifest."""
         ...
@@ -46,10 +55,62 @@ class Loads(Protocol):
         ...
 
 
-async def load_manifest(pool: Loads, settings: Settings) -> Manifest:
-    """Take a snapshot of the project's files and load it."""
+async def load_manifest(
+    pool: Loads, settings: Settings, last_good: Manifest | None = None
+) -> Manifest:
+    """Take a snapshot of the project's files and load it.
+
+    What modules declared that do not import is kept from `last_good`.
+    """
     digest, root = await anyio.to_thread.run_sync(snapshot.take, settings.project, settings.state)
-    return await pool.load(root, digest, settings.definitions, settings.parameters)
+    parameters = settings.parameters
+    return await pool.load(root, digest, settings.definitions, parameters, last_good=last_good)
+
+
+def refusal(manifest: Manifest) -> DefinitionError | None:
+    """Why a manifest cannot be in force: a module that does not import costs its own only."""
+    broken = [item for item in manifest.problems if not item.module]
+    if not broken and (manifest.sources or manifest.functions or not manifest.problems):
+        return None
+    first, more = (broken or manifest.problems)[0], len(manifest.problems) - 1
+    return DefinitionError(
+        first.error + (f" (and {more} more: afresh check)" if more else ""),
+        hint=first.hint,
+        where=str(first.where) if first.where else "",
+    )
+
+
+async def load_first(
+    pool: Loads, settings: Settings, reader: Reader, problem: Callable[[str], None]
+) -> Manifest:
+    """Load what a daemon starts with: what is on disk, or where that is refused what was last good.
+
+    Raises DefinitionError when there is neither.
+    """
+    last = last_manifest(reader)
+    manifest = await load_manifest(pool, settings, last)
+    for item in manifest.problems:
+        problem(say(item))
+    refused = refusal(manifest)
+    if refused is None:
+        return manifest
+    root = Path(settings.state, "snapshots", last.digest) if last is not None else None
+    if last is None or root is None or not root.is_dir():
+        raise refused
+    problem("the definitions on disk are refused: those that were last in force stay")
+    return await pool.load(str(root), last.digest, settings.definitions, settings.parameters)
+
+
+def last_manifest(reader: Reader) -> Manifest | None:
+    """The definitions that were last in force."""
+    rows = reader.rows(queries.LAST_DEFINITIONS, {})
+    return msgspec.msgpack.decode(rows[0][2], type=Manifest) if rows else None
+
+
+def say(problem: Problem) -> str:
+    """A problem in a line: place, error, way out."""
+    place = f"{problem.where}: " if problem.where else ""
+    return f"{place}{problem.error}" + (f" ({problem.hint})" if problem.hint else "")
 
 
 class Generations:
@@ -91,14 +152,16 @@ class Generations:
                 return
             if found == self._refused and not digest:
                 return
-            manifest = await load_manifest(self._pool, settings)
+            # Modules and parameters are part of a generation; other settings are for the next start.
+            settings = self._settings = load_settings(settings.project, os.environ)
+            manifest = await load_manifest(self._pool, settings, self.manifest)
+            self.problems = manifest.problems
             if manifest.problems:
-                self.problems, self._refused = manifest.problems, manifest.digest
                 self._on_problems(manifest.problems)
-                first = manifest.problems[0]
-                raise DefinitionError(
-                    first.error, hint=first.hint, where=str(first.where) if first.where else ""
-                )
+            refused = refusal(manifest)
+            if refused is not None:
+                self._refused = manifest.digest
+                raise refused
             await self._take_over(manifest)
 
     async def _take_over(self, manifest: Manifest) -> None:
@@ -120,7 +183,7 @@ class Generations:
                 reactor.planner = rebuild(reactor, manifest, self._reader, epoch)
 
             await reactor.tell(make, after)
-            self.manifest, self.problems, self._refused = manifest, (), ""
+            self.manifest, self._refused = manifest, ""
         finally:
             reactor.dispatching = True
             reactor.wake()
@@ -131,7 +194,7 @@ class Generations:
         async for _ in code_changes(self._settings.project, self._settings.state):
             try:
                 await self.reload()
-            except DefinitionError as error:
+            except AfreshError as error:
                 _log.warning("the definitions do not load, those before stay in force: %s", error)
 
 

@@ -61,7 +61,7 @@ class Graph:
         node.heads = node.heads or [None] * count
         node.numbers = node.numbers or [0] * count
         node.by_fingerprint = node.by_fingerprint or [{} for _ in range(count)]
-        node.paused = not self.paused.isdisjoint(node.plan.assets)
+        node.paused = node.plan.suspended or not self.paused.isdisjoint(node.plan.assets)
         self.nodes[node.plan.name][node.key] = node
         return node
 
@@ -139,6 +139,15 @@ class Graph:
                     if who is not None:
                         limits.append(who)
         return epoch, limits
+
+    def absent(self, node: Node) -> str:
+        """An own input that has never had a version, as a reference; empty if all have."""
+        for edge in node.plan.inputs:
+            if edge.own:
+                found = self.nodes[edge.producer.name].get(node.key)
+                if found is None or found.born == NEVER:
+                    return edge.asset + (f"[{node.key}]" if node.key else "")
+        return ""
 
     def first_unsettled(self, node: Node, epoch: int) -> Node | None:
         """A unit that the node reads and that is not settled at exactly that epoch."""

@@ -71,7 +71,7 @@ class Looks:
         if node.running is not None:
             return "running", [_running(node)], True
         if node.paused:
-            return "paused", [Reason("paused", "paused by hand")], False
+            return "paused", [_paused(node)], False
         if node.trouble is not None and node.trouble.final:
             return "failed", [_failed(node)], False
         if node.pending:
@@ -92,7 +92,7 @@ class Looks:
         if node.running is not None:
             return "running", [_running(node)], True
         if node.paused:
-            return "paused", [Reason("paused", "paused by hand")], False
+            return "paused", [_paused(node)], False
         trouble = node.trouble
         live = self._planner.is_live(node)
         if (
@@ -102,6 +102,9 @@ class Looks:
             and (not trouble.outputs or output in trouble.outputs)
         ):
             return "failed", [_failed(node)], False
+        pending = self._planner.ingests.pending_above(node)
+        if pending and not live:
+            return "stale", [Reason("waiting", "arrivals upstream are being read")], False
         if node.dirty or node.born == NEVER:
             if trouble is not None and not trouble.final:
                 wait = max(0.0, (trouble.retry_at or now) - now)
@@ -110,7 +113,7 @@ class Looks:
             if not live:
                 return self._blocked(node, output)
             return "stale", *self._stale(node)
-        if self._planner.ingests.pending_above(node):
+        if pending:
             return "stale", [Reason("waiting", "arrivals upstream are being read")], False
         return "fresh", _behind(node), False
 
@@ -176,6 +179,12 @@ def _running(node: Node) -> Reason:
     assert attempt is not None
     detail = "; ".join(attempt.reasons) or "its arrival is being read"
     return Reason("running", detail, ref=attempt.run, event=attempt.cause[1])
+
+
+def _paused(node: Node) -> Reason:
+    if node.plan.suspended:
+        return Reason("code", "its module does not import: it keeps its last good definition")
+    return Reason("paused", "paused by hand")
 
 
 def _failed(node: Node) -> Reason:

@@ -270,6 +270,8 @@ class Planner:
                     self._pause_node(node, on=change.on)
 
     def _pause_node(self, node: Node, *, on: bool) -> None:
+        if node.plan.suspended:
+            return
         node.paused = on
         if on:
             self._look_at_all(self.debts.give_up(node))
@@ -391,7 +393,8 @@ class Planner:
         self._watch(node, limits)
         if epoch >= node.dirty[0]:
             return epoch
-        if not _is_join(node):
+        node.missing = self.graph.absent(node)
+        if node.missing or not _is_join(node):
             return None
         since = now if node.stale_since is None else node.stale_since
         if now < since + self.max_wait_seconds:
@@ -456,6 +459,8 @@ class Planner:
         while stack:
             unit = stack.pop()
             if unit.running is not None or unit.queued or unit in self._held:
+                return True
+            if unit.plan.source is not None and unit.pending and not unit.paused:
                 return True
             if unit.paused or unit.missing or not unit.dirty:
                 continue

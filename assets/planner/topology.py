@@ -32,6 +32,8 @@ class Plan:
     function: Function | None
     partitioned: bool
     parameters: str = ""
+    suspended: bool = False
+    """Its module does not import: it keeps what it has, and cannot run."""
     inputs: list[Edge] = field(default_factory=list)
     readers: list[tuple["Plan", Edge]] = field(default_factory=list)
     own_sources: set["Plan"] = field(default_factory=set)
@@ -82,6 +84,9 @@ def build_topology(manifest: Manifest) -> Topology:
             edge = Edge(item.parameter, producer, output, item.asset, own, item.columns)
             plan.inputs.append(edge)
             producer.readers.append((plan, edge))
+    for name in manifest.kept:
+        if name in topology.plans:
+            topology.plans[name].suspended = True
     _rank(topology)
     return topology
 

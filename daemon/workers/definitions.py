@@ -235,6 +235,7 @@ def _with_kept(
     ]
     return msgspec.structs.replace(
         manifest,
+        kept=tuple(part.name for part in kept),
         sources=(*manifest.sources, *sources),
         functions=(*manifest.functions, *functions),
         schemas=catalog.schemas,
