@@ -5,6 +5,8 @@ DAYS ?= 365
 KILLS ?= 50
 VENV := .venv
 PY := $(VENV)/bin/python
+# An environment that someone else made may have a pip that knows no dependency groups.
+INSTALL = $(PY) -m pip install --quiet 'pip>=25.1' && $(PY) -m pip install --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench campaign clean
@@ -21,15 +23,15 @@ $(VENV)/bin/python:
 	.ci/venv $(VENV)
 
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
-	$(PY) -m pip install --quiet --editable . --group demo
+	$(INSTALL) --editable . --group demo
 	@touch $@
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml
-	$(PY) -m pip install --quiet --editable . --group test --group demo
+	$(INSTALL) --editable . --group test --group demo
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/bin/python pyproject.toml
-	$(PY) -m pip install --quiet --editable . --group test --group lint
+	$(INSTALL) --editable . --group test --group lint
 	@touch $@
 
 demo: $(VENV)/.demo
