@@ -33,7 +33,7 @@ def main(number: int, parent: int) -> None:
     end_with_parent(parent, signal.SIGTERM)
     adopt_orphans()
     control = socket.socket(fileno=number)
-    control.set_inheritable(False)  # noqa: FBT003
+    control.set_inheritable(False)
     signal.signal(signal.SIGTERM, _stop)
     for name in DISTRIBUTIONS:
         import_module(name)

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import anyio
 import msgspec
@@ -14,13 +14,16 @@ from afresh.daemon.workers import wire
 from afresh.daemon.workers.linux import kill_group
 from afresh.daemon.workers.seat import Seat
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _CHUNK = 1 << 18
 _KILL_SECONDS = 2.0
 _START_LOGS = 8
 
 
 class Crew:
-    """A generation server and its workers. `on_idle` and `on_end` tell the pool of a worker's state."""
+    """A generation server and its workers. `on_idle` and `on_end` tell the pool of a worker."""
 
     def __init__(
         self,
@@ -44,7 +47,7 @@ class Crew:
         self._on_end = on_end
         self._logs = log_dir
         self._control, self.theirs = socket.socketpair()
-        self._control.setblocking(False)  # noqa: FBT003
+        self._control.setblocking(False)
         self._frames = wire.Frames()
         self._next = 0
 
@@ -112,7 +115,10 @@ class Crew:
                 return
 
     def kill(self, seat: Seat) -> None:
-        """End a worker and all that it started. The server does it: no number can be another's by then."""
+        """End a worker and all that it started.
+
+        Its server does it: so the number cannot be another process's by then.
+        """
         if seat.state != "ended":
             self._post(wire.Kill(seat.number))
 

@@ -47,7 +47,15 @@ def _run(task: Task, loaded: Loaded, plan: Plan) -> list[Written | Rejected]:
     arguments.clear()
     values = _by_output(function, returned)
     return [
-        _settle(task, target, values[target.asset], function, loaded.manifest, plan, context)
+        _settle(
+            task,
+            target,
+            values[target.asset],
+            function=function,
+            manifest=loaded.manifest,
+            plan=plan,
+            context=context,
+        )
         for target in task.targets
     ]
 
@@ -56,6 +64,7 @@ def _settle(
     task: Task,
     target: Target,
     value: Any,
+    *,
     function: LiveFunction,
     manifest: Manifest,
     plan: Plan,

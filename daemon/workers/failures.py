@@ -13,7 +13,7 @@ _LONGEST = 500
 
 
 def failure(error: BaseException, snapshot: str, project: str) -> tuple[Failed, str]:
-    """Say what failed, and why the worker must not go on ("": it may); the traceback goes to the log."""
+    """Say what failed, and why the worker must not go on ("": it may); the log gets all."""
     show(error, snapshot, project)
     where = last_place(error.__traceback__, snapshot)
     name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")

@@ -136,8 +136,8 @@ class _Server:
             *(sys.executable, "-P", "-m", "afresh.daemon.workers.worker"),
             *(plan, str(os.getpid()), str(tasks), str(output)),
         ]
-        os.set_inheritable(tasks, True)  # noqa: FBT003
-        os.set_inheritable(output, True)  # noqa: FBT003
+        os.set_inheritable(tasks, True)
+        os.set_inheritable(output, True)
         return os.posix_spawn(sys.executable, command, os.environ)
 
     def _ended(self, watched: int) -> None:

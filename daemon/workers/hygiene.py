@@ -1,5 +1,8 @@
 """What an attempt may leave behind in its process, and whether the next may find it there."""
 
+# Descriptors, and folders of /proc, which pathlib has no words for:
+# ruff: noqa: PTH208
+
 import os
 import random
 import signal
@@ -16,7 +19,7 @@ _OF_LIBRARIES = ("fsspecIO",)
 
 
 class Hygiene:
-    """The state of a warm worker before its first task; `clean` leads back to it, or says why not."""
+    """The state of a worker before its first task; `clean` leads back to it, or says why not."""
 
     def __init__(self) -> None:
         self._folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Read an arrived file into its source's unit: by the schema's types, validated, hashed, written."""
+"""Read an arrived file into its source's unit: by the schema's types, validated and hashed."""
 
 import os
 

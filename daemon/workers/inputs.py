@@ -64,7 +64,7 @@ def _projection(declaration: Input, schema: Schema | None) -> tuple[str, ...] | 
 
 
 def _selected(table: pa.Table, schema: Schema) -> pa.Table:
-    """Leave what a schema that filters names, so that nobody reads what staleness does not look at."""
+    """Leave what a schema that filters names: staleness looks at nothing else."""
     if not any(c.regex or not c.required for c in schema.columns):
         return table
     wanted = [
@@ -133,7 +133,7 @@ def _apart(item: TaskInput, tables: list[pa.Table]) -> InvalidData:
 
 
 def _null(one: pa.DataType, other: pa.DataType) -> bool:
-    return pa.types.is_null(one) or pa.types.is_null(other)
+    return bool(pa.types.is_null(one) or pa.types.is_null(other))
 
 
 def _name(item: TaskInput, part: Part) -> str:

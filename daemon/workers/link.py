@@ -37,7 +37,7 @@ class Base:
         if self._control is not None:
             self._control.close()
         ours, theirs = socket.socketpair()
-        ours.setblocking(False)  # noqa: FBT003
+        ours.setblocking(False)
         self._control = ours
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         log = os.open(self._log, flags, 0o600)
@@ -59,7 +59,7 @@ class Base:
             theirs.close()
 
     async def load(self, plan: wire.Plan, log: str, control: socket.socket) -> None:
-        """Ask for a generation server at the other end of `control`. Raises OSError when it is gone."""
+        """Ask for a generation server at the other end of `control`. Raises OSError: it is gone."""
         async with self._lock:
             if not self.alive:
                 self.start()

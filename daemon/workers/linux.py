@@ -1,6 +1,6 @@
 """What Linux offers to keep processes in hand, and Python's library does not."""
 # Paths are strings: these are read after each task.
-# ruff: noqa: PTH123
+# ruff: noqa: PTH123, PTH208
 
 import ctypes
 import os
@@ -42,7 +42,7 @@ def children() -> list[int]:
 
 
 def end_children(spare: frozenset[int] = frozenset()) -> int:
-    """Kill and reap all descendants but `spare`; give how many there were. They must be ours to adopt."""
+    """Kill and reap all descendants but `spare`; give how many. This process must adopt orphans."""
     ended = 0
     for _ in range(100):
         pids = [pid for pid in children() if pid not in spare]
@@ -97,7 +97,7 @@ def thread_names() -> Iterator[str]:
 
 
 def oom_kills() -> int:
-    """Give how often the kernel has killed for want of memory since it started; 0 if it does not say."""
+    """Give how often the kernel has killed for want of memory; 0 if it does not say."""
     try:
         with open("/proc/vmstat", "rb") as file:
             for line in file:
@@ -109,7 +109,7 @@ def oom_kills() -> int:
 
 
 def memory_bytes() -> int:
-    """Give how much memory this process may use: the machine's, or less where a control group says so."""
+    """Give how much memory there is: the machine's, or less where a control group says so."""
     limit = os.sysconf("SC_PHYS_PAGES") * _PAGE
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:

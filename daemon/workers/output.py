@@ -8,6 +8,7 @@ import array
 import fcntl
 import os
 import termios
+from contextlib import suppress
 
 import anyio
 
@@ -21,12 +22,10 @@ class Output:
 
     def __init__(self) -> None:
         self._read, self.write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        os.set_blocking(self.write, True)  # noqa: FBT003 - the worker's end
-        try:
+        os.set_blocking(self.write, True)
+        # Where the user's pages for pipes are used up, a smaller one only slows a flood.
+        with suppress(OSError):
             fcntl.fcntl(self._read, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        except OSError:
-            # The user's pages for pipes are used up: a smaller pipe only slows a flood.
-            pass
         self._nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         self._path = ""
         self._log: int | None = None
@@ -59,7 +58,7 @@ class Output:
             self._append(f"{line}\n".encode())
 
     async def drain(self) -> None:
-        """Take what comes until nobody has the other end. Pauses, so that a flood is taken in pieces."""
+        """Take what comes until nobody has the other end; pauses make a flood cheap."""
         while self._read >= 0:
             try:
                 await anyio.wait_readable(self._read)

@@ -1,4 +1,4 @@
-"""From what a function returned, or a file held, to an artifact that nobody reads yet, or a refusal."""
+"""From what a function returned, or a file held, to an artifact that nobody reads yet."""
 
 import contextlib
 import os
@@ -73,7 +73,7 @@ def settle(
 
 def _check_shape(data: Any, given: Given) -> None:
     found = library_of(data)
-    if not found or (given != "object" and found != given):
+    if not found or given not in ("object", found):
         expected = _SHAPES.get(given, "a frame")
         name = "None" if data is None else f"{type(data).__module__}.{type(data).__qualname__}"
         raise InvalidData(

@@ -4,7 +4,7 @@ Worker processes are forked ahead of need and reused. Whatever user code does co
 the daemon only ever waits for sockets.
 """
 # Paths are strings: they go into messages.
-# ruff: noqa: PTH100, PTH103, PTH118, PTH120
+# ruff: noqa: ASYNC240, PTH100, PTH103, PTH118, PTH120
 
 import logging
 import os
@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import msgspec
@@ -22,10 +22,13 @@ from afresh.assets.manifest import Manifest
 from afresh.daemon.workers import wire
 from afresh.daemon.workers.crew import Crew
 from afresh.daemon.workers.deaths import cause_of, timed_out
-from afresh.daemon.workers.linux import memory_bytes, oom_kills
 from afresh.daemon.workers.link import Base
+from afresh.daemon.workers.linux import memory_bytes, oom_kills
 from afresh.daemon.workers.seat import Seat
 from afresh.daemon.workers.task import Failed, Result, Task
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
 
 _log = logging.getLogger("afresh.workers")
 _READY_SECONDS = 10.0
@@ -46,8 +49,8 @@ class WorkerPool:
     """Loads generations and runs tasks, `size` at once. Use as `async with`.
 
     `state_dir` is the project's state folder; user code runs in `project`, its parent by default.
-    A worker may allocate `memory_limit_bytes`, three quarters of the machine's by default. `artifacts` is only
-    kept for other executors: each task says where its artifact goes.
+    A worker may allocate `memory_limit_bytes`, three quarters of the machine's by default.
+    `artifacts` is only kept for other executors: each task says where its artifact goes.
     """
 
     def __init__(
@@ -80,16 +83,16 @@ class WorkerPool:
         self._oom = oom_kills()
         self._closing = False
         self._stack = AsyncExitStack()
-        self._tasks = anyio.create_task_group()
+        self._tasks: TaskGroup
 
     async def __aenter__(self) -> Self:
         """Start the base process; it is not waited for."""
         os.makedirs(self._logs, mode=0o700, exist_ok=True)
-        await self._stack.enter_async_context(self._tasks)
+        self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._base.start()
         return self
 
-    async def __aexit__(self, *exc: Any) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """End all processes, also those that are at work."""
         self._closing = True
         with anyio.CancelScope(shield=True):
@@ -100,7 +103,7 @@ class WorkerPool:
         for crew in (*self._crews.values(), *self._drained):
             crew.dispose()
         self._tasks.cancel_scope.cancel()
-        await self._stack.__aexit__(*exc)
+        await self._stack.aclose()
 
     @property
     def free(self) -> int:
@@ -123,7 +126,7 @@ class WorkerPool:
         *,
         last_good: Manifest | None = None,
     ) -> Manifest:
-        """Load definitions from a snapshot in a server of their own; what is wrong is in the manifest.
+        """Load definitions in a server of their own; what is wrong with them is in the manifest.
 
         Raises WorkerError when the import ends the process or hangs. Tasks go on to the generation
         that is active until `activate`.
@@ -351,7 +354,7 @@ class WorkerPool:
             try:
                 crew, _ = await self._load(plan)
             except WorkerError as error:
-                _log.error("%s", error)  # noqa: TRY400 - its words say what happened
+                _log.error("%s", error)
                 self._refuse(error.error)
                 delay = min(max(delay * 2, 0.5), _LONGEST_DELAY_SECONDS)
             else:

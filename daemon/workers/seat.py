@@ -1,8 +1,7 @@
 """One worker as the daemon sees it: its socket, its output, and what it is doing."""
 
 import socket
-from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 import msgspec
@@ -10,6 +9,9 @@ import msgspec
 from afresh.daemon.workers import wire
 from afresh.daemon.workers.output import Output
 from afresh.daemon.workers.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CHUNK = 1 << 18
 
@@ -29,7 +31,7 @@ class Seat:
         self.scope = anyio.CancelScope()
         self._on_ready = on_ready
         self._sock, self.theirs = socket.socketpair()
-        self._sock.setblocking(False)  # noqa: FBT003
+        self._sock.setblocking(False)
         self._answer: wire.Answer | None = None
         self._heard = anyio.Event()
 

@@ -3,11 +3,13 @@
 import os
 import sys
 import threading
-from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from afresh.daemon.workers.linux import FOREIGN_THREADS, thread_names
 from afresh.daemon.workers.modules import relative
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class ThreadWatch:
@@ -30,7 +32,7 @@ class ThreadWatch:
             self._starts.append(files)
             start(thread, *args, **kwargs)
 
-        threading.Thread.start = noting  # type: ignore[method-assign]
+        threading.Thread.start = noting  # type: ignore[method-assign, assignment]
         return self
 
     def __exit__(self, *_: object) -> None:

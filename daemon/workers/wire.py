@@ -18,7 +18,7 @@ _MOST_FDS = 4
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a generation is made of. `parameters` is JSON, `last_good` a manifest; paths are absolute."""
+    """What a generation is made of. `parameters` is JSON, `last_good` a manifest as MessagePack."""
 
     digest: str
     snapshot: str
@@ -70,7 +70,7 @@ class Started(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):
-    """Generation to daemon: a worker ended; `status` as waitpid gives it. Its group is gone, too."""
+    """Generation to daemon: a worker and its group ended; `status` as waitpid gives it."""
 
     seat: int
     status: int
@@ -81,7 +81,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 class Answer(msgspec.Struct, frozen=True, tag=True):
-    """Worker to daemon: what came of the task. `retire` says why it should do no other ("": it may)."""
+    """Worker to daemon: what came of the task; `retire` is why it ends now ("": it goes on)."""
 
     result: Result
     retire: str = ""

@@ -29,7 +29,7 @@ _IDLE_MILLISECONDS = 500
 
 
 def work(loaded: Loaded, plan: wire.Plan, parent: int, tasks: int, output: int) -> None:
-    """Be a worker until the daemon hangs up. Never returns: what user code left running ends, too."""
+    """Be a worker until the daemon hangs up. Never returns: threads of user code end, too."""
     os.setsid()
     end_with_parent(parent)
     adopt_orphans()
@@ -70,7 +70,7 @@ def _do(
 
 
 def _next(sock: socket.socket) -> bytes | None:
-    """Wait for a task; tidy up when none comes for a while, never between two that follow closely."""
+    """Wait for a task; tidy up when none comes for a while."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     if not poll.poll(_IDLE_MILLISECONDS):
@@ -98,7 +98,7 @@ def _take_output(output: int) -> None:
 
 
 def _text(number: int) -> TextIOWrapper:
-    file = open(number, "wb", closefd=False)  # noqa: PTH123, SIM115
+    file = open(number, "wb", closefd=False)  # noqa: SIM115
     return TextIOWrapper(file, "utf-8", "backslashreplace", line_buffering=True)
 
 
@@ -110,7 +110,7 @@ def _end(code: int) -> None:
 def main(plan_text: str, parent: int, tasks: int, output: int) -> None:
     """Load the definitions here, as an executed worker must."""
     plan = msgspec.json.decode(plan_text, type=wire.Plan)
-    os.set_inheritable(tasks, False)  # noqa: FBT003
+    os.set_inheritable(tasks, False)
     work(load_plan(plan), plan, parent, tasks, output)
 
 
