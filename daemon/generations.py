@@ -152,7 +152,7 @@ class Generations:
                 return
             if found == self._refused and not digest:
                 return
-            # Modules and parameters are part of a generation; other settings are for the next start.
+            # Modules and parameters are of a generation; other settings are for the next start.
             settings = self._settings = load_settings(settings.project, os.environ)
             manifest = await load_manifest(self._pool, settings, self.manifest)
             self.problems = manifest.problems
