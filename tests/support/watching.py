@@ -52,7 +52,7 @@ class Journal:
 async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
     """Return when the condition holds; an AssertionError if it never does."""
     with anyio.move_on_after(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - of things that tell nobody
             await anyio.sleep(0.002)
     assert condition()
 

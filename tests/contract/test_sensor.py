@@ -1,0 +1,208 @@
+"""What every sensor keeps: nothing is lost or reported twice; acknowledged means recorded."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+import pytest
+
+from afresh.assets.errors import SensorError
+from afresh.assets.partition import Pattern
+from afresh.sensors.base import Batch, Identity, Sensor
+from afresh.sensors.file import FileSensor
+from afresh.sensors.watcher import FolderWatcher
+from support.watching import Journal, until
+
+
+class Rig(Protocol):
+    """A kind of sensor with the world that it watches."""
+
+    def sensor(self, known: dict[str, Identity]) -> Sensor: ...
+
+    def serving(self) -> AbstractAsyncContextManager[None]:
+        """Run what its sensors share."""
+        ...
+
+    def arrive(self, key: str, content: str) -> None: ...
+
+    def delete(self, key: str) -> None: ...
+
+
+class FileRig:
+    """Files in a folder."""
+
+    def __init__(self, project: Path) -> None:
+        self.folder = project / "in"
+        self.folder.mkdir()
+        self.watcher = FolderWatcher(os.fspath(project), now=time.time)
+
+    def sensor(self, known: dict[str, Identity]) -> Sensor:
+        return FileSensor(
+            name="things",
+            pattern=Pattern.parse("in/{key}.csv"),
+            watcher=self.watcher,
+            settle_seconds=0.02,
+            known=known,
+        )
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self.watcher.run)
+            yield
+            tasks.cancel_scope.cancel()
+
+    def arrive(self, key: str, content: str) -> None:
+        (self.folder / f"{key}.csv").write_text(content)
+
+    def delete(self, key: str) -> None:
+        (self.folder / f"{key}.csv").unlink()
+
+
+@pytest.fixture(params=[FileRig])
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
+    made: Rig = request.param(tmp_path)
+    return made
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@asynccontextmanager
+async def running(
+    rig: Rig,
+    journal: Journal,
+    emit: Callable[[Batch], Awaitable[None]] | None = None,
+) -> AsyncIterator[Sensor]:
+    sensor = rig.sensor(journal.known)
+    async with rig.serving(), anyio.create_task_group() as tasks:
+        tasks.start_soon(sensor.run, emit or journal.emit)
+        await until(lambda: sensor.health.state == "watching")
+        yield sensor
+        tasks.cancel_scope.cancel()
+
+
+async def test_it_has_a_name_and_a_kind(rig: Rig) -> None:
+    sensor = rig.sensor({})
+    assert sensor.name == "things"
+    assert sensor.kind
+    assert sensor.health.state == "scanning"
+
+
+async def test_an_arrival_is_reported_once_with_its_key(rig: Rig) -> None:
+    journal = Journal()
+    async with running(rig, journal) as sensor:
+        rig.arrive("a", "1")
+        await until(lambda: journal.arrivals)
+        assert await sensor.scan() == 0
+        assert sensor.health.lag == 0
+    assert [(a.kind, a.partition) for a in journal.arrivals] == [("arrived", "a")]
+    assert journal.batches[0].sensor == "things"
+
+
+async def test_a_restart_repeats_nothing_and_finds_what_came_meanwhile(rig: Rig) -> None:
+    journal = Journal()
+    for key in "ab":
+        rig.arrive(key, "1")
+    async with running(rig, journal):
+        await until(lambda: len(journal.arrivals) == 2)
+    rig.arrive("c", "1")
+    rig.delete("a")
+    async with running(rig, journal) as sensor:
+        await until(lambda: len(journal.arrivals) == 4)
+        assert await sensor.scan() == 0
+    assert {(a.kind, a.partition) for a in journal.arrivals[2:]} == {
+        ("arrived", "c"),
+        ("deleted", "a"),
+    }
+
+
+async def test_what_is_cut_off_before_its_acknowledgement_is_reported_again(rig: Rig) -> None:
+    journal = Journal()
+    asked = anyio.Event()
+
+    async def never(_: Batch) -> None:
+        asked.set()
+        await anyio.sleep_forever()
+
+    rig.arrive("a", "1")
+    async with running(rig, journal, never) as sensor:
+        await asked.wait()
+        assert sensor.health.lag == 1
+    async with running(rig, journal):
+        await until(lambda: journal.arrivals)
+    assert [a.partition for a in journal.arrivals] == ["a"]
+
+
+async def test_scan_returns_after_the_acknowledgement(rig: Rig) -> None:
+    journal = Journal()
+
+    async def slow(batch: Batch) -> None:
+        await anyio.sleep(0.05)
+        await journal.emit(batch)
+
+    async with running(rig, journal, slow) as sensor:
+        for number in range(20):
+            rig.arrive(str(number), "1")
+        assert await sensor.scan() == len(journal.arrivals) == 20
+
+
+async def test_scans_at_once_do_not_report_twice(rig: Rig) -> None:
+    journal = Journal()
+    async with running(rig, journal) as sensor:
+        for number in range(20):
+            rig.arrive(str(number), "1")
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(sensor.scan)
+        assert len(journal.arrivals) == 20
+
+
+async def test_a_change_during_an_acknowledgement_is_reported_too(rig: Rig) -> None:
+    journal = Journal()
+
+    async def overwriting(batch: Batch) -> None:
+        if not journal.batches:
+            rig.arrive("a", "second")
+            await anyio.sleep(0.05)
+        await journal.emit(batch)
+
+    async with running(rig, journal, overwriting):
+        rig.arrive("a", "1")
+        await until(lambda: len(journal.arrivals) == 2)
+    sizes = [a.identity.size for a in journal.arrivals if a.identity is not None]
+    assert sizes == [1, 6]
+
+
+async def test_a_deletion_during_an_acknowledgement_is_reported_too(rig: Rig) -> None:
+    journal = Journal()
+
+    async def deleting(batch: Batch) -> None:
+        if not journal.batches:
+            rig.delete("a")
+            await anyio.sleep(0.3)
+        await journal.emit(batch)
+
+    async with running(rig, journal, deleting):
+        rig.arrive("a", "1")
+        await until(lambda: len(journal.arrivals) == 2)
+    assert [a.kind for a in journal.arrivals] == ["arrived", "deleted"]
+
+
+async def test_a_stopped_sensor_cannot_be_scanned(rig: Rig) -> None:
+    with pytest.raises(SensorError, match="running"):
+        await rig.sensor({}).scan()
+
+
+async def test_cancelled_it_leaves_nothing_behind(rig: Rig) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for _ in range(3):
+        async with running(rig, Journal()):
+            pass
+    assert len(os.listdir("/proc/self/fd")) <= before + 2  # noqa: PTH208
