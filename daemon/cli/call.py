@@ -7,6 +7,7 @@ done here, under the lease, for as long as it takes.
 # Paths are strings: pathlib is slow to import.
 # ruff: noqa: PTH109
 
+import gc
 import os
 import sys
 import time
@@ -58,6 +59,8 @@ class Call:
         from afresh.daemon.api.offline import finish  # noqa: PLC0415
         from afresh.daemon.api.operations import perform  # noqa: PLC0415
 
+        # This process ends with its answer: nothing is gained by looking for cycles on the way.
+        gc.disable()
         view = self.offline_view()
         if empty is not None and view.is_empty:
             note("nothing has run here yet: `afresh up` begins")
@@ -164,7 +167,7 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., int | None]
             click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
             *own,
         ]
-        made: click.Command = click.command(name, **attributes)(click.pass_context(run))
+        made = click.command(name, cls=click.Command, **attributes)(click.pass_context(run))
         return made
 
     return wrap

@@ -9,6 +9,7 @@ from afresh.daemon.cli.call import Call, command, paged
 from afresh.daemon.cli.output import print_json_line, print_table, say
 from afresh.daemon.cli.status import short
 
+_KEYS = ("seq", "epoch", "sensor", "source", "partition", "kind", "uri", "observed_at", "state")
 _COLUMNS = ("seq", "epoch", "source", "partition", "kind", "state", "observed", "uri")
 
 
@@ -41,10 +42,7 @@ def events(call: Call, follow: bool, unmatched: bool, limit: int | None, after: 
 
 def event_line(line: dict[str, Any]) -> dict[str, Any]:
     """Make a row of `events` of a line that the daemon streams."""
-    row = {key: value for key, value in line.items() if key != "type"}
-    if isinstance(row.get("observed_at"), int | float):
-        row["observed_at"] = iso(row["observed_at"])
-    return row
+    return {**{key: line.get(key) for key in _KEYS}, "observed_at": iso(line.get("observed_at"))}
 
 
 def _people(rows: list[dict[str, Any]]) -> None:

@@ -19,6 +19,10 @@ from afresh.daemon.cli.output import clean
 from afresh.daemon.cli.up import sentence
 
 _TICK_SECONDS = 0.25
+_REST_TICKS = 8
+"""Ticks after which it is drawn though nothing was told: a retry's time may have come."""
+_SHARE = 20
+"""Drawing takes at most one part in so many of the loop's time."""
 _LAST = 8
 _WINDOW_SECONDS = 10.0
 _MOST_ASSETS = 30
@@ -42,6 +46,7 @@ class LiveView:
         self._ended: deque[float] = deque()
         self._problems: deque[str] = deque(maxlen=3)
         self.is_ready = False
+        self.changed = True
         self.view: View | None = None
 
     def ready(self, text: str) -> None:
@@ -52,6 +57,7 @@ class LiveView:
 
     def event(self, line: dict[str, Any]) -> None:
         """Take note of an event or a run."""
+        self.changed = True
         if text := sentence(line):
             self._lines.append(text)
             if line.get("type") == "run":
@@ -59,6 +65,7 @@ class LiveView:
 
     def problem(self, text: str) -> None:
         """Show what a person should know."""
+        self.changed = True
         self._problems.append(text)
 
     def watching(self, view: View) -> None:
@@ -119,15 +126,22 @@ async def serve_live(app: Any, settings: Any, until_idle: bool) -> int:
 
         async def draw() -> None:
             if observer.view is not None and observer.is_ready:
+                observer.changed = False
                 live.update(observer.render(await table(observer.view, {})), refresh=True)
 
         async def tick() -> None:
+            resting, pause = 0, _TICK_SECONDS
             while True:
-                await anyio.sleep(_TICK_SECONDS)
+                await anyio.sleep(pause)
+                resting += 1
+                if not observer.changed and resting < _REST_TICKS:
+                    continue
+                begun = time.monotonic()
                 try:
                     await draw()
-                except AfreshError as error:
+                except (AfreshError, OSError) as error:
                     observer.problem(str(error))
+                resting, pause = 0, max(_TICK_SECONDS, _SHARE * (time.monotonic() - begun))
 
         async with anyio.create_task_group() as group:
             group.start_soon(tick)

@@ -93,22 +93,15 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         _usage(error, as_json=as_json)
         code = 2
-    except AfreshError as error:
-        print_error(error.error, hint=error.hint, where=error.where, as_json=as_json)
-        code = 2
-    except BaseExceptionGroup as errors:
-        # Structured concurrency wraps what one of its tasks raised.
-        ours = _ours(errors)
-        if not ours:
-            raise
-        print_error(ours[0].error, hint=ours[0].hint, where=ours[0].where, as_json=as_json)
-        code = 2
     except (KeyboardInterrupt, click.Abort):
         code = 130
     except BrokenPipeError:
         # Who read us has seen enough; what Python still flushes at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except Exception as error:  # noqa: BLE001 - a fault of ours is an answer as well
+        _refuse(error, as_json=as_json)
+        code = 2
     return code if isinstance(code, int) else 0
 
 
@@ -123,13 +116,35 @@ def _usage(error: click.ClickException, *, as_json: bool) -> None:
     print_error(error.format_message(), hint=hint, as_json=as_json)
 
 
-def _ours(errors: BaseExceptionGroup[BaseException]) -> list[AfreshError]:
-    """Give the errors of a group where all of them are raised on purpose."""
-    found: list[AfreshError] = []
-    for error in errors.exceptions:
-        inner = _ours(error) if isinstance(error, BaseExceptionGroup) else [error]
-        ours = [item for item in inner if isinstance(item, AfreshError)]
-        if not ours or len(ours) < len(inner):
-            return []
-        found += ours
-    return found
+def _refuse(error: Exception, *, as_json: bool) -> None:
+    """Print what was refused on purpose, what the system refused, or a fault with its traceback."""
+    ours = _ours(error)
+    if ours:
+        problem = ours[0]
+    elif isinstance(error, OSError):
+        name = f": {error.filename}" if error.filename else ""
+        problem = AfreshError(
+            f"Expected to read and write what is needed, found {error.strerror}{name}",
+            hint="afresh doctor looks at folders and limits",
+        )
+    else:
+        if not as_json:
+            # Lazy: only a fault has a traceback.
+            import traceback  # noqa: PLC0415
+
+            traceback.print_exception(error)
+        problem = AfreshError(
+            f"Expected no fault of afresh itself, found {type(error).__name__}: {error}",
+            hint="please report it",
+        )
+    print_error(problem.error, hint=problem.hint, where=problem.where, as_json=as_json)
+
+
+def _ours(error: BaseException) -> list[AfreshError]:
+    """Give what was raised on purpose; structured concurrency wraps it in groups."""
+    if isinstance(error, AfreshError):
+        return [error]
+    if not isinstance(error, BaseExceptionGroup):
+        return []
+    found = [_ours(inner) for inner in error.exceptions]
+    return [item for items in found for item in items] if all(found) else []

@@ -3,6 +3,8 @@
 import os
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +53,16 @@ class PlainLines:
 
     def ready(self, text: str) -> None:
         """Say that all is watched."""
-        _now(f"ready: {text}")
+        _tell(_now, f"ready: {text}")
 
     def event(self, line: dict[str, Any]) -> None:
         """Tell of an event, or of a run that ended."""
         if text := sentence(line):
-            _now(text)
+            _tell(_now, text)
 
     def problem(self, text: str) -> None:
         """Tell on stderr what a person should know."""
-        note(text)
+        _tell(note, text)
 
     def watching(self, view: View) -> None:
         """Need no view."""
@@ -71,15 +73,15 @@ class JsonLines:
 
     def ready(self, text: str) -> None:
         """Say that all is watched."""
-        print_json_line({"type": "ready", "text": text})
+        _tell(print_json_line, {"type": "ready", "text": text})
 
     def event(self, line: dict[str, Any]) -> None:
         """Tell of an event or a run, with the keys of `afresh events` and `afresh runs`."""
-        print_json_line(dated(line))
+        _tell(print_json_line, dated(line))
 
     def problem(self, text: str) -> None:
         """Tell what a person should know."""
-        print_json_line({"type": "problem", "text": text})
+        _tell(print_json_line, {"type": "problem", "text": text})
 
     def watching(self, view: View) -> None:
         """Need no view."""
@@ -112,6 +114,12 @@ def sentence(line: dict[str, Any]) -> str:
     if kind == "missed":
         return f"({line.get('count')} lines were not shown)"
     return ""
+
+
+def _tell(say_it: Callable[[Any], None], what: Any) -> None:
+    """Print, if it can be printed: a full disk or a reader that left ends no daemon."""
+    with suppress(OSError):
+        say_it(what)
 
 
 def _now(text: str) -> None:
