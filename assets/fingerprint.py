@@ -13,6 +13,7 @@ from typing import Any
 from afresh.assets.digest import digest
 from afresh.assets.manifest import Schema, Where
 from afresh.assets.reach import Binding, Node, Reach
+from afresh.assets.sources import forget_sources
 
 _KEY = "afresh-code-1"
 _NODE = "afresh-code-node-1"
@@ -46,6 +47,12 @@ def definition_line(definition: Any, *, root: str) -> Where | None:
     return Where(os.path.relpath(file, root), line)
 
 
+def forget() -> None:
+    """Let go of what was read and hashed: when all that is loaded has its key."""
+    _hashers.clear()
+    forget_sources()
+
+
 _hashers: dict[str, "_Hasher"] = {}
 
 
@@ -76,51 +83,33 @@ class _Hasher:
         """Tarjan's algorithm without recursion: a chain may be longer than Python's stack."""
         if key(start) in self.done:
             return
-        number: dict[Any, int] = {}
-        low: dict[Any, int] = {}
-        nodes: dict[Any, Node] = {}
-        objects: dict[Any, Any] = {}
-        component: list[Any] = []
-        waiting: set[Any] = set()
-        path: list[tuple[Any, int]] = []
-
-        def open_(value: Any) -> None:
-            mine = key(value)
-            number[mine] = low[mine] = len(number)
-            objects[mine] = value
-            nodes[mine] = self.reach.expand(value)
-            component.append(mine)
-            waiting.add(mine)
-            path.append((mine, 0))
-
-        open_(start)
-        while path:
-            mine, at = path.pop()
-            children = nodes[mine].children
-            while at < len(children):
-                child = key(children[at])
-                if child not in self.done:
-                    if child not in number:
-                        path.append((mine, at))
-                        open_(children[at])
-                        break
-                    if child in waiting:
-                        low[mine] = min(low[mine], low[child])
+        walk = _Walk(self.reach)
+        walk.enter(start)
+        while walk.path:
+            mine, at = walk.path.pop()
+            children = walk.nodes[mine].children
+            while at < len(children) and self._passed(walk, mine, key(children[at])):
                 at += 1
-            else:
-                if low[mine] == number[mine]:
-                    place = len(component) - 1
-                    while component[place] != mine:
-                        place -= 1
-                    members = component[place:]
-                    del component[place:]
-                    waiting.difference_update(members)
-                    self._finish(members, nodes, objects)
-                if path:
-                    parent = path[-1][0]
-                    low[parent] = min(low[parent], low[mine])
+            if at < len(children):
+                walk.path.append((mine, at))
+                walk.enter(children[at])
+                continue
+            if walk.low[mine] == walk.number[mine]:
+                self._finish(walk.component(mine), walk)
+            if walk.path:
+                parent = walk.path[-1][0]
+                walk.low[parent] = min(walk.low[parent], walk.low[mine])
 
-    def _finish(self, members: list[Any], nodes: dict[Any, Node], objects: dict[Any, Any]) -> None:
+    def _passed(self, walk: "_Walk", mine: Any, child: Any) -> bool:
+        """Tell whether a child need not be entered; one that is being looked at binds both."""
+        if child in self.done:
+            return True
+        if child in walk.waiting:
+            walk.low[mine] = min(walk.low[mine], walk.low[child])
+        return child in walk.number
+
+    def _finish(self, members: list[Any], walk: "_Walk") -> None:
+        nodes, objects = walk.nodes, walk.objects
         alone = len(members) == 1 and members[0] not in {
             key(child) for child in nodes[members[0]].children
         }
@@ -148,6 +137,38 @@ class _Hasher:
         together = digest(_CYCLE, *sorted(second.values()))
         for mine in members:
             self.done[mine] = (objects[mine], digest(_CYCLE, second[mine], together))
+
+
+class _Walk:
+    """One walk from a definition: what was entered, in which order, and how far back it leads."""
+
+    def __init__(self, reach: Reach) -> None:
+        self.reach = reach
+        self.number: dict[Any, int] = {}
+        self.low: dict[Any, int] = {}
+        self.nodes: dict[Any, Node] = {}
+        self.objects: dict[Any, Any] = {}
+        self.stack: list[Any] = []
+        self.waiting: set[Any] = set()
+        self.path: list[tuple[Any, int]] = []
+
+    def enter(self, value: Any) -> None:
+        """Begin with a definition: its children come next."""
+        mine = key(value)
+        self.number[mine] = self.low[mine] = len(self.number)
+        self.objects[mine] = value
+        self.nodes[mine] = self.reach.expand(value)
+        self.stack.append(mine)
+        self.waiting.add(mine)
+        self.path.append((mine, 0))
+
+    def component(self, mine: Any) -> list[Any]:
+        """Take off what was entered since this one: they read one another."""
+        members: list[Any] = []
+        while not members or members[-1] != mine:
+            members.append(self.stack.pop())
+        self.waiting.difference_update(members)
+        return members
 
 
 def key(value: Any) -> Any:

@@ -39,8 +39,9 @@ class Reach:
 
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(root) if root else ""  # noqa: PTH100 - no resolving of links
-        self._inside = self.root.rstrip(os.sep) + os.sep
-        self._modules: dict[str, bool] = {}
+        # A file may be named through a link, or without it.
+        roots = {self.root, os.path.realpath(self.root)} if root else set()
+        self._inside = tuple(each.rstrip(os.sep) + os.sep for each in roots)
 
     # what belongs to the project
 
@@ -48,7 +49,6 @@ class Reach:
         """Tell whether a file is the project's own."""
         return (
             file is not None
-            and bool(self.root)
             and file.startswith(self._inside)
             and not any(part in file for part in _VENDORED)
         )

@@ -157,3 +157,8 @@ def source_file(path: str) -> SourceFile | None:
         parsed = None
     _files[path] = (state, parsed)
     return parsed
+
+
+def forget_sources() -> None:
+    """Let go of all parsed files."""
+    _files.clear()

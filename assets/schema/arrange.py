@@ -41,7 +41,7 @@ def arranged(table: pa.Table, found: Live) -> pa.Table:
 
 
 def fitted(frame: Any, found: Live) -> Any:
-    """Give polars columns the types that a table could not tell apart: Enum, Categorical, Decimal."""
+    """Give polars columns types that a table does not tell apart: Enum, Categorical, Decimal."""
     import polars as pl  # noqa: PLC0415 - optional, and slow to import
 
     text = (pl.String, pl.Categorical, pl.Enum)
@@ -95,33 +95,27 @@ def _plain_object(dtype: Any) -> bool:
 
 def _categorical(table: pa.Table, marks: Marks, name: str, dtype: pd.CategoricalDtype) -> pa.Table:
     column = table.column(name)
-    known = marks.categories.get(name)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if dtype.categories is None:
-        if known is not None and marks.dtypes.get(name) in CATEGORIES:
-            return table
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        if default_dtype(kind) != TEXT and not pa.types.is_integer(kind):
+        made = name in marks.categories and marks.dtypes.get(name) in CATEGORIES
+        if made or not (default_dtype(kind) == TEXT or pa.types.is_integer(kind)):
             return table
         values = column.cast(kind)
         # As pandas would: sorted, so that the order in which they came is not content.
         listed = pc.unique(values).drop_null().sort()
-        ordered = bool(dtype.ordered)
     else:
         listed = pa.array(dtype.categories, from_pandas=True)
-        ordered = bool(dtype.ordered)
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        if not (default_dtype(kind) == default_dtype(listed.type)):
+        if default_dtype(kind) != default_dtype(listed.type):
             return table
         values = column.cast(listed.type)
     codes = pc.index_in(values, value_set=listed)
     if codes.null_count != values.null_count:
         return table
+    ordered = bool(dtype.ordered)
     marks.dtypes[name] = "ordered category" if ordered else "category"
     marks.categories[name] = encode_categories(name, listed.to_pandas())
-    chunks = [
-        pa.DictionaryArray.from_arrays(chunk, listed, ordered=ordered) for chunk in codes.chunks
-    ]
-    kind = pa.dictionary(pa.int32(), listed.type, ordered=ordered)
-    return table.set_column(
-        table.column_names.index(name), pa.field(name, kind), pa.chunked_array(chunks, kind)
-    )
+    encoded = pa.dictionary(pa.int32(), listed.type, ordered=ordered)
+    pieces = codes.chunks or [pa.array([], pa.int32())]
+    chunks = [pa.DictionaryArray.from_arrays(each, listed, ordered=ordered) for each in pieces]
+    place = table.column_names.index(name)
+    return table.set_column(place, pa.field(name, encoded), pa.chunked_array(chunks, encoded))

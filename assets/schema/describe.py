@@ -161,7 +161,7 @@ def _sorted(value: Any) -> Any:
 
 
 def _code(function: Any, root: str) -> str:
-    """Hash a check's or parser's code; without a project's folder, that of its own file's folder."""
+    """Hash a check's or parser's code, below its own file's folder if no project's is known."""
     for cell in getattr(function, "__closure__", None) or ():
         # What a model's decorated method became holds the method.
         for name in ("check_fn", "parser_fn"):

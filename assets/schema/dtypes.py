@@ -6,7 +6,7 @@ category["b","a"] (followed by ` ordered`), list<...>, struct<name: ...>, null, 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,17 +28,18 @@ def native(dtype: Any) -> Any:
 
 
 def _pandas(dtype: Any) -> str:
+    kind: Any = dtype.type
     if isinstance(dtype, pandera_dtypes.Decimal):
         return f"decimal({dtype.precision}, {dtype.scale})"
     if isinstance(dtype, pandera_dtypes.Date) and not isinstance(dtype, pandera_dtypes.Timestamp):
         return "date"
-    kind = dtype.type
     if getattr(dtype, "time_zone_agnostic", False):
         return f"timestamp[{getattr(dtype, 'unit', 'ns')}, *]"
     if isinstance(kind, pd.DatetimeTZDtype):
         return f"timestamp[{kind.unit}, {kind.tz}]"
     if isinstance(kind, pd.CategoricalDtype):
-        return category(None if kind.categories is None else list(kind.categories), kind.ordered)
+        listed: Any = kind.categories
+        return category(None if listed is None else list(listed), kind.ordered)
     if isinstance(kind, pd.StringDtype):
         return "string"
     if isinstance(kind, pd.ArrowDtype):
@@ -89,34 +90,41 @@ def category(categories: Sequence[Any] | None, ordered: bool | None) -> str:
 
 def of_arrow(kind: pa.DataType) -> str:
     """Name an Arrow type."""
-    types = pa.types
-    if types.is_boolean(kind):
-        return "bool"
-    if types.is_floating(kind):
-        return f"float{kind.bit_width}"
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return "string"
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
-        return "binary"
-    if types.is_timestamp(kind):
-        return f"timestamp[{kind.unit}, {kind.tz}]" if kind.tz else f"timestamp[{kind.unit}]"
-    if types.is_duration(kind):
-        return f"duration[{kind.unit}]"
-    if types.is_time(kind):
-        return f"time[{kind.unit}]"
-    if types.is_date(kind):
-        return "date"
-    if types.is_decimal(kind):
-        return f"decimal({kind.precision}, {kind.scale})"
-    if types.is_dictionary(kind):
-        return "category"
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return f"list<{of_arrow(kind.value_type)}>"
-    if types.is_struct(kind):
-        return (
-            "struct<" + ", ".join(f"{field.name}: {of_arrow(field.type)}" for field in kind) + ">"
-        )
+    for holds, name in _ARROW:
+        if holds(kind):
+            return name(kind)
     return str(kind)
+
+
+_types = pa.types
+_ARROW: tuple[tuple[Callable[[Any], bool], Callable[[Any], str]], ...] = (
+    (_types.is_boolean, lambda _: "bool"),
+    (_types.is_floating, lambda kind: f"float{kind.bit_width}"),
+    (_types.is_string, lambda _: "string"),
+    (_types.is_large_string, lambda _: "string"),
+    (_types.is_string_view, lambda _: "string"),
+    (_types.is_binary, lambda _: "binary"),
+    (_types.is_large_binary, lambda _: "binary"),
+    (_types.is_binary_view, lambda _: "binary"),
+    (
+        _types.is_timestamp,
+        lambda kind: f"timestamp[{kind.unit}" + (f", {kind.tz}]" if kind.tz else "]"),
+    ),
+    (_types.is_duration, lambda kind: f"duration[{kind.unit}]"),
+    (_types.is_time, lambda kind: f"time[{kind.unit}]"),
+    (_types.is_date, lambda _: "date"),
+    (_types.is_decimal, lambda kind: f"decimal({kind.precision}, {kind.scale})"),
+    (_types.is_dictionary, lambda _: "category"),
+    (_types.is_list, lambda kind: f"list<{of_arrow(kind.value_type)}>"),
+    (_types.is_large_list, lambda kind: f"list<{of_arrow(kind.value_type)}>"),
+    (_types.is_fixed_size_list, lambda kind: f"list<{of_arrow(kind.value_type)}>"),
+    (
+        _types.is_struct,
+        lambda kind: (
+            f"struct<{', '.join(f'{field.name}: {of_arrow(field.type)}' for field in kind)}>"
+        ),
+    ),
+)
 
 
 _POLARS = {

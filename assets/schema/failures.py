@@ -34,7 +34,7 @@ def invalid(error: SchemaErrors | SchemaError, found: Live, frame: Any) -> Inval
 
 
 def _causes(errors: list[SchemaError]) -> list[SchemaError]:
-    """Leave out what only follows: checks that cannot run on an absent column or on another type."""
+    """Leave out what only follows: checks cannot run on absent columns or on other types."""
     reasons = SchemaErrorReason
     absent = any(error.reason_code == reasons.COLUMN_NOT_IN_DATAFRAME for error in errors)
     lossy = {_column(e) for e in errors if e.reason_code == reasons.DATATYPE_COERCION}

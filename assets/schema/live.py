@@ -58,7 +58,7 @@ def _resolve(declared: Any) -> Live:
         )
     name = declared.__name__ if isinstance(declared, type) else (declared.name or "")
     try:
-        plain = declared.to_schema() if isinstance(declared, type) else declared
+        plain: Any = getattr(declared, "to_schema", lambda: declared)()
     except Exception as error:
         raise DefinitionError(
             f"Expected a readable schema, found {name}: {type(error).__name__}: {error}",

@@ -34,6 +34,12 @@ def guarded(schema: Any, library: str) -> Any:
     return copied
 
 
+def _lossy(message: str, failure_cases: Any, parser_output: Any = None) -> Exception:
+    error: Any = ParserError
+    made: Exception = error(message, failure_cases, parser_output)
+    return made
+
+
 def _wrapped(dtype: Any, try_coerce: Callable[[Any], Any]) -> Any:
     # The instance's own attribute: a subclass would no longer compare equal to the dtype.
     own = copy.copy(dtype)
@@ -46,7 +52,7 @@ def _pandas(dtype: Any) -> Any:
         made = dtype.try_coerce(data)
         cases = _frame_losses(data, made) if isinstance(data, pd.DataFrame) else _losses(data, made)
         if cases is not None:
-            raise ParserError(f"Could not coerce to {dtype} without loss", failure_cases=cases)
+            raise _lossy(f"Could not coerce to {dtype} without loss", failure_cases=cases)
         return made
 
     return _wrapped(dtype, try_coerce)
@@ -132,7 +138,7 @@ def _polars(dtype: Any) -> Any:
         for name in before.columns:
             lost = _series_lost(pl, before[name], after[name])
             if lost.any():
-                raise ParserError(
+                raise _lossy(
                     f"Could not coerce {name!r} to {dtype} without loss",
                     failure_cases=before.select(name).filter(lost),
                     parser_output=pl.DataFrame({"check_output": ~lost}),

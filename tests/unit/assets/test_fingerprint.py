@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from afresh.assets.fingerprint import code_key, definition_line
+from afresh.assets.fingerprint import code_key, definition_line, forget
 from afresh.assets.manifest import Schema, Where
 
 MAIN = """
@@ -464,6 +464,23 @@ def test_every_process_and_hash_seed_gives_the_same(base: Keys) -> None:
             name, _, key = line.partition(" ")
             assert base[name] == key, name
         assert len(output.splitlines()) == 6
+
+
+def test_forgetting_changes_nothing(base: Keys) -> None:
+    sys.modules["main"] = base.main
+    try:
+        root = str(base.root)
+        before = code_key(base.main.inherits, root=root)
+        forget()
+        assert code_key(base.main.inherits, root=root) == before
+    finally:
+        del sys.modules["main"]
+
+
+def test_a_linked_project_is_the_same(base: Keys, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(base.root)
+    assert code_key(base.main.constants, root=str(link)) == base["constants"]
 
 
 def test_a_long_chain_is_followed(tmp_path: Path) -> None:
