@@ -21,7 +21,7 @@ class SourceFile:
     classes: dict[str, list[ast.ClassDef]] = field(default_factory=dict)
     bindings: dict[str, list[ast.stmt]] = field(default_factory=dict)
     whole: bool = False
-    _read: dict[int, Syntax] = field(default_factory=dict)
+    _read: dict[int, tuple[Any, Syntax]] = field(default_factory=dict)
     _module: Syntax | None = None
 
     @classmethod
@@ -38,10 +38,11 @@ class SourceFile:
         """Read a node of this file."""
         known = self._read.get(id(node))
         if known is None:
-            known = self._read[id(node)] = read(node)
+            # With its node: the place of one that is let go is given to another.
+            known = self._read[id(node)] = (node, read(node))
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 node.body = []  # large, and never looked at again
-        return known
+        return known[1]
 
     def module(self) -> Syntax:
         """Read the file as a whole."""
