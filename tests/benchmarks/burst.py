@@ -1,18 +1,18 @@
 """20,000 files at once: all in the journal, and the loop still turns."""
 
+import json
 import os
 import sqlite3
-import threading
+import subprocess
+import sys
 import time
 from pathlib import Path
 
-from afresh.assets.errors import AfreshError
-from afresh.daemon.api.client import connect
 from benchmarks.graphs import HEAD
 from benchmarks.report import Row, judged, ms
-from support.project import Daemon, Project
+from support.project import Project
 
-FILES, LIMIT_SECONDS, PING_SECONDS = 20_000, 3.0, 0.01
+FILES, LIMIT_SECONDS = 20_000, 3.0
 RECORDED = "select count(*) = ? from event where kind = 'arrived'"
 
 
@@ -22,34 +22,38 @@ def measure(folder: Path) -> list[Row]:
         folder / "afresh", HEAD + 'source("burst", files("landing/{name}.csv"))\n'
     )
     with project.running() as daemon:
-        lags: list[float] = []
-        stop = threading.Event()
-        pinger = threading.Thread(target=ping, args=(project, lags, stop))
-        pinger.start()
+        pinger = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.pinger", project.state],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert pinger.stdout is not None
+        assert pinger.stdout.readline() == "ready\n"
         closed = write(project.folder / "landing")
         try:
             ended = project.wait_for(RECORDED, FILES, timeout=60)
         except TimeoutError:
             ended = float("inf")
-        stop.set()
-        pinger.join()
-        (seen,) = project.rows("select count(distinct uri) from event")[0]
-        (doubled,) = project.rows("select count(*) from event")[0]
-        end(daemon)
+        lags = sorted(json.loads(pinger.communicate()[0]))
+        ((seen, all_of_them),) = project.rows(
+            "select count(distinct uri), count(*) from event where kind = 'arrived'"
+        )
+        daemon.kill()  # the ingests that are left are not what is measured
     floor = by_hand(project.folder / "landing", folder / "floor.sqlite")
-    p99 = sorted(lags)[int(len(lags) * 0.99)]
+    p99 = lags[int(len(lags) * 0.99)]
     took = max(0.0, ended - closed)
     return [
         Row(
             "20,000 files at once → all in the journal",
-            f"{took:.2f} s, {FILES - seen} missed, {doubled - seen} doubled",
+            f"{took:.2f} s, {FILES - seen} missed, {all_of_them - seen} doubled",
             f"{floor:.2f} s (one listing, one transaction)",
             f"≤ {LIMIT_SECONDS:g} s, none missed",
-            judged(took <= LIMIT_SECONDS and seen == FILES == doubled),
+            judged(took <= LIMIT_SECONDS and seen == FILES == all_of_them),
         ),
         Row(
             "loop lag meanwhile, p99 (asked over the socket)",
-            f"{ms(p99)} of {len(lags)}",
+            f"{ms(p99)} of {len(lags)}, longest {ms(lags[-1])}",
             "",
             "≤ 50 ms",
             judged(p99 <= 0.05),
@@ -62,24 +66,6 @@ def write(landing: Path) -> float:
     for number in range(FILES):
         (landing / f"{number}.csv").write_bytes(b"n\n%d\n" % number)
     return time.monotonic()
-
-
-def ping(project: Project, lags: list[float], stop: threading.Event) -> None:
-    """Ask for what no daemon can do: the answer costs nothing but a turn of its loop."""
-    client = connect(str(project.state))
-    assert client is not None
-    while not stop.wait(PING_SECONDS):
-        began = time.monotonic()
-        try:
-            client.ask("ping", {}, request="ping")
-        except AfreshError:
-            lags.append(time.monotonic() - began)
-    client.close()
-
-
-def end(daemon: Daemon) -> None:
-    """The ingests that are left are not what is measured."""
-    daemon.kill()
 
 
 def by_hand(landing: Path, database: Path) -> float:

@@ -27,6 +27,8 @@ def measure(folder: Path) -> list[Row]:
     """Give the rows."""
     python, command = install(folder)
     project = Project.make(folder / "project", fans(999))
+    for number in range(333):
+        (project.folder / f"landing/s{number}.csv").write_text("n\n1\n")
     project.run("up", "--until-idle", timeout=120)
     nothing = timed(str(python), "-c", "pass")
     version = timed(str(command), "--version")
