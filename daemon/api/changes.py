@@ -12,6 +12,8 @@ from afresh.daemon.api.view import Controls, Key, View
 
 async def materialize(view: View, controls: Controls, params: Mapping[str, Any]) -> Any:
     """Bring a selection up to date, failed units too; answer when that has come to an end."""
+    # What it needs may lie there unseen: `now` includes it.
+    await controls.scan("")
     asked = await wanted(view, params["selection"], params.get("partitions"))
     covered = await controls.materialize(params["request"], asked, force=bool(params.get("force")))
     await controls.wait(covered, params.get("timeout"))
@@ -46,10 +48,22 @@ async def wait(view: View, controls: Controls, params: Mapping[str, Any]) -> dic
     """Scan, then wait until all that had arrived is settled, or the time is over."""
     await controls.scan("")
     text = params.get("selection")
-    units = await wanted(view, text, None) if text else None
+    units = await _known_by_now(view, text) if text else None
     in_time = await controls.wait(units, params.get("timeout"))
-    ended = await outcome(view, None if units is None else await chosen(view, text))
+    if units is None and not in_time:
+        return {"settled": False, **await outcome(view, None)}
+    ended = await outcome(view, await chosen(view, text) if text else None)
     return {"settled": in_time, **ended}
+
+
+async def _known_by_now(view: View, text: str) -> list[Key] | None:
+    """Units that a selection covers; None where it names one that may yet come of an arrival."""
+    try:
+        return await wanted(view, text, None)
+    except UsageError:
+        if "[" not in text:
+            raise
+        return None
 
 
 async def cancel(_view: View, controls: Controls, params: Mapping[str, Any]) -> dict[str, Any]:

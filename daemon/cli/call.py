@@ -167,8 +167,7 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., int | None]
             click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
             *own,
         ]
-        made = click.command(name, cls=click.Command, **attributes)(click.pass_context(run))
-        return made
+        return click.command(name, cls=click.Command, **attributes)(click.pass_context(run))
 
     return wrap
 

@@ -32,7 +32,7 @@ def do(view: FakeView, controls: FakeControls, op: str, **params: Any) -> Any:
 def test_materialize_asks_for_whole_assets_and_answers_with_their_units(view: FakeView) -> None:
     controls = FakeControls()
     rows = do(view, controls, "materialize", selection="total", force=True)
-    assert controls.asked[0] == ("materialize", "q", [("total", "*")], True)
+    assert controls.asked[1] == ("materialize", "q", [("total", "*")], True)
     assert rows == [
         {"asset": "total", "partition": "", "version": 2, "run": "r2", "state": "fresh"}
     ]
@@ -52,7 +52,7 @@ def test_what_is_asked_for(
 ) -> None:
     controls = FakeControls()
     do(view, controls, "materialize", selection=selection, partitions=partitions)
-    assert controls.asked[0][2] == units
+    assert controls.asked[1][2] == units
 
 
 @pytest.mark.parametrize("partitions", ["k1", "..", "k2..k1"])
