@@ -211,19 +211,22 @@ class FileSensor:
             ),
         )
 
-    def offer_deleted(self, path: str, key: str | None, observed_at: float) -> None:
-        """Report that a file is gone, if anybody was ever told of it."""
+    def offer_deleted(self, path: str, key: str | None, observed_at: float) -> bool:
+        """Report that a file is gone; False if nobody was told of it, or all are told already."""
+        told = path in self.unmatched if key is None else self._was_told(path)
+        self.unmatched.discard(path)
         if key is not None:
             self.absent(path, key)
-        elif path not in self.unmatched:
-            return
-        self.unmatched.discard(path)
-        if key is not None and not self._was_told(path):
+        offer = self._inbox.get(path)
+        if offer is not None and offer.arrival.identity is None:
+            return False
+        if not told:
             self._inbox.pop(path, None)
             self._say_progress()
-            return
+            return False
         uri = uri_of(path, self._watcher.project)
         self._put(path, Arrival(uri=uri, kind="deleted", partition=key, observed_at=observed_at))
+        return True
 
     def pass_check(self) -> None:
         """Note that a scan found it in order."""

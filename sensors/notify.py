@@ -52,6 +52,17 @@ _MASK = Mask(
 _OPEN_AT_MOST = 100_000
 
 
+_REASONS = {
+    errno.ENOSPC: "no notifications, scanned instead: raise fs.inotify.max_user_watches",
+    errno.EMFILE: "no notifications, scanned instead: raise fs.inotify.max_user_instances",
+    errno.ENOMEM: "no notifications, scanned instead: no memory for watches",
+}
+
+
+class Unwatchable(Exception):
+    """The system gives no watch; the text says why, and the way out."""
+
+
 class Note(NamedTuple):
     """Something happened to this path, or to the folder itself that it is: look at it."""
 
@@ -62,11 +73,12 @@ class Note(NamedTuple):
 class _Reader(InotifyFD):
     """watchdog's reader, which here calls nobody: it queues, and wakes once a batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue: deque[InotifyEvent], wake: Callable[[], None]) -> None:
         super().__init__()
         self.name = "afresh-inotify"
-        self.queue: deque[InotifyEvent] = deque()
-        self.signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.broken = False
+        self._queue = queue
+        self._wake = wake
         self._created: set[tuple[int, bytes]] = set()
 
     def run(self) -> None:
@@ -76,14 +88,12 @@ class _Reader(InotifyFD):
                 events = [event for event in self.read_events() if self._matters(event)]
             except OSError:
                 events = [InotifyEvent(WatchDescriptor(-1), OVERFLOW, 0, b"")]
-                self.stop()
-            self.queue.extend(events)
+                self.broken = True
+            self._queue.extend(events)
             if any(event.mask != OPENED for event in events):
-                self.wake()
-
-    def wake(self) -> None:
-        """Make the other side look into the queue."""
-        os.eventfd_write(self.signal, 1)
+                self._wake()
+            if self.broken:
+                return
 
     def on_event(self, event: InotifyEvent) -> None:
         """Nobody is called from the thread."""
@@ -116,18 +126,28 @@ class Notifications:
     """Watches of folders. `watch` and `unwatch` may be called in any thread, others in the loop."""
 
     def __init__(self) -> None:
-        self._reader = _Reader()
+        self._queue: deque[InotifyEvent] = deque()
+        self._signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lock = threading.Lock()
+        self._reader: _Reader | None = None
+        self._reason = "no notifications, scanned instead: reading them failed"
+        try:
+            self._reader = _Reader(self._queue, self.wake)
+            self._reader.start()
+        except OSError as error:
+            self._reason = _reason(error) or f"no notifications, scanned instead: {error}"
         self._paths: dict[int, dict[str, CallbackId]] = {}
         self._watched: dict[str, tuple[WatchDescriptor, Place]] = {}
         self._ids = itertools.count()
-        self._reader.start()
 
     def watch(self, folder: str, place: Place) -> None:
         """Watch a folder, which is that place; nothing if it is watched already.
 
-        Raises OSError: ENOSPC when the kernel's limit of watches is reached, EACCES and others.
+        Raises Unwatchable when the system gives no watch, OSError if the folder cannot be watched.
         """
+        reader = self._reader
+        if reader is None or reader.broken:
+            raise Unwatchable(self._reason)
         with self._lock:
             known = self._watched.get(folder)
             if known is not None and known[1] == place:
@@ -135,9 +155,14 @@ class Notifications:
             if known is not None:
                 self._forget(folder)
             number = CallbackId(next(self._ids))
-            wd = self._reader.add_callback(os.fsencode(folder), _MASK, self._reader, number)
+            try:
+                wd = reader.add_callback(os.fsencode(folder), _MASK, reader, number)
+            except OSError as error:
+                if reason := _reason(error):
+                    raise Unwatchable(reason) from error
+                raise
             if wd < 0:  # watchdog passes over EACCES
-                self._reader.remove_callbacks([(wd, number)])
+                reader.remove_callbacks([(wd, number)])
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
             self._watched[folder] = (wd, place)
             self._paths.setdefault(wd, {})[folder] = number
@@ -155,26 +180,22 @@ class Notifications:
             for path in [p for p in self._watched if not is_needed(p)]:
                 self._forget(path)
 
-    def is_watched(self, folder: str) -> bool:
-        """Is this folder watched."""
-        return folder in self._watched
-
     async def wait(self) -> None:
         """Return when there may be something to drain, or after `wake`."""
-        await anyio.wait_readable(self._reader.signal)
+        await anyio.wait_readable(self._signal)
         try:
-            os.eventfd_read(self._reader.signal)
+            os.eventfd_read(self._signal)
         except BlockingIOError:
             return
 
     def wake(self) -> None:
         """Make `wait` return; from any thread."""
-        self._reader.wake()
+        os.eventfd_write(self._signal, 1)
 
     def drain(self, limit: int) -> list[Note]:
         """Take at most `limit` notes, in order. A note with OVERFLOW says that some were lost."""
         notes: list[Note] = []
-        queue = self._reader.queue
+        queue = self._queue
         with self._lock:
             while queue and len(notes) < limit:
                 event = queue.popleft()
@@ -194,13 +215,19 @@ class Notifications:
 
     def close(self) -> None:
         """Stop the thread and give the watches back."""
-        self._reader.stop()
-        self._reader.join()
-        os.close(self._reader.signal)
+        if self._reader is not None:
+            self._reader.stop()
+            self._reader.join()
+        os.close(self._signal)
 
     def _forget(self, folder: str) -> None:
         wd, _ = self._watched.pop(folder)
         number = self._paths[wd].pop(folder)
         if not self._paths[wd]:
             del self._paths[wd]
-        self._reader.remove_callbacks([(wd, number)])
+        if self._reader is not None:
+            self._reader.remove_callbacks([(wd, number)])
+
+
+def _reason(error: OSError) -> str:
+    return _REASONS.get(error.errno or 0, "")

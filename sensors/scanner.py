@@ -11,16 +11,10 @@ import anyio.to_thread
 
 from afresh.sensors.folder import Findings, Folder
 from afresh.sensors.listing import gone, is_suspicious
-from afresh.sensors.notify import Notifications
+from afresh.sensors.notify import Notifications, Unwatchable
 from afresh.sensors.probe import probe
 from afresh.sensors.scan import Listing, Place, list_folder, place_of
 from afresh.sensors.sightings import CHUNK, Sightings
-
-_LIMITS: dict[int | None, str] = {
-    errno.ENOSPC: "no notifications, scanned instead: raise fs.inotify.max_user_watches",
-    errno.ENOMEM: "no notifications, scanned instead: no memory for watches",
-    errno.EMFILE: "no notifications, scanned instead: raise fs.inotify.max_user_instances",
-}
 
 
 class Scanner:
@@ -101,10 +95,8 @@ class Scanner:
         def enter(path: str, place: Place) -> None:
             try:
                 notifications.watch(path, place)
-            except OSError as error:
-                if error.errno not in _LIMITS:
-                    raise
-                folder.unwatched = _LIMITS[error.errno]
+            except Unwatchable as reason:
+                folder.unwatched = str(reason)
 
         return list_folder(
             top,

@@ -14,6 +14,7 @@ from afresh.sensors.base import Identity
 from afresh.sensors.file import FileSensor
 from afresh.sensors.folder import Folder
 from afresh.sensors.look import Seen, look
+from afresh.sensors.rivals import Rivals
 from afresh.sensors.routes import Routes
 from afresh.sensors.scan import place_of
 from afresh.sensors.settle import Settling
@@ -29,9 +30,6 @@ QUIET_SECONDS = 0.1
 QUIET_AT_MOST_SECONDS = 5.0
 OPEN_FACTOR = 10
 """A file seen to be created and not yet closed must be stable for so many times its settle time."""
-RIVAL_SECONDS = 0.5
-"""Two files of one key are refused after so long: gzip closes the one, then removes the other."""
-NAMED_AT_MOST = 4
 LATER_AT_MOST = 100_000
 
 Routed = tuple[tuple[FileSensor, str], ...]
@@ -50,7 +48,9 @@ class Sightings:
         self._now = now
         self._settling = Settling()
         self._opened: set[str] = set()
-        self._rivals: dict[str, float] = {}
+        self._complete: dict[str, Identity] = {}
+        """Of what is settling: what waits only for another file of its key to go."""
+        self._rivals = Rivals(lambda path: path.removeprefix(self._prefix), now)
         self._deletions: dict[str, None] = {}
         self._deletions_first = self._deletions_last = 0.0
         self._racy: dict[str, float] = {}
@@ -118,9 +118,10 @@ class Sightings:
         for owner, key in routes:
             owner.present(path, key)
         news = self._news(path, routes, unmatched, seen, closed=closed)
+        closed = closed or self._complete.get(path) == seen.identity
         if news and not closed and not self._is_stable(path, seen, news[0][0], news):
             return
-        self._settling.forget(path)
+        self._forget(path)
         for owner, found in news:
             self._offer(owner, path, found, seen)
 
@@ -186,7 +187,6 @@ class Sightings:
         for count, path in enumerate(paths, 1):
             for sensor in self._concerned(path):
                 self._delete(sensor, path, in_order, accepted)
-            self._settling.forget(path)
             self._mark(path)
             if count % CHUNK == 0:
                 await anyio.lowlevel.checkpoint()
@@ -210,26 +210,27 @@ class Sightings:
         if seen is not None:
             self.consider(path, closed=False)
             return
+        self._forget(path)
         key = next((key for owner, key in self.find(path) if owner is sensor), None)
         self._take_back(sensor, path, key)
 
     def _take_back(self, sensor: FileSensor, path: str, key: str | None) -> None:
         """Report a path as gone; what is left of its key is then news, even if it was known."""
-        sensor.offer_deleted(path, key, self._now())
         self.unmatched.pop(path, None)
-        if key is None or sensor.folder is None:
+        if key is None:
+            sensor.offer_deleted(path, None, self._now())
             return
-        left = sensor.rivals(path, key, 2)
-        if len(left) != 1 or (left[0] in self._settling and left[0] not in self._rivals):
+        left = self._rivals.take_back(sensor, path, key)
+        if left is None or sensor.folder is None:
             return
         try:
-            seen = look(left[0], sensor.folder.inside)
+            seen = look(left, sensor.folder.inside)
         except OSError:
             sensor.folder.want()
             return
-        if seen is not None:
-            self._rivals.pop(left[0], None)
-            sensor.offer(left[0], key, seen, self._now())
+        # One that is still being written waits for its own sake.
+        if seen is not None and (left not in self._settling or left in self._complete):
+            self._offer(sensor, left, key, seen)
 
     def _in_order(self, path: str, *, closed: bool) -> Routed:
         """Give the sensors that may report; for others keep it until a scan finds them in order."""
@@ -309,47 +310,23 @@ class Sightings:
                 self._racy.clear()
         if key is None:
             self.unmatched[path] = sensor
-        elif self._wait_for_rivals(sensor, path, key, seen):
+            sensor.offer(path, None, seen, self._now())
             return
-        sensor.offer(path, key, self._refused(sensor, path, key, seen), self._now())
-
-    def _wait_for_rivals(self, sensor: FileSensor, path: str, key: str, seen: Seen) -> bool:
-        """Wait a moment if there is another file of the key; what is gone of it is taken back."""
-        if not self._has_rival(sensor, path, key):
-            self._rivals.pop(path, None)
-            return False
         now = anyio.current_time()
-        since = self._rivals.setdefault(path, now)
-        if since + RIVAL_SECONDS <= now:
-            del self._rivals[path]
-            return False
-        self._settling.look(path, seen.identity, now, since + RIVAL_SECONDS - now)
-        return True
+        wait_seconds = self._rivals.wait_seconds(sensor, path, key, now)
+        if wait_seconds > 0.0:
+            self._complete[path] = seen.identity
+            self._settling.look(path, seen.identity, now, wait_seconds)
+            return
+        sensor.offer(path, key, self._rivals.judge(sensor, path, key, seen), self._now())
 
-    def _has_rival(self, sensor: FileSensor, path: str, key: str) -> bool:
-        while rivals := sensor.rivals(path, key, 1):
-            try:
-                if sensor.folder is None or look(rivals[0], sensor.folder.inside) is not None:
-                    return True
-            except OSError:
-                return True
-            sensor.offer_deleted(rivals[0], key, self._now())
-        return False
-
-    def _refused(self, sensor: FileSensor, path: str, key: str | None, seen: Seen) -> Seen:
-        rivals = sensor.rivals(path, key, NAMED_AT_MOST) if key is not None else []
-        if not rivals or seen.problem:
-            return seen
-        names = ", ".join(ascii(p.removeprefix(self._prefix)) for p in sorted([path, *rivals]))
-        if len(rivals) == NAMED_AT_MOST:
-            names += " and maybe more"
-        what = f"key {key}" if key else f"source {sensor.name}"
-        return Seen(seen.identity, f"Expected one file for {what}, found {names}")
+    def _forget(self, path: str) -> None:
+        self._settling.forget(path)
+        self._complete.pop(path, None)
 
     def _absent(self, path: str) -> None:
         self._opened.discard(path)
-        self._rivals.pop(path, None)
-        self._settling.forget(path)
+        self._forget(path)
         self.postpone_deletion(path, anyio.current_time())
 
     def _deletions_at(self) -> float:

@@ -25,6 +25,10 @@ PORTIONS = 40
 """After so many portions of notes others have their turn: scans, and what has settled."""
 SCAN_WAIT_SECONDS = 0.5
 """How much longer than its settle time a scan waits for what it found."""
+OPEN_WAIT_SECONDS = 0.1
+"""So long it waits for files that are being written."""
+CATCH_UP_SECONDS = 5.0
+"""At most so long a scan waits for what was noted before it."""
 
 
 class FolderWatcher:
@@ -50,6 +54,7 @@ class FolderWatcher:
         self._notifications: Notifications | None = None
         self._scanner = Scanner(self.project, self._sightings, skip, interval_seconds)
         self._left = False
+        self._caught_up = anyio.Event()
         self._new_folders: dict[str, Folder] = {}
 
     def relative(self, path: str) -> str:
@@ -92,7 +97,7 @@ class FolderWatcher:
     async def run(
         self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
-        """Watch until cancelled. Raises OSError if the system gives no notifications at all."""
+        """Watch until cancelled."""
         self._notifications = notifications = Notifications()
         try:
             async with anyio.create_task_group() as tasks:
@@ -109,6 +114,9 @@ class FolderWatcher:
         finally:
             self._notifications = None
             notifications.close()
+            self._caught_up.set()
+            for folder in self._folders.values():
+                folder.ticket.set()
 
     async def scan(self, sensor: FileSensor, *, accept: bool) -> None:
         """Scan the sensor's folder from now, and wait for what it found to settle."""
@@ -119,16 +127,25 @@ class FolderWatcher:
             folder.accepting.add(sensor)
         folder.ask()
         ticket = folder.ticket
+        if self._caught_up.is_set():
+            self._caught_up = anyio.Event()
         self._wake()
         await ticket.wait()
-        await anyio.lowlevel.checkpoint()
-        sightings = self._sightings
-        paths = {path for path in sensor.pending if not sightings.is_open(path)}
+        with anyio.move_on_after(CATCH_UP_SECONDS):
+            # What was closed before the call has been noted, but maybe not been looked at.
+            await self._caught_up.wait()
+        with anyio.move_on_after(OPEN_WAIT_SECONDS):
+            await self._settle(set(sensor.pending))
+        paths = {path for path in sensor.pending if not self._sightings.is_open(path)}
         with anyio.move_on_after(sensor.patience_seconds + SCAN_WAIT_SECONDS):
-            while any(sightings.is_waiting(path) for path in paths):
-                if sightings.progress.is_set():
-                    sightings.progress = anyio.Event()
-                await sightings.progress.wait()
+            await self._settle(paths)
+
+    async def _settle(self, paths: set[str]) -> None:
+        sightings = self._sightings
+        while any(sightings.is_waiting(path) for path in paths):
+            if sightings.progress.is_set():
+                sightings.progress = anyio.Event()
+            await sightings.progress.wait()
 
     def _wake(self) -> None:
         if self._notifications is not None:
@@ -166,6 +183,7 @@ class FolderWatcher:
         for _ in range(PORTIONS):
             notes = notifications.drain(CHUNK)
             if not notes:
+                self._caught_up.set()
                 return
             touched: dict[str, bool] = {}
             opened: list[str] = []

@@ -582,13 +582,44 @@ async def test_without_watches_a_folder_is_scanned_and_says_so(
     def watch(*_: object) -> None:
         raise OSError(errno.ENOSPC, "inotify watch limit reached")
 
-    monkeypatch.setattr("afresh.sensors.notify.Notifications.watch", watch)
+    monkeypatch.setattr("afresh.sensors.notify._Reader.add_callback", watch)
     monkeypatch.setattr("afresh.sensors.folder.UNNOTIFIED_SECONDS", 0.05)
     async with watching(tmp_path, settle_seconds=0.05) as (sensor, journal):
         (landing / "a.csv").write_text("1")
         await until(lambda: journal.arrivals)
         assert sensor.health.state == "scanning"
         assert "max_user_watches" in sensor.health.note
+
+
+async def test_without_any_notifications_folders_are_scanned(
+    tmp_path: Path, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create(_: object) -> int:
+        raise OSError(errno.EMFILE, "inotify instance limit reached")
+
+    monkeypatch.setattr("afresh.sensors.notify._Reader._create_inotify_fd", classmethod(create))
+    monkeypatch.setattr("afresh.sensors.folder.UNNOTIFIED_SECONDS", 0.05)
+    async with watching(tmp_path, settle_seconds=0.05) as (sensor, journal):
+        (landing / "a.csv").write_text("1")
+        await until(lambda: journal.arrivals)
+        assert "max_user_instances" in sensor.health.note
+
+
+async def test_when_reading_notifications_fails_folders_are_scanned(
+    tmp_path: Path, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(_: object) -> list[object]:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("afresh.sensors.folder.UNNOTIFIED_SECONDS", 0.05)
+    async with watching(tmp_path, settle_seconds=0.05) as (sensor, journal):
+        monkeypatch.setattr("afresh.sensors.notify._Reader.read_events", read)
+        (landing / "a.csv").write_text("1")
+        (landing / "b.csv").write_text("1")
+        await until(lambda: len(journal.arrivals) == 2)
+        (landing / "c.csv").write_text("1")
+        await until(lambda: len(journal.arrivals) == 3)
+        assert "reading them failed" in sensor.health.note
 
 
 async def test_a_network_file_system_is_scanned_and_says_so(
