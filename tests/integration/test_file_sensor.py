@@ -12,8 +12,9 @@ import pytest
 
 from afresh.assets.errors import SensorError
 from afresh.assets.partition import Pattern
+from afresh.sensors.base import Identity
 from afresh.sensors.file import FileSensor
-from afresh.sensors.look import identity_of
+from afresh.sensors.look import Seen, identity_of
 from afresh.sensors.probe import file_system
 from afresh.sensors.scan import Place, place_of
 from afresh.sensors.watcher import FolderWatcher
@@ -674,3 +675,21 @@ async def test_many_files_of_one_key_are_refused_at_the_cost_of_a_few(
         await until(lambda: len(journal.arrivals) == 3000, 10)
     assert all("Expected one file for source days" in a.problem for a in journal.arrivals)
     assert max(len(a.problem) for a in journal.arrivals) < 300
+
+
+async def test_a_change_within_the_clocks_granularity_is_not_missed(
+    tmp_path: Path, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a coarse clock two changes leave one identity: the second closing tells them apart."""
+    at = int(clock() * 1e9) + 10**9
+
+    def look(path: str, _: tuple[str, ...]) -> Seen | None:
+        return Seen(Identity(1, 1, at, at)) if os.path.exists(path) else None  # noqa: PTH110
+
+    monkeypatch.setattr("afresh.sensors.sightings.look", look)
+    async with watching(tmp_path) as (_, journal):
+        (landing / "a.csv").write_text("1")
+        await until(lambda: len(journal.arrivals) == 1)
+        (landing / "a.csv").write_text("2")
+        await until(lambda: len(journal.arrivals) == 2)
+    assert journal.arrivals[0].identity == journal.arrivals[1].identity

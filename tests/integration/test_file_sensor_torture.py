@@ -133,6 +133,7 @@ async def test_the_journal_ends_equal_to_the_folder(tmp_path: Path, seed: int) -
     assert writer.done > 200
     assert journal.known == listing(tmp_path)
     assert_alternating(journal)
+    assert_refused(journal)
 
 
 async def run_for_a_while(project: Path, journal: Journal, random: Random) -> None:
@@ -158,3 +159,15 @@ def assert_alternating(journal: Journal) -> None:
         for kind in kinds:
             assert kind == "arrived" or present, uri
             present = kind == "arrived"
+
+
+def assert_refused(journal: Journal) -> None:
+    """A file alone with its key is data in the end; of several at most one is."""
+    last = {arrival.uri: arrival for arrival in journal.arrivals}
+    of_key: dict[str | None, list[str]] = {}
+    for arrival in last.values():
+        if arrival.kind == "arrived":
+            of_key.setdefault(arrival.partition, []).append(arrival.problem)
+    assert None not in of_key
+    for key, problems in of_key.items():
+        assert problems.count("") == 1 if len(problems) == 1 else problems.count("") <= 1, key
