@@ -78,19 +78,31 @@ async def serve(settings: Settings, *, until_idle: bool, observer: Observer) -> 
 
 
 async def _serve(settings: Settings, *, until_idle: bool, observer: Observer) -> int:
+    stop = Stop()
+    async with anyio.create_task_group() as signals:
+        signals.start_soon(_catch_signals, stop, signals.cancel_scope)
+        code = await _serve_until(stop, settings, until_idle=until_idle, observer=observer)
+        signals.cancel_scope.cancel()
+        return code
+    return 0
+
+
+async def _serve_until(
+    stop: "Stop", settings: Settings, *, until_idle: bool, observer: Observer
+) -> int:
     async with _running(settings, observer.problem) as daemon:
+        stop.daemon = daemon
         observer.watching(daemon.view)
         await daemon.first_scan()
         observer.ready(_describe(daemon))
         readiness.ready(_describe(daemon))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_observe, daemon, observer)
-            tasks.start_soon(_catch_signals, daemon)
             if until_idle:
                 tasks.start_soon(_stop_when_idle, daemon)
             await daemon.stop_wanted.wait()
             readiness.stopping()
-            with anyio.move_on_after(0 if daemon.at_once else GRACE_SECONDS):
+            with anyio.move_on_after(GRACE_SECONDS):
                 await daemon.drain()
             tasks.cancel_scope.cancel()
         return _exit_code(daemon) if until_idle else 0
@@ -178,13 +190,24 @@ async def _observe(daemon: Daemon, observer: Observer) -> None:
         observer.event(line)
 
 
-async def _catch_signals(daemon: Daemon) -> None:
+class Stop:
+    """What a signal stops: the daemon, or its start while there is none yet."""
+
+    def __init__(self) -> None:
+        self.daemon: Daemon | None = None
+
+
+async def _catch_signals(stop: Stop, starting: anyio.CancelScope) -> None:
+    """The first signal asks for a graceful stop; a second one ends it at once."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            if daemon.stop_wanted.is_set():
-                # Twice means now: workers end with us, their runs are interrupted.
+            if stop.daemon is None:
+                starting.cancel()
+            elif stop.daemon.stop_wanted.is_set():
+                # Workers end with us; their runs are found to be interrupted.
                 os._exit(130)
-            daemon.stop()
+            else:
+                stop.daemon.stop()
 
 
 async def _stop_when_idle(daemon: Daemon) -> None:

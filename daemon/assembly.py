@@ -99,7 +99,6 @@ class Daemon:
     now: Callable[[], float]
     settings: Settings
     stop_wanted: anyio.Event = field(default_factory=anyio.Event)
-    at_once: bool = False
 
     def __post_init__(self) -> None:
         """Make what the API sees."""
@@ -147,7 +146,7 @@ async def assemble(
     )
     state = saved.load_state(reader.rows)
     journal = Journal(state.seq)
-    journal.uris = {event.seq: event.uri for event in state.pending}
+    journal.pending = {event.seq: event._asdict() for event in state.pending}
     alerts = Alerts(
         [build(**table) for table in map(_kind_first, settings.alerts)],
         ledger,

@@ -12,7 +12,6 @@ import msgspec
 from afresh.assets.errors import UsageError
 from afresh.assets.manifest import Manifest
 from afresh.assets.planner.changes import Paused, Requested
-from afresh.assets.planner.look import Looks
 from afresh.assets.planner.planner import Change
 from afresh.daemon.api.view import Key
 from afresh.daemon.reactor import Reactor
@@ -22,7 +21,6 @@ from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.reader import Reader
 
 LOOK_AGAIN_SECONDS = 0.02
-_OVER = frozenset({"fresh", "failed", "blocked", "paused", "missing", "held"})
 
 
 class Reloads(Protocol):
@@ -122,14 +120,23 @@ class DaemonControls:
 
     async def wait(self, units: Sequence[Key] | None, timeout_seconds: float | None) -> bool:
         """Return True when all that is recorded by now is settled; False when the time is over."""
+        reactor = self._reactor
         with anyio.move_on_after(timeout_seconds):
-            while not self._is_over(units):
-                with anyio.move_on_after(1.0):
-                    await self._reactor.changed()
-                # Many steps in a row are looked at once.
-                await anyio.sleep(LOOK_AGAIN_SECONDS)
+            seq = reactor.journal.seq
+            while reactor.has_pending(seq) and not reactor.idle:
+                await self._next_look()
+            # All that had arrived is known: it took epochs up to this one.
+            epoch = reactor.planner.epoch
+            while not self._is_over(units, epoch):
+                await self._next_look()
             return True
         return False
+
+    async def _next_look(self) -> None:
+        """Wait for the next step; many in a row are looked at once."""
+        with anyio.move_on_after(1.0):
+            await self._reactor.changed()
+        await anyio.sleep(LOOK_AGAIN_SECONDS)
 
     async def reload(self, digest: str) -> None:
         """Take over the definitions on disk unless they are in force."""
@@ -143,18 +150,22 @@ class DaemonControls:
         """Lines from now on."""
         return self._reactor.ports.lines.subscribe()
 
-    def _is_over(self, units: Sequence[Key] | None) -> bool:
+    def _is_over(self, units: Sequence[Key] | None, epoch: int) -> bool:
+        """Whether every unit is settled at an epoch, or nothing will come of waiting for it."""
+        planner = self._reactor.planner
         if self._reactor.idle:
             return True
-        if units is None:
-            return False
-        looks, now = Looks(self._reactor.planner), self._reactor.ports.now()
-        for asset, key in self._expand(units):
-            try:
-                if looks.look(asset, key, now).state not in _OVER:
-                    return False
-            except KeyError:
+        if units is not None:
+            plans = {planner.topology.assets[asset][0] for asset, _ in units}
+            wanted = {(asset, key) for asset, key in self._expand(units)}
+        for asset, pool in planner.graph.pools.items():
+            if units is not None and planner.topology.assets[asset][0] not in plans:
                 continue
+            for node, clear in pool.unsettled.items():
+                if units is not None and (asset, node.key) not in wanted:
+                    continue
+                if clear < epoch and planner.is_live(node):
+                    return False
         return True
 
     def _expand(self, units: Sequence[Key]) -> list[Key]:

@@ -238,23 +238,22 @@ def _read_again(
         if key is None:
             continue
         seq = reactor.journal.next_seq()
-        reactor.journal.uris[seq] = uri
-        events.append(
-            {
-                "seq": seq,
-                "epoch": None,
-                "sensor": source.name,
-                "source": source.name,
-                "partition": key,
-                "kind": "code",
-                "uri": uri,
-                "observed_at": now,
-                "state": "pending",
-                "run": None,
-                "detail": "",
-                "identity": path.identity,
-            }
-        )
+        event = {
+            "seq": seq,
+            "epoch": None,
+            "sensor": source.name,
+            "source": source.name,
+            "partition": key,
+            "kind": "code",
+            "uri": uri,
+            "observed_at": now,
+            "state": "pending",
+            "run": None,
+            "detail": "",
+            "identity": path.identity,
+        }
+        reactor.journal.pending[seq] = event
+        events.append(event)
     return events
 
 

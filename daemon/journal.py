@@ -23,11 +23,11 @@ class Recorded:
 
 
 class Journal:
-    """Gives events their numbers and remembers which file each pending one is about."""
+    """Gives events their numbers and remembers those that are pending."""
 
     def __init__(self, seq: int) -> None:
         self.seq = seq
-        self.uris: dict[int, str] = {}
+        self.pending: dict[int, dict[str, Any]] = {}
 
     def next_seq(self) -> int:
         """The next event's number."""
@@ -63,7 +63,7 @@ class Journal:
                     recorded.changes.append(
                         Arrived(row["source"], row["partition"], row["seq"], arrival.kind)
                     )
-                    self.uris[row["seq"]] = arrival.uri
+                    self.pending[row["seq"]] = row
         if recorded.events:
             recorded.updates.append(Update("insert", "event", recorded.events))
         if gone:
@@ -75,6 +75,14 @@ class Journal:
             rows = [{"sensor": s, "value": v, "updated_at": now} for s, v in cursors.items()]
             recorded.updates.append(Update("upsert", "cursor", rows))
         return recorded
+
+    def close(self, seqs: Sequence[int], updates: Sequence[Update]) -> list[dict[str, Any]]:
+        """These events are pending no more; their rows as the updates leave them."""
+        ended = {
+            row["seq"]: row for update in updates if update.table == "event" for row in update.rows
+        }
+        rows = [self.pending.pop(seq, None) for seq in seqs]
+        return [{**row, **ended.get(row["seq"], {})} for row in rows if row is not None]
 
     def request(
         self, kind: str, source: str, detail: str, now: float, epoch: int

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from afresh.assets.manifest import Retry
+from afresh.assets.manifest import Retry, Source
 from afresh.assets.planner.changes import Ended
 from afresh.assets.planner.content import Content, Gone, State
 from afresh.assets.planner.nodes import Attempt
@@ -40,6 +40,8 @@ class Outcome:
     state: str = ""
     error: dict[str, Any] | None = None
     version: int | None = None
+    events: list[dict[str, Any]] = field(default_factory=list)
+    """The rows of the events that it closes, as they are now."""
 
 
 def is_change(attempt: Attempt, result: Result | None) -> bool:
@@ -50,16 +52,22 @@ def is_change(attempt: Attempt, result: Result | None) -> bool:
     node, source = attempt.node, attempt.node.plan.source
     if source is None:
         return False
-    if attempt.kind == "delete":
-        return not node.deleted and node.heads[0] is not None
-    if result is None or result.failed is not None or not result.outputs:
-        return source.on_reject == "hold" and node.heads[0] is not None
-    output = result.outputs[0]
-    if isinstance(output, Rejected):
-        return source.on_reject == "hold" and node.heads[0] is not None
-    latest = node.history.latest
+    head, latest = node.heads[0], node.history.latest
     current = latest[0] if latest is not None else None
+    if attempt.kind == "delete":
+        return head is not None and not (node.deleted and current == _deleted(source, head))
+    output = result.outputs[0] if result is not None and result.outputs else None
+    if result is not None and result.failed is not None and result.failed.kind == "vanished":
+        return False
+    if not isinstance(output, Written):
+        holds = source.on_reject == "hold" and head is not None
+        return holds and current is not Gone.HELD
     return not (isinstance(current, Content) and current.fingerprint == output.fingerprint)
+
+
+def _deleted(source: Source, head: Content) -> State:
+    """What a source's unit is once its file is deleted."""
+    return {"propagate": Gone.DELETED, "fail": Gone.HELD}.get(source.on_delete, head)
 
 
 def end_delete(attempt: Attempt, epoch: int, now: float) -> Outcome:
@@ -70,27 +78,20 @@ def end_delete(attempt: Attempt, epoch: int, now: float) -> Outcome:
     states: tuple[State, ...] | None = None
     updates: list[Update] = []
     changed = is_change(attempt, None)
+    unit: dict[str, Any] = {"asset": source.name, "partition": node.key, "updated_at": now}
     if head is not None:
-        state = {"propagate": Gone.DELETED, "fail": Gone.HELD}.get(source.on_delete, head)
+        state = _deleted(source, head)
         states = (state,)
         if changed:
-            updates.append(
-                Update(
-                    "patch",
-                    "unit",
-                    [
-                        {
-                            "asset": source.name,
-                            "partition": node.key,
-                            "deleted": True,
-                            "epoch": epoch,
-                            "updated_at": now,
-                        }
-                    ],
-                )
-            )
+            unit |= {"deleted": True, "epoch": epoch}
             if state is Gone.DELETED:
                 updates.append(_validity(source.name, node.key, epoch, None, None))
+    if node.trouble is not None:
+        # The file that was refused is gone.
+        unit |= {"failed_run": None}
+        updates.append(_forget_failure(source.name, node.key))
+    if len(unit) > 3:
+        updates.append(Update("patch", "unit", [unit]))
     updates.append(
         _close_events(
             attempt, "ingested" if changed else "unchanged", epoch if changed else None, None
@@ -127,7 +128,7 @@ def end_ingest(attempt: Attempt, result: Result, epoch: int, now: float, random:
     }
     updates += [
         Update("upsert", "unit", [unit]),
-        _end_run(attempt, 0, state, now, version=content.version, epoch=epoch if changed else None),
+        _end_run(attempt, 0, state, now, version=content.version, epoch=epoch),
         _close_events(
             attempt, "ingested" if changed else "unchanged", epoch if changed else None, attempt.run
         ),
@@ -345,7 +346,7 @@ def _fail_ingest(
     if failed.kind == "vanished":
         # Gone before it was read: its deletion is an arrival of its own.
         updates = [
-            _end_run(attempt, 0, "cancelled", now, error=error),
+            _end_run(attempt, 0, "cancelled", now, error=error, epoch=epoch),
             _close_events(attempt, "vanished", None, attempt.run),
         ]
         latest = attempt.node.history.latest
@@ -354,7 +355,7 @@ def _fail_ingest(
         )
     if failed.kind in _TRANSIENT and attempt.number < INGEST_RETRY.attempts:
         retry_at = now + backoff_seconds(INGEST_RETRY, attempt.number, random)
-        updates = [_end_run(attempt, 0, "failed", now, error=error)]
+        updates = [_end_run(attempt, 0, "failed", now, error=error, epoch=epoch)]
         return Outcome(
             attempt,
             Ended(attempt, epoch, None, failed.kind, failed.error, retry_at),
@@ -373,7 +374,7 @@ def _reject_ingest(
     name, key = attempt.node.plan.name, attempt.node.key
     detail = detail or {"kind": "rejected", "error": error}
     updates = [
-        _end_run(attempt, 0, "rejected", now, error=detail),
+        _end_run(attempt, 0, "rejected", now, error=detail, epoch=epoch),
         _close_events(attempt, "rejected", None, attempt.run, error),
         _failure(name, attempt, "rejected", error, now),
         Update(

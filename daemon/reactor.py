@@ -161,6 +161,10 @@ class Reactor:
         """Wait until the next step is done."""
         await self._changed.wait()
 
+    def has_pending(self, seq: int) -> bool:
+        """Whether an event up to this one is recorded and its outcome is not."""
+        return any(pending <= seq for pending in self.journal.pending)
+
     @property
     def idle(self) -> bool:
         """Nothing is under way or due."""
@@ -278,12 +282,12 @@ class Reactor:
     # Attempts
 
     def _start(self, attempt: Attempt, now: float) -> None:
-        attempt.run = self.ports.new_id()
+        attempt.run, attempt.started_at = self.ports.new_id(), now
         if attempt.kind == "delete":
             self._put(Finished(attempt, None))
             return
         path = (
-            self.ports.path_of(self.journal.uris[attempt.events[-1]])
+            self.ports.path_of(self.journal.pending[attempt.events[-1]]["uri"])
             if attempt.kind == "ingest"
             else ""
         )
@@ -326,12 +330,11 @@ class Reactor:
         else:
             outcome = end_ingest(attempt, result, taken, now, self.ports.random)
         if result is not None and result.identity is not None:
-            uri = self.journal.uris[attempt.events[-1]]
+            uri = self.journal.pending[attempt.events[-1]]["uri"]
             outcome.updates.append(path_row(attempt, uri, result.identity))
             self.ports.on_read(attempt.node.plan.name, uri, result.identity)
         if outcome.ended is None or outcome.ended.retry_at is None:
-            for seq in attempt.events:
-                self.journal.uris.pop(seq, None)
+            outcome.events = self.journal.close(attempt.events, outcome.updates)
         return outcome
 
     # What is written without waiting, and what is shown
@@ -348,6 +351,8 @@ class Reactor:
         for event in events:
             self.ports.lines.send({"type": "event", **event})
         for outcome in ends:
+            for event in outcome.events:
+                self.ports.lines.send({"type": "event", **event})
             if outcome.state:
                 self.ports.lines.send(end_line(outcome, self.ports.now()))
 
@@ -410,14 +415,13 @@ def end_line(outcome: Outcome, now: float) -> Line:
         "run": attempt.run,
         "asset": attempt.node.plan.name,
         "partition": attempt.node.key,
-        "epoch": attempt.epoch,
+        "epoch": outcome.ended.epoch if outcome.ended is not None else attempt.epoch,
         "attempt": attempt.number,
         "state": outcome.state,
         "cause": {"kind": kind, "event": event},
         "events": len(attempt.events),
-        "started_at": None,
-        "seconds": None,
-        "ended_at": now,
+        "started_at": attempt.started_at,
+        "seconds": now - attempt.started_at,
         "version": outcome.version,
         "error": outcome.error["error"] if outcome.error else None,
     }

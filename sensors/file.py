@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from afresh.sensors.folder import Folder
     from afresh.sensors.watcher import FolderWatcher
 
-BATCH = 2000
-"""At most so many arrivals in a batch: one transaction of some tens of milliseconds."""
+BATCH = 250
+"""At most so many arrivals in a batch: the daemon's loop is busy with it for some milliseconds."""
 
 
 class _Offer(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from afresh.assets.planner.content import OPEN, Content, History, State
+from afresh.assets.planner.content import OPEN, Content, Gone, History, State
 from afresh.assets.planner.topology import Edge, Plan
 
 NEVER = 1 << 62
@@ -35,6 +35,7 @@ class Attempt:
     code: str = ""
     forced: bool = False
     run: str = ""
+    started_at: float = 0.0
 
 
 @dataclass(eq=False, slots=True)
@@ -100,6 +101,7 @@ class Node:
     """Of the head's run: the (partition, version) of each input, to say what changed."""
     updated_at: float | None = None
     requested_event: int | None = None
+    requested_epoch: int = 0
     code_event: int | None = None
     """The journal's seq of the change of definitions that it was last marked for."""
 
@@ -118,6 +120,10 @@ class Node:
             self.gap = self.dirty[MOST_EPOCHS // 2]
             del self.dirty[1 : MOST_EPOCHS // 2 + 1]
         return True
+
+    def forget_failures(self) -> None:
+        """What failed is tried again when it is asked for, or should it come back."""
+        self.known = {k: v for k, v in self.known.items() if Gone.HELD not in v}
 
     def settle(self, epoch: int, states: tuple[State, ...], keep: set[int]) -> None:
         """The node's states as of `epoch` are known.

@@ -93,7 +93,11 @@ class Planner:
     def start(self, free: int, now: float) -> list[Attempt]:
         """Up to `free` attempts to start now, ingests and runs in turn, the oldest first."""
         attempts: list[Attempt] = []
-        while len(attempts) < free and (self._ready or self.ingests.queued):
+        while len(attempts) < free:
+            if self._agenda:
+                self._work(now)
+            if not (self._ready or self.ingests.queued):
+                break
             self._prefer_ingest = not self._prefer_ingest
             if self.ingests.queued and (self._prefer_ingest or not self._ready):
                 attempt = self.ingests.start()
@@ -102,8 +106,6 @@ class Planner:
             if attempt is not None:
                 self.running[attempt] = None
                 attempts.append(attempt)
-            elif not self._ready:
-                self._work(now)
         return attempts
 
     def adopt(self, attempt: Attempt) -> bool:
@@ -194,15 +196,16 @@ class Planner:
             if change.retry_at is None:
                 self.commands.troubled.append(node)
                 source = node.plan.source
-                if source is not None and source.on_reject == "hold" and node.born != NEVER:
-                    self._change_source(node, change.epoch, (Gone.HELD,), now)
+                held: tuple[State, ...] = (Gone.HELD,)
+                holds = source is not None and source.on_reject == "hold" and node.born != NEVER
+                if holds and node.history.latest != held:
+                    self._change_source(node, change.epoch, held, now)
             else:
                 self._wake(node, change.retry_at)
                 self.ingests.retry(change.attempt)
         node.updated_at = now
         if self.ingests.ended(node):
-            for held in list(self._held):
-                self._look_at(held)
+            self._look_at_all(self._held)
 
     def _change_source(self, node: Node, epoch: int, states: tuple[State, ...], now: float) -> None:
         """A source's unit is something else from this epoch on: mark what can be reached."""
@@ -249,7 +252,8 @@ class Planner:
             if node.plan.source is not None:
                 continue
             node.requested, node.requested_event = True, change.event
-            node.known = {k: v for k, v in node.known.items() if Gone.HELD not in v}
+            node.requested_epoch = change.epoch
+            node.forget_failures()
             node.trouble = None
             marks.append(node)
             for edge in node.plan.inputs:
@@ -276,6 +280,7 @@ class Planner:
         if on:
             self._look_at_all(self.debts.give_up(node))
             self._unqueue(node)
+            self._held.pop(node, None)
         if node.plan.source is not None:
             (self.ingests.pause if on else self.ingests.resume)(node)
             self._look_at_all(self._held)
@@ -322,6 +327,9 @@ class Planner:
 
         If it must run: epoch, run key, inputs.
         """
+        self._held.pop(node, None)
+        if node.stale_since is None:
+            node.stale_since = now
         while node.dirty:
             self._unwatch(node)
             trouble = node.trouble
@@ -333,8 +341,7 @@ class Planner:
                 return None
             cut = self._collect(node, epoch)
             if cut is None:
-                if node.missing:
-                    self._look_at_all(self.debts.give_up(node))
+                self._find_missing(node, epoch)
                 return None
             if isinstance(cut, Gone):
                 states: tuple[State, ...] | None = tuple(cut for _ in node.plan.assets)
@@ -345,19 +352,23 @@ class Planner:
             if states is None or (node.forced and not isinstance(cut, Gone)):
                 assert not isinstance(cut, Gone)
                 return epoch, key, cut
-            moved = (
-                tuple(s for s in states if s is not Gone.HELD)
-                != tuple(
-                    head for head, s in zip(node.heads, states, strict=True) if s is not Gone.HELD
-                )
-                or (Gone.DELETED in states) != node.deleted
+            moved = (Gone.DELETED in states) != node.deleted or any(
+                isinstance(state, Content) and state != head
+                for head, state in zip(node.heads, states, strict=True)
             )
             self._settle(node, epoch, states)
             if moved:
                 node.updated_at = now
-                node.deleted = Gone.DELETED in states
                 self.commands.settled.append(Settled(node, epoch, states, key))
         return None
+
+    def _find_missing(self, node: Node, epoch: int) -> None:
+        """Something that it needs was not there as of an epoch."""
+        if epoch < self.epoch:
+            # What it watches decides for a newer one.
+            node.missing = ""
+        elif node.missing:
+            self._look_at_all(self.debts.give_up(node))
 
     def _known(self, node: Node, key: str, cut: tuple[Pinned, ...]) -> tuple[State, ...] | None:
         """What this run key is known to give.
@@ -414,7 +425,7 @@ class Planner:
         """
         node.missing = ""
         pinned: list[Pinned] = []
-        deleted = False
+        deleted, missing = False, ""
         for edge in node.plan.inputs:
             parts: list[tuple[str, Content]] = []
             for unit in self.graph.producers(node, edge):
@@ -429,11 +440,13 @@ class Planner:
                     parts.append((unit.key, state))
                 elif edge.own:
                     deleted = True
-            if not parts and not deleted:
-                node.missing = edge.asset + (f"[{node.key}]" if edge.own and node.key else "")
-                return None
+            if not parts and not missing:
+                missing = edge.asset + (f"[{node.key}]" if edge.own and node.key else "")
             pinned.append(Pinned(edge, tuple(parts)))
-        return Gone.DELETED if deleted else tuple(pinned)
+        if deleted:
+            return Gone.DELETED
+        node.missing = missing
+        return None if missing else tuple(pinned)
 
     def _hold(self, node: Node, epoch: int, now: float) -> bool:
         """Coalescing: wait at most `max_wait` for known work that will change what it reads."""
@@ -444,7 +457,6 @@ class Planner:
         )
         since = now if node.stale_since is None else node.stale_since
         if not waits or now >= since + self.max_wait_seconds:
-            self._held.pop(node, None)
             return False
         self._held[node] = None
         self._wake(node, since + self.max_wait_seconds)
@@ -498,7 +510,6 @@ class Planner:
             forced=node.forced,
         )
         node.running, node.forced, node.stale_since, node.wake_at = attempt, False, None, None
-        self._held.pop(node, None)
         return attempt
 
     # Settling
@@ -508,11 +519,14 @@ class Planner:
         if node.trouble is not None and not held:
             recovered = node.trouble.final
             node.trouble = None
+            # As the ledger has it: what failed before is tried again should it come back.
+            node.forget_failures()
             if recovered:
                 self.commands.recovered.append(node)
         self._unwatch(node)
         node.settle(epoch, states, self.debts.epochs)
-        node.requested, node.missing = False, ""
+        node.requested = node.requested and epoch < node.requested_epoch
+        node.deleted, node.missing = Gone.DELETED in states, ""
         node.wake_at = None
         if not node.dirty:
             node.stale_since = None

@@ -72,7 +72,8 @@ class Workers:
         return Result(
             task.run,
             tuple(
-                Written(t.asset, t.uri, made, {"value": made}, 1, 1, "hash", "") for t in task.targets
+                Written(t.asset, t.uri, made, {"value": made}, 1, 1, "hash", "")
+                for t in task.targets
             ),
         )
 
@@ -87,7 +88,7 @@ class Daemon:
         ids = iter(range(10**9))
         state = saved.load_state(ledger.reader.rows)
         journal = Journal(state.seq)
-        journal.uris = {event.seq: event.uri for event in state.pending}
+        journal.pending = {event.seq: event._asdict() for event in state.pending}
         self.discarded: list[str] = []
         ports = Ports(
             now=anyio.current_time,
