@@ -29,9 +29,6 @@ def restore_planner(
     """Build the planner for these definitions; nothing is running in it."""
     planner = Planner(topology, max_wait_seconds=max_wait_seconds, epoch=max(state.epoch, 1))
     contents = _load_contents(read)
-    planner.graph.paused = {
-        row.name for row in state.pauses if row.kind == "asset" and row.partition == "*"
-    }
     heads = {(head.asset, head.partition): head for head in state.heads}
     for (asset, key), head in heads.items():
         plan = topology.plans.get(asset)
@@ -40,10 +37,12 @@ def restore_planner(
     keys = _index_run_keys(state, contents)
     failures = {(row.asset, row.partition): row for row in state.failures}
     inputs = _load_inputs(read)
+    code_event = read(queries.LAST_CODE_EVENT, {})[0][0]
     for plan in topology.plans.values():
         for node in planner.graph.nodes[plan.name].values():
             if plan.function is not None:
                 _restore_function(node, heads, contents, keys, failures)
+                node.code_event = code_event
                 node.last_read = inputs.get((plan.assets[0], node.key), {})
             elif (row := failures.get(node.name)) is not None:
                 node.trouble = Trouble("", row.attempts, row.kind, row.error, row.run)
@@ -171,6 +170,6 @@ def _pause(planner: Planner, state: saved.State, now: float) -> None:
     units = [
         (row.name, row.partition)
         for row in state.pauses
-        if row.kind == "asset" and row.partition != "*" and row.name in planner.topology.assets
+        if row.kind == "asset" and row.name in planner.topology.assets
     ]
     planner.step([Paused(tuple(units), on=True)], now)

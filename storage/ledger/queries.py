@@ -25,6 +25,12 @@ SELECT epoch, digest, manifest, loaded_at FROM definitions WHERE epoch <= :epoch
 ORDER BY epoch DESC LIMIT 1
 """
 
+LAST_CODE_EVENT = """
+SELECT MAX(seq) FROM event WHERE kind = 'code' AND sensor = ''
+AND epoch = (SELECT MAX(epoch) FROM definitions)
+"""
+"""The journal's event of the definitions that are in force."""
+
 PAUSES = "SELECT kind, name, partition, at FROM pause ORDER BY kind, name, partition"
 
 ALERTS = "SELECT subject, state, since, detail FROM alert ORDER BY since, subject"
