@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -37,6 +38,7 @@ class Crew:
         self.log = os.path.join(log_dir, f"definitions-{plan.digest[:12]}.log")  # noqa: PTH118
         self.manifest: Manifest | None = None
         self.note = ""
+        self.pid = 0
         self.seats: dict[int, Seat] = {}
         self.gone = False
         self.closing = False
@@ -61,9 +63,12 @@ class Crew:
         while True:
             for message in await self._receive():
                 match message:
+                    case wire.Began(pid):
+                        self.pid = pid
                     case wire.Prepared(manifest, note):
                         self.manifest = msgspec.msgpack.decode(manifest, type=Manifest)
                         self.note = note
+                        self._forget_empty_log()
                         return self.manifest
                     case wire.Unloadable(error):
                         raise WorkerError(
@@ -138,6 +143,12 @@ class Crew:
         self.closing = True
         self._hang_up()
 
+    def abort(self) -> None:
+        """End a generation that does not come to an end of loading."""
+        if self.pid:
+            kill_group(self.pid)
+        self.dispose()
+
     def dispose(self) -> None:
         """Give back what the daemon holds of it; twice does no harm."""
         self.gone = True
@@ -201,6 +212,11 @@ class Crew:
         if not data:
             self.gone = True
         return [wire.decode_from_generation(body) for body in self._frames.feed(data)]
+
+    def _forget_empty_log(self) -> None:
+        with suppress(OSError):
+            if not os.path.getsize(self.log):  # noqa: PTH202
+                os.unlink(self.log)  # noqa: PTH108
 
     def _hint(self) -> str:
         return f"see {self.log}"

@@ -42,7 +42,11 @@ def _run(task: Task, loaded: Loaded, plan: Plan) -> list[Written | Rejected]:
     arguments = read_inputs(function, task.inputs, loaded.manifest, facts.made_by)
     arguments.update(function.parameters)
     context = _special(task, function, facts, arguments)
+    process = os.getpid()
     returned = function.callable(**arguments)
+    if os.getpid() != process:
+        # User code forked and came back twice: one is enough.
+        os._exit(0)
     # Inputs are freed before outputs are validated and written.
     arguments.clear()
     values = _by_output(function, returned)

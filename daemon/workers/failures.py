@@ -46,10 +46,14 @@ def _kind(error: AfreshError) -> Literal["unreadable", "changed", "raised", "int
 
 def line_of(error: object) -> str:
     """Give the error in one line that is not too long."""
-    text = str(error).strip()
+    try:
+        text = str(error).strip()
+    except Exception:  # noqa: BLE001 - an exception of user code may be wrong itself
+        text = "its text cannot be had"
     if isinstance(error, BaseException):
         name = type(error).__name__
         text = f"{name}: {text}" if text else name
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     first, _, more = text.partition("\n")
     if more:
         first += " ..."
@@ -64,5 +68,9 @@ def show(error: BaseException, snapshot: str, project: str) -> None:
     while first is not None and not first.tb_frame.f_code.co_filename.startswith(inside):
         first = first.tb_next
     text = "".join(traceback.format_exception(type(error), error, first or trace))
-    sys.stdout.flush()
-    sys.stderr.write(text.replace(inside, project + os.sep))
+    text = text.replace(inside, project + os.sep)
+    try:
+        sys.stdout.flush()
+        sys.stderr.write(text)
+    except Exception:  # noqa: BLE001 - user code may have closed or replaced them
+        os.write(2, text.encode("utf-8", "backslashreplace"))

@@ -39,14 +39,15 @@ def main(load: wire.Load, number: int, parent: int) -> None:
     control = socket.socket(fileno=number)
     _redirect(load.log)
     os.chdir(load.plan.project)
-    with ThreadWatch() as watch:
+    wire.send(control, wire.Began(os.getpid()))
+    with ThreadWatch(load.plan.snapshot) as watch:
         try:
             loaded = load_plan(load.plan)
         except Exception as error:  # noqa: BLE001 - told to the daemon; the traceback is in the log
             sys.excepthook(*sys.exc_info())
             wire.send(control, wire.Unloadable(f"{type(error).__name__}: {error}"))
             return
-    note = watch.explain(load.plan.snapshot) if _has_threads() else ""
+    note = watch.explain() if _has_threads() else ""
     server = _Server(control, load.plan, loaded, executes=bool(note))
     signal.signal(signal.SIGTERM, _stop)
     end_with_parent(parent, signal.SIGTERM)

@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
@@ -188,6 +189,8 @@ class WorkerPool:
 
         Waits for a worker if none is free. Cancelling kills the attempt and all that it started.
         """
+        if self._closing:
+            return Result(task.run, failed=Failed("internal", "the workers have ended"))
         ticket = _Ticket()
         self._waiting.append(ticket)
         self._match()
@@ -260,7 +263,7 @@ class WorkerPool:
         while self._waiting and self._idle:
             # The one that was used last has the warmest caches.
             crew, seat = self._idle.pop()
-            if seat.state == "idle":
+            if seat.state == "idle" and not seat.hung_up:
                 seat.state = "busy"
                 ticket = self._waiting.popleft()
                 ticket.place = (crew, seat)
@@ -314,7 +317,7 @@ class WorkerPool:
                 crew.theirs.close()
                 manifest = await crew.prepared()
         except TimeoutError:
-            crew.dispose()
+            crew.abort()
             raise WorkerError(
                 f"Expected definitions to load in {self._load_seconds:g} s, found they did not",
                 hint=f"a module hangs while it is imported; see {crew.log}",
@@ -325,8 +328,13 @@ class WorkerPool:
                 f"Expected the base process of the workers to answer, found: {error}",
                 hint=f"see {self._logs}/base.log",
             ) from error
+        except WorkerError as error:
+            crew.abort()
+            if not self._base.alive:
+                error.hint = f"see {self._logs}/base.log"
+            raise
         except BaseException:
-            crew.dispose()
+            crew.abort()
             raise
         if crew.note:
             _log.warning("%s", crew.note)
@@ -348,15 +356,17 @@ class WorkerPool:
 
     async def _revive(self, plan: wire.Plan) -> None:
         _log.error("the server of the workers ended, another is started")
-        delay = 0.0
-        while self._active == plan.digest and not self._closing:
-            await anyio.sleep(delay)
+        for attempt in count():
+            # The first may have gone to a base that was just about to end.
+            await anyio.sleep(min(0.05 * (2.0**attempt - 1), _LONGEST_DELAY_SECONDS))
+            if self._active != plan.digest or self._closing:
+                return
             try:
                 crew, _ = await self._load(plan)
             except WorkerError as error:
                 _log.error("%s", error)
-                self._refuse(error.error)
-                delay = min(max(delay * 2, 0.5), _LONGEST_DELAY_SECONDS)
+                if attempt >= _MOST_FALSE_STARTS:
+                    self._refuse(error.error)
             else:
                 crew.fill(self.size)
                 return

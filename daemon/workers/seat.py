@@ -40,13 +40,23 @@ class Seat:
         self.theirs.close()
         self.output.started()
 
+    @property
+    def hung_up(self) -> bool:
+        """Whether the worker is gone, though its server has not said so yet."""
+        try:
+            return not self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     async def ask(self, task: Task, log: str) -> wire.Answer | None:
         """Have a task done, its output in `log`; None when the worker ended instead."""
         self.state = "busy"
         self._answer = None
         self._heard = anyio.Event()
         self.output.begin(log)
-        await self._send(wire.encode(task))
+        await self._send(wire.encode_task(task))
         if self.state == "busy":
             await self._heard.wait()
         return self._answer

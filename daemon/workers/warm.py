@@ -14,11 +14,18 @@ import pyarrow.parquet as pq
 
 from afresh.assets.frames import to_given, to_table
 from afresh.assets.schema import validate
-from afresh.daemon.workers.live import Loaded
 from afresh.storage.content import hash_table
+from afresh.storage.formats.registry import detect
 
 
-def warm(loaded: Loaded) -> None:
+def load_backends() -> None:
+    """Have pandera import what it imports with the first validation. Harmless before a fork."""
+    frame = pd.DataFrame({"number": [1]})
+    schema = pa_pandas.DataFrameSchema({"number": pa_pandas.Column(int, pa_pandas.Check.ge(0))})
+    schema.validate(frame, lazy=True)
+
+
+def warm() -> None:
     """Take a tiny frame through all that a task does with a real one."""
     frame = pd.DataFrame({"text": ["a", "b"], "number": [1, 2], "real": [0.5, None]})
     schema = pa_pandas.DataFrameSchema(
@@ -32,6 +39,8 @@ def warm(loaded: Loaded) -> None:
     table = to_table(frame)
     validate(table, schema, "pyarrow")
     hash_table(table)
+    kind, _ = detect("warm.csv", "")
+    kind.read(b"text,number,real\na,1,0.5\nb,2,\n", {"text": "string", "number": "int64"}, {})
     file = BytesIO()
     pq.write_table(table, file)
     to_given(pq.ParquetFile(pa.BufferReader(file.getvalue())).read(), "pandas")
@@ -39,7 +48,6 @@ def warm(loaded: Loaded) -> None:
     if "polars" in sys.modules:
         with suppress(ImportError):
             _warm_polars(table)
-    del loaded
 
 
 def _warm_polars(table: pa.Table) -> None:

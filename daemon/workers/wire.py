@@ -4,6 +4,7 @@ A frame is four bytes of length (little endian) and that much MessagePack. File 
 travel beside the first bytes of a frame (SCM_RIGHTS).
 """
 
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -37,6 +38,13 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     log: str
 
 
+class Give(msgspec.Struct, frozen=True, tag=True):
+    """Daemon to worker: a task. `path` is the task's as bytes: a name need not be UTF-8."""
+
+    task: Task
+    path: bytes = b""
+
+
 class Fork(msgspec.Struct, frozen=True, tag=True):
     """Daemon to generation: fork a worker; its task socket and its output pipe come beside."""
 
@@ -47,6 +55,12 @@ class Kill(msgspec.Struct, frozen=True, tag=True):
     """Daemon to generation: kill a worker and all that it started."""
 
     seat: int
+
+
+class Began(msgspec.Struct, frozen=True, tag=True):
+    """Generation to daemon: its process, which is about to import user code."""
+
+    pid: int
 
 
 class Prepared(msgspec.Struct, frozen=True, tag=True):
@@ -88,15 +102,17 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
 
 
 ToGeneration = Fork | Kill
-FromGeneration = Prepared | Unloadable | Started | Ended
+FromGeneration = Began | Prepared | Unloadable | Started | Ended
 FromWorker = Ready | Answer
 
 _encoder = msgspec.msgpack.Encoder()
 decode_load = msgspec.msgpack.Decoder(Load).decode
 decode_to_generation = msgspec.msgpack.Decoder(Fork | Kill).decode
-decode_from_generation = msgspec.msgpack.Decoder(Prepared | Unloadable | Started | Ended).decode
+decode_from_generation = msgspec.msgpack.Decoder(
+    Began | Prepared | Unloadable | Started | Ended
+).decode
 decode_from_worker = msgspec.msgpack.Decoder(Ready | Answer).decode
-decode_task = msgspec.msgpack.Decoder(Task).decode
+_decode_give = msgspec.msgpack.Decoder(Give).decode
 
 
 def encode(message: Any) -> bytes:
@@ -105,6 +121,20 @@ def encode(message: Any) -> bytes:
     _encoder.encode_into(message, buffer, HEADER)
     buffer[:HEADER] = (len(buffer) - HEADER).to_bytes(HEADER, "little")
     return bytes(buffer)
+
+
+def encode_task(task: Task) -> bytes:
+    """Make the frame that gives a task to a worker."""
+    path = os.fsencode(task.path)
+    return encode(Give(msgspec.structs.replace(task, path="") if path else task, path))
+
+
+def decode_task(body: bytes) -> Task:
+    """Read a task that was given."""
+    give = _decode_give(body)
+    if not give.path:
+        return give.task
+    return msgspec.structs.replace(give.task, path=os.fsdecode(give.path))
 
 
 class Frames:
@@ -139,7 +169,9 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int]] | None:
 
     Reads no byte beyond it: descriptors of the next frame stay with that.
     """
-    data, fds, _, _ = socket.recv_fds(sock, HEADER, _MOST_FDS, socket.MSG_CMSG_CLOEXEC)
+    data, fds, _, _ = socket.recv_fds(sock, HEADER, _MOST_FDS)
+    for descriptor in fds:
+        os.set_inheritable(descriptor, False)  # recv_fds does not pass MSG_CMSG_CLOEXEC on
     if not data:
         return None
     while len(data) < HEADER:

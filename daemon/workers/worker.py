@@ -23,6 +23,7 @@ from afresh.daemon.workers.execute import execute
 from afresh.daemon.workers.hygiene import Hygiene
 from afresh.daemon.workers.linux import adopt_orphans, end_with_parent, offer_to_oom_killer
 from afresh.daemon.workers.live import Loaded
+from afresh.daemon.workers.task import Failed, Result
 from afresh.daemon.workers.warm import warm
 
 _IDLE_MILLISECONDS = 500
@@ -39,7 +40,7 @@ def work(loaded: Loaded, plan: wire.Plan, parent: int, tasks: int, output: int) 
     # Over-allocation is a MemoryError here, not a killed machine.
     resource.setrlimit(resource.RLIMIT_DATA, (plan.memory_bytes, plan.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    warm(loaded)
+    warm()
     hygiene = Hygiene()
     wire.send(sock, wire.Ready())
     while (body := _next(sock)) is not None:
@@ -61,10 +62,13 @@ def _do(
     started = time.perf_counter()
     result, retire = execute(wire.decode_task(body), loaded, plan)
     result = msgspec.structs.replace(result, seconds=time.perf_counter() - started)
-    sys.stdout.flush()
-    sys.stderr.flush()
     retire = hygiene.clean() or retire
-    wire.send(sock, wire.Answer(result, retire))
+    try:
+        frame = wire.encode(wire.Answer(result, retire))
+    except UnicodeEncodeError as error:
+        failed = Failed("raised", f"Expected text in what a run says of itself, found: {error}")
+        frame = wire.encode(wire.Answer(Result(result.run, failed=failed), retire))
+    sock.sendall(frame)
     if retire:
         _end(0)
 
@@ -109,6 +113,7 @@ def _end(code: int) -> None:
 
 def main(plan_text: str, parent: int, tasks: int, output: int) -> None:
     """Load the definitions here, as an executed worker must."""
+    end_with_parent(parent)
     plan = msgspec.json.decode(plan_text, type=wire.Plan)
     os.set_inheritable(tasks, False)
     work(load_plan(plan), plan, parent, tasks, output)

@@ -1,4 +1,6 @@
 """Workers as real processes: what user code does costs its own attempt, and nothing else."""
+# Processes are looked at until they are as they should be.
+# ruff: noqa: ASYNC110
 
 import os
 import signal
@@ -138,6 +140,18 @@ def waits(context: Context) -> pd.DataFrame:
     return pd.DataFrame({"a": [1]})
 
 @asset
+def closes(context: Context) -> pd.DataFrame:
+    sys.stdout.close()
+    sys.stderr = None
+    os.close(1)
+    raise ValueError("\\udcff")
+
+@asset
+def forks(context: Context) -> pd.DataFrame:
+    os.fork()
+    return pd.DataFrame({"a": [1]})
+
+@asset
 def stabs(context: Context) -> pd.DataFrame:
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
@@ -164,7 +178,7 @@ class Project:
         run = next(self._ids)
         folder = self.root / ".afresh/artifacts"
         targets = tuple(Target(o, f"{folder}/{run}-{o}.parquet") for o in outputs or (name,))
-        kind = "ingest" if "path" in more else "run"
+        kind: Any = "ingest" if "path" in more else "run"
         return Task(run, kind, name, more.pop("partition", ""), 1, targets, **more)
 
     async def facts(self, name: str) -> dict[str, Any]:
@@ -402,6 +416,22 @@ async def test_what_prints_nothing_has_no_log(project: Project) -> None:
     assert not (project.root / f".afresh/logs/{result.run}.log").exists()
 
 
+async def test_user_code_that_closes_its_output_or_comes_back_twice(project: Project) -> None:
+    result = await project.run("closes")
+    assert failed(result).error == "ValueError: \\udcff"
+    assert only(await project.run("forks")).rows == 1
+    assert (await project.facts("pid"))["cwd"] == str(project.root)
+
+
+async def test_a_base_that_is_killed_is_replaced(project: Project) -> None:
+    before = project.pool.pids
+    os.kill(before[0], signal.SIGKILL)
+    assert await gone(*before)
+    with anyio.fail_after(20):
+        only(await project.run("pid"))
+    assert set(project.pool.pids).isdisjoint(before)
+
+
 async def test_a_server_that_is_killed_is_replaced(project: Project) -> None:
     result = await project.run("stabs")
     assert failed(result).kind == "killed"
@@ -452,6 +482,10 @@ async def test_modules_that_hang_refuse_the_load(tmp_path: Path) -> None:
     async with pool_of(root, load_timeout_seconds=2.0) as pool:
         with pytest.raises(WorkerError, match=r"load in 2 s"):
             await pool.load(str(root), "hangs", ["pipeline"], {})
+        children = Path(f"/proc/{pool.pids[0]}/task/{pool.pids[0]}/children")
+        with anyio.fail_after(2):
+            while children.read_text():
+                await anyio.sleep(0.005)
 
 
 async def test_modules_that_start_threads_are_named_and_work_all_the_same(
@@ -464,6 +498,46 @@ async def test_modules_that_start_threads_are_named_and_work_all_the_same(
         await pool.activate("threads")
         assert f"pipeline.py:{text.count(chr(10))}" in caplog.text
         only(await Project(root, pool).run("pid"))
+
+
+POLARS = """
+import pandera.polars as pa
+import polars as pl
+from pandera.typing.polars import DataFrame, LazyFrame
+import helper
+from afresh import Context, asset
+
+class Row(pa.DataFrameModel):
+    a: int = pa.Field(ge=0)
+
+@asset
+def rows(context: Context) -> DataFrame[Row]:
+    return pl.DataFrame({"a": [1, 2]})
+
+@asset
+def total(rows: LazyFrame[Row]) -> DataFrame[Row]:
+    return rows.sum().collect()
+"""
+USED = "import polars as pl\nUSED = pl.DataFrame({'a': [1]}).lazy().sum().collect()\n"
+
+
+@pytest.mark.parametrize("helper", ["", USED])
+async def test_polars_works_in_workers_also_when_it_was_used_on_import(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, helper: str
+) -> None:
+    root = write_project(tmp_path / "p", POLARS)
+    (root / "helper.py").write_text(helper)
+    async with pool_of(root) as pool:
+        project = Project(root, pool)
+        manifest = await pool.load(str(root), "polars", ["pipeline"], {})
+        assert manifest.problems == ()
+        await pool.activate("polars")
+        assert ("found that helper.py (" in caplog.text) == bool(helper)
+        with anyio.fail_after(30):
+            rows = only(await project.run("rows"))
+            inputs = (TaskInput("rows", "rows", (Part("", 1, rows.uri, rows.hash, 2),)),)
+            total = only(await project.run("total", inputs=inputs))
+        assert project.read(total) == {"a": 3}
 
 
 DAEMON = """
@@ -490,7 +564,7 @@ anyio.run(main, sys.argv[1])
 async def test_everything_ends_with_a_daemon_that_is_killed(tmp_path: Path) -> None:
     root = write_project(tmp_path / "p")
     command = [sys.executable, "-c", DAEMON, str(root)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as daemon:  # noqa: S603, ASYNC220
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as daemon:  # noqa: ASYNC220
         assert daemon.stdout is not None
         pids = [int(pid) for pid in daemon.stdout.readline().split()]
         logs = [root / f"logs/{run}.log" for run in ("a", "b")]
