@@ -100,7 +100,8 @@ class Pattern(msgspec.Struct, frozen=True):
     root: str
     recursive: bool
     captures: tuple[str, ...]
-    regex: re.Pattern[str]
+    regex: re.Pattern[str] | None
+    """None for the name of one file: thousands of sources may be such, a regex is 2 KB each."""
 
     @classmethod
     def parse(cls, text: str) -> "Pattern":
@@ -124,11 +125,16 @@ class Pattern(msgspec.Struct, frozen=True):
             root="/".join(parts[:fixed]),
             recursive=len(parts) - fixed > 1 or parts[-1] == "**",
             captures=tuple(captures),
-            regex=re.compile(regex, re.DOTALL),
+            regex=re.compile(regex, re.DOTALL) if any(map(_TOKEN.search, parts)) else None,
         )
 
     def match(self, path: str) -> str | None:
         """Give the key of a project-relative path, None if it does not match or is temporary."""
+        if self.regex is None:
+            name = self.text.removeprefix("./")
+            suffix = path.removeprefix(name) if path.startswith(name) else None
+            compressed = suffix in COMPRESSIONS and not name.endswith(COMPRESSIONS)
+            return "" if compressed or suffix == "" else None
         found = self.regex.fullmatch(path)
         if found is None or is_temporary(path.rpartition("/")[2]):
             return None

@@ -33,6 +33,7 @@ from afresh.daemon.assembly import Daemon, assemble
 from afresh.daemon.config import Settings
 from afresh.daemon.generations import load_first, load_manifest
 from afresh.daemon.ids import IdMaker
+from afresh.daemon.memory import release_memory
 from afresh.daemon.workers.pool import WorkerPool
 from afresh.storage.ledger.lease import Lease, acquire_lease
 from afresh.storage.ledger.lock import Holder
@@ -94,6 +95,7 @@ async def _serve_until(
         stop.daemon = daemon
         observer.watching(daemon.view)
         await daemon.first_scan()
+        release_memory()
         observer.ready(_describe(daemon))
         readiness.ready(_describe(daemon))
         async with anyio.create_task_group() as tasks:

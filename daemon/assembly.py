@@ -172,6 +172,9 @@ async def assemble(
         rows = definitions_rows(reactor, manifest, old, reader, state.epoch + 1)
         await ledger.commit(Commit(tuple(rows), (require,)))
     reactor.planner = rebuild(reactor, manifest, reader, max(state.epoch, 1))
+    paused_sensors = {row.name for row in state.pauses if row.kind == "sensor"}
+    # This frame lives as long as the daemon: thousands of rows must not.
+    del old, state
     async with anyio.create_task_group() as tasks:
         supervisor = Supervisor(
             tasks,
@@ -181,7 +184,7 @@ async def assemble(
             random=random,
             on_health=partial(_watch_health, alerts, manifest),
         )
-        supervisor.paused = {row.name for row in state.pauses if row.kind == "sensor"}
+        supervisor.paused = paused_sensors
         ports.on_read = supervisor.confirm
         ports.on_trouble = partial(_tell_trouble, alerts, reactor)
         generations = Generations(
@@ -195,6 +198,7 @@ async def assemble(
         generations.reactor = reactor
         await tasks.start(watcher.run)
         tasks.start_soon(reactor.run)
+        tasks.start_soon(supervisor.run)
         tasks.start_soon(alerts.run)
         tasks.start_soon(generations.watch)
         supervisor.follow(manifest)

@@ -1,4 +1,4 @@
-"""The sensors of a generation, each in a task of its own with its own restarts.
+"""The sensors of a generation, each with its own restarts.
 
 One that crashes costs itself.
 """
@@ -50,10 +50,13 @@ class Supervisor:
         self._on_health = on_health
         self.sensors: dict[str, FileSensor] = {}
         self._declared: dict[str, bytes] = {}
-        self._scopes: dict[str, anyio.CancelScope] = {}
+        self._running: set[str] = set()
+        self._with_news: dict[str, None] = {}
+        self._pauses: dict[str, float] = {}
         self.crashed: dict[str, str] = {}
         self.paused: set[str] = set()
         self._news = anyio.Event()
+        self._health_news = anyio.Event()
 
     def follow(self, manifest: Manifest) -> None:
         """Run the sensors that a generation declares: what did not change goes on undisturbed."""
@@ -76,7 +79,7 @@ class Supervisor:
     def resume(self, name: str, source: Source) -> None:
         """Start it again."""
         self.paused.discard(name)
-        if name not in self._scopes:
+        if name not in self._running:
             self._start(source)
 
     async def scan(self, name: str, *, accept: bool) -> int:
@@ -96,7 +99,7 @@ class Supervisor:
 
         async with anyio.create_task_group() as group:
             for sensor_name, sensor in self.sensors.items():
-                if sensor_name in self._scopes:
+                if sensor_name in self._running:
                     group.start_soon(scan_one, sensor)
         return found
 
@@ -112,21 +115,21 @@ class Supervisor:
         return all(
             sensor.is_quiet or sensor.health.state == "failed" or name in self.crashed
             for name, sensor in self.sensors.items()
-            if name in self._scopes
+            if name in self._running
         )
 
     async def wait_until_checked(self) -> None:
         """Return when every running sensor has looked at everything once, or cannot."""
         for name, sensor in list(self.sensors.items()):
-            while name in self._scopes and not (
+            while name in self._running and not (
                 sensor.checked or sensor.health.state == "failed" or name in self.crashed
             ):
-                self._news = anyio.Event()
+                self._health_news = anyio.Event()
                 with anyio.move_on_after(LOOK_AGAIN_SECONDS):
-                    await self._news.wait()
+                    await self._health_news.wait()
 
     def _note_health(self, sensor: FileSensor) -> None:
-        self._news.set()
+        self._health_news.set()
         self._on_health(sensor)
 
     def rows(self, last: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -174,28 +177,50 @@ class Supervisor:
         )
         self.sensors[source.name] = sensor
         if source.name not in self.paused:
-            scope = anyio.CancelScope()
-            self._scopes[source.name] = scope
-            self._tasks.start_soon(self._keep_running, sensor, scope)
+            self._running.add(source.name)
+            sensor.start(self._note_news)
 
     def _stop(self, name: str, *, forget: bool = True) -> None:
-        scope = self._scopes.pop(name, None)
-        if scope is not None:
-            scope.cancel()
+        if name in self._running:
+            self._running.discard(name)
+            self.sensors[name].stop()
         if forget:
             self.sensors.pop(name, None)
             self.crashed.pop(name, None)
 
-    async def _keep_running(self, sensor: FileSensor, scope: anyio.CancelScope) -> None:
-        pause = FIRST_PAUSE_SECONDS
-        with scope:
-            while True:
-                try:
-                    await sensor.run(self._emit)
-                except Exception as error:  # noqa: BLE001 - whatever it is, it costs this sensor alone
-                    _log.exception("sensor %s crashed", sensor.name)
-                    self.crashed[sensor.name] = str(error) or type(error).__name__
-                    self._note_health(sensor)
-                await anyio.sleep(pause * (0.5 + 0.5 * self._random.random()))
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-                self.crashed.pop(sensor.name, None)
+    def _note_news(self, sensor: FileSensor) -> None:
+        self._with_news[sensor.name] = None
+        self._news.set()
+
+    async def run(self) -> None:
+        """Hand on what sensors have, until cancelled: one task for all, not one for each."""
+        while True:
+            while self._with_news:
+                name = next(iter(self._with_news))
+                del self._with_news[name]
+                sensor = self.sensors.get(name)
+                if sensor is not None and name in self._running:
+                    await self._drain(sensor)
+            self._news = anyio.Event()
+            await self._news.wait()
+
+    async def _drain(self, sensor: FileSensor) -> None:
+        try:
+            await sensor.drain(self._emit)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this sensor alone
+            _log.exception("sensor %s crashed", sensor.name)
+            self.crashed[sensor.name] = str(error) or type(error).__name__
+            self._on_health(sensor)
+            self._tasks.start_soon(self._restart, sensor)
+        else:
+            if self.crashed.pop(sensor.name, None) is not None:
+                self._pauses.pop(sensor.name, None)
+                self._on_health(sensor)
+
+    async def _restart(self, sensor: FileSensor) -> None:
+        """After a pause that grows: what it could not hand on is still there."""
+        pause = self._pauses.get(sensor.name, FIRST_PAUSE_SECONDS)
+        self._pauses[sensor.name] = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        await anyio.sleep(pause * (0.5 + 0.5 * self._random.random()))
+        if sensor.name in self._running:
+            self._note_news(sensor)

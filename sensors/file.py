@@ -73,8 +73,9 @@ class FileSensor:
         self._numbers = itertools.count(1)
         self._flying: Mapping[str, _Offer] = {}
         self._acknowledged = 0
-        self._wake = anyio.Event()
-        self._progress = anyio.Event()
+        self._on_news: Callable[[FileSensor], None] | None = None
+        # Made when somebody waits for it: there may be thousands of sensors, an event is a KB.
+        self._progress: anyio.Event | None = None
         self._running = False
         self._remember(known or {}, unmatched)
 
@@ -117,21 +118,39 @@ class FileSensor:
         A folder that is missing, unreadable or half empty makes the sensor failed (`health`): it
         goes on by itself when the folder is as before, or by `scan(accept=True)`.
         """
-        self._watcher.join(self)
-        self._running = True
+        news = anyio.Event()
+        self.start(lambda _sensor: news.set())
         try:
             while True:
-                while not self._inbox:
-                    self._wake = anyio.Event()
-                    await self._wake.wait()
-                offers = dict(itertools.islice(self._inbox.items(), BATCH))
-                self._flying = offers
-                await emit(Batch(self.name, tuple(o.arrival for o in offers.values())))
-                self._acknowledge(offers)
+                await self.drain(emit)
+                news = anyio.Event()
+                if not self._inbox:
+                    await news.wait()
         finally:
-            self._running = False
-            self._watcher.leave(self)
-            self._progress.set()
+            self.stop()
+
+    def start(self, on_news: Callable[["FileSensor"], None]) -> None:
+        """Watch, without a task of its own: `on_news` is called when there is what to drain."""
+        self._on_news = on_news
+        self._running = True
+        self._watcher.join(self)
+        if self._inbox:
+            on_news(self)
+
+    def stop(self) -> None:
+        """Watch no more; what is not acknowledged is found again by the next start."""
+        self._running = False
+        self._on_news = None
+        self._watcher.leave(self)
+        self._say_progress()
+
+    async def drain(self, emit: Emit) -> None:
+        """Hand on all that has gathered. What `emit` raises is raised, and nothing is lost."""
+        while self._inbox and self._running:
+            offers = dict(itertools.islice(self._inbox.items(), BATCH))
+            self._flying = offers
+            await emit(Batch(self.name, tuple(o.arrival for o in offers.values())))
+            self._acknowledge(offers)
 
     async def scan(self, *, accept: bool = False) -> int:
         """Look at everything now, and return how many arrivals were acknowledged since.
@@ -254,7 +273,8 @@ class FileSensor:
     def _put(self, path: str, arrival: Arrival) -> None:
         self._inbox.pop(path, None)
         self._inbox[path] = _Offer(next(self._numbers), arrival)
-        self._wake.set()
+        if self._on_news is not None:
+            self._on_news(self)
 
     def _acknowledge(self, offers: Mapping[str, _Offer]) -> None:
         for path, offer in offers.items():
@@ -275,13 +295,16 @@ class FileSensor:
         return path in self.known if told is None else told.arrival.identity is not None
 
     def _say_progress(self) -> None:
-        self._progress.set()
-        self._progress = anyio.Event()
+        if self._progress is not None:
+            self._progress.set()
+            self._progress = None
 
     async def _flush(self) -> None:
         """Wait until what is on its way now is acknowledged."""
         last = max((offer.number for offer in self._inbox.values()), default=0)
         while self._inbox and next(iter(self._inbox.values())).number <= last:
+            if self._progress is None:
+                self._progress = anyio.Event()
             await self._progress.wait()
             if not self._running:
                 raise SensorError(
