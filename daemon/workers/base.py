@@ -17,6 +17,7 @@ from pathlib import Path
 
 from afresh.daemon.workers import generation, wire
 from afresh.daemon.workers.linux import adopt_orphans, children, end_children, end_with_parent
+from afresh.daemon.workers.signals import Signals
 
 DISTRIBUTIONS = (
     *("numpy", "pandas", "pyarrow.parquet", "pyarrow.csv"),
@@ -30,43 +31,41 @@ _GRACE_SECONDS = 0.5
 
 def main(number: int, parent: int) -> None:
     """Serve the daemon's requests until it is gone; then see that everything ends."""
+    signals = Signals((signal.SIGTERM, signal.SIGCHLD))
     end_with_parent(parent, signal.SIGTERM)
     adopt_orphans()
     control = socket.socket(fileno=number)
     control.set_inheritable(False)
-    signal.signal(signal.SIGTERM, _stop)
     for name in DISTRIBUTIONS:
         import_module(name)
     import_module("afresh.daemon.workers.warm").load_backends()
     try:
-        _serve(control)
+        _serve(control, signals)
     finally:
         _end_all()
         # The interpreter would take 0.2 s to forget what it imported.
         os._exit(0)
 
 
-def _serve(control: socket.socket) -> None:
-    wake, written = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(written)
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+def _serve(control: socket.socket, signals: Signals) -> None:
     poll = select.poll()
     poll.register(control, select.POLLIN)
-    poll.register(wake, select.POLLIN)
+    poll.register(signals, select.POLLIN)
     while True:
         ready = dict(poll.poll())
-        if wake in ready:
-            os.read(wake, 4096)
+        if signals.fileno() in ready:
+            if signal.SIGTERM in signals.take():
+                return
             _reap()
         if control.fileno() in ready:
             received = wire.receive(control)
             if received is None:
                 return
             body, fds = received
-            _fork(wire.decode_load(body), fds[0], (control.fileno(), wake, written))
+            _fork(wire.decode_load(body), fds[0], control, signals)
 
 
-def _fork(load: wire.Load, number: int, ours: tuple[int, ...]) -> None:
+def _fork(load: wire.Load, number: int, control: socket.socket, signals: Signals) -> None:
     for name in _wanted(load.plan.snapshot):
         try:
             import_module(name)
@@ -79,12 +78,9 @@ def _fork(load: wire.Load, number: int, ours: tuple[int, ...]) -> None:
         return
     code = 1
     try:
-        signal.set_wakeup_fd(-1)
-        for descriptor in ours:
-            os.close(descriptor)
+        signals.close()
+        control.close()
         generation.main(load, number, parent)
-        code = 0
-    except SystemExit:
         code = 0
     except BaseException:  # noqa: BLE001 - it must not go on as a second base
         sys.excepthook(*sys.exc_info())
@@ -113,13 +109,8 @@ def _reap() -> None:
             return
 
 
-def _stop(_number: int, _frame: object) -> None:
-    raise SystemExit(0)
-
-
 def _end_all() -> None:
     """Ask the generations to end theirs; kill what is then still there."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for pid in children():
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE_SECONDS

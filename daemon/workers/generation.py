@@ -24,6 +24,7 @@ from afresh.daemon.workers.linux import (
     thread_names,
 )
 from afresh.daemon.workers.live import Loaded
+from afresh.daemon.workers.signals import Signals
 from afresh.daemon.workers.threads import ThreadWatch
 from afresh.daemon.workers.worker import load_plan, work
 
@@ -33,8 +34,6 @@ def main(load: wire.Load, number: int, parent: int) -> None:
     os.setsid()
     # While user code is imported nothing may hold this process back.
     end_with_parent(parent)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     adopt_orphans()
     control = socket.socket(fileno=number)
     _redirect(load.log)
@@ -48,8 +47,8 @@ def main(load: wire.Load, number: int, parent: int) -> None:
             wire.send(control, wire.Unloadable(f"{type(error).__name__}: {error}"))
             return
     note = watch.explain() if _has_threads() else ""
-    server = _Server(control, load.plan, loaded, executes=bool(note))
-    signal.signal(signal.SIGTERM, _stop)
+    signals = Signals((signal.SIGTERM,))
+    server = _Server(control, signals, load.plan, loaded, executes=bool(note))
     end_with_parent(parent, signal.SIGTERM)
     gc.collect()
     gc.freeze()
@@ -57,7 +56,6 @@ def main(load: wire.Load, number: int, parent: int) -> None:
     try:
         server.serve()
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         server.end_all()
 
 
@@ -65,9 +63,16 @@ class _Server:
     """Forks workers and tells how they end."""
 
     def __init__(
-        self, control: socket.socket, plan: wire.Plan, loaded: Loaded, *, executes: bool
+        self,
+        control: socket.socket,
+        signals: Signals,
+        plan: wire.Plan,
+        loaded: Loaded,
+        *,
+        executes: bool,
     ) -> None:
         self.control = control
+        self.signals = signals
         self.plan = plan
         self.loaded = loaded
         self.executes = executes
@@ -78,11 +83,12 @@ class _Server:
     def serve(self) -> None:
         """Take requests and notice ends until the daemon hangs up."""
         self.poll.register(self.control, select.POLLIN)
+        self.poll.register(self.signals, select.POLLIN)
         while True:
             for number, _ in self.poll.poll():
                 if number in self.watched:
                     self._ended(number)
-                elif not self._request():
+                elif number == self.signals.fileno() or not self._request():
                     return
 
     def end_all(self) -> None:
@@ -121,7 +127,7 @@ class _Server:
         if pid:
             return pid
         try:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self.signals.close()
             self.control.close()
             for watched in self.watched:
                 os.close(watched)
@@ -166,7 +172,3 @@ def _redirect(log: str) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)
-
-
-def _stop(_number: int, _frame: object) -> None:
-    raise SystemExit(0)
