@@ -104,11 +104,10 @@ class Journal:
         }
 
     def _event(self, sensor: str, arrival: Arrival) -> dict[str, Any]:
+        # One that the sensor refuses is rejected as an ingest: its unit fails like any other.
         state = "pending"
-        if arrival.problem:
-            state = "rejected"
-        elif arrival.partition is None:
-            state = "unmatched"
+        if arrival.partition is None:
+            state = "rejected" if arrival.problem else "unmatched"
         return {
             "seq": self.next_seq(),
             "epoch": None,

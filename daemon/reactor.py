@@ -286,24 +286,26 @@ class Reactor:
         if attempt.kind == "delete":
             self._put(Finished(attempt, None))
             return
-        path = (
-            self.ports.path_of(self.journal.pending[attempt.events[-1]]["uri"])
-            if attempt.kind == "ingest"
-            else ""
-        )
+        path = refused = ""
+        if attempt.kind == "ingest":
+            arrival = self.journal.pending[attempt.events[-1]]
+            path, refused = self.ports.path_of(arrival["uri"]), arrival["detail"]
         task = make_task(attempt, self.ports.artifacts, path)
         rows = run_rows(attempt, task, now)
         # Written without waiting: commits apply in order, so it is there before the run's end is.
         self.ports.ledger.submit(
             Commit((Update("insert", "run", rows),), self.ports.require), _ignore
         )
+        if self.ports.lines.wanted:
+            for row in rows:
+                self.ports.lines.send(run_line(row))
+        if refused:
+            self._put(Finished(attempt, Result(attempt.run, failed=Failed("unreadable", refused))))
+            return
         scope = anyio.CancelScope()
         self._scopes[attempt.run] = scope
         assert self._tasks is not None
         self._tasks.start_soon(self._execute, attempt, task, scope)
-        if self.ports.lines.wanted:
-            for row in rows:
-                self.ports.lines.send(run_line(row))
 
     async def _execute(self, attempt: Attempt, task: Task, scope: anyio.CancelScope) -> None:
         result: Result | None = None

@@ -1,13 +1,15 @@
 """A project that a daemon keeps up to date, as a user at a terminal meets it."""
 
 import json
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from support.project import Project, rename_in
+
+if TYPE_CHECKING:
+    import subprocess
 
 DEADLINE_SECONDS = 30.0
 
