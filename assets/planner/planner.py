@@ -363,12 +363,16 @@ class Planner:
         return None
 
     def _find_missing(self, node: Node, epoch: int) -> None:
-        """Something that it needs was not there as of an epoch."""
+        """Something that it needs was not there as of an epoch: a newer one may do."""
+        if not node.missing:
+            return
+        self._look_at_all(self.debts.give_up(node))
         if epoch < self.epoch:
-            # What it watches decides for a newer one.
             node.missing = ""
-        elif node.missing:
-            self._look_at_all(self.debts.give_up(node))
+            newest, limits = self.graph.common_epoch(node, self.epoch)
+            self._watch(node, limits)
+            if newest > epoch:
+                self._look_at(node)
 
     def _known(self, node: Node, key: str, cut: tuple[Pinned, ...]) -> tuple[State, ...] | None:
         """What this run key is known to give.
