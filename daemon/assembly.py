@@ -29,6 +29,7 @@ from afresh.daemon.generations import (
     rebuild,
     say,
 )
+from afresh.daemon.housekeeping import keep_house
 from afresh.daemon.interrupted import interrupted_rows
 from afresh.daemon.journal import Journal
 from afresh.daemon.notifiers.load import build
@@ -201,6 +202,7 @@ async def assemble(
         tasks.start_soon(supervisor.run)
         tasks.start_soon(alerts.run)
         tasks.start_soon(generations.watch)
+        tasks.start_soon(keep_house, settings, now)
         supervisor.follow(manifest)
         reactor.wake()
         yield Daemon(reactor, supervisor, generations, reader, now, settings)
