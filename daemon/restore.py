@@ -150,6 +150,7 @@ def _restore_function(
                 failure.run,
                 outputs=outputs if count > 1 else (),
             )
+            node.failures[failure.run_key] = node.trouble
     for run_key, states in known.items():
         whole = tuple(state for state in states if state is not None)
         if len(whole) == count:

@@ -34,7 +34,7 @@ class Debts:
         """
         shared = [epoch for epoch in sorted(self.active, reverse=True) if epoch >= join.dirty[0]]
         for epoch in [*shared[:MOST_SHARED], newest]:
-            if epoch <= join.history.settled_at:
+            if epoch <= join.history.settled_at or epoch <= join.missing_at:
                 continue
             debtors = self._find_debtors(join, epoch)
             if debtors is not None:
@@ -123,7 +123,7 @@ def _can_meet(node: Node, epoch: int) -> bool:
     """Whether a node that is not settled at an epoch can still be."""
     if node.paused or node.missing or node.born == NEVER or node.plan.source is not None:
         return False
-    if node.running is not None and node.running.epoch > epoch:
+    if epoch <= node.missing_at or (node.running is not None and node.running.epoch > epoch):
         return False
     intervals = node.history.intervals
     if intervals and intervals[-1].start > epoch:

@@ -91,6 +91,10 @@ class Node:
     pending: list[tuple[int, str]] = field(default_factory=list)
     """A source's recorded arrivals that are not ingested yet: (seq, kind), oldest first."""
     deleted: bool = False
+    failures: dict[str, Trouble] = field(default_factory=dict)
+    """Of the run keys that are known to fail, how they did."""
+    missing_at: int = 0
+    """The newest epoch at which something that it needs did not exist."""
     missing: str = ""
     """What does not exist that it needs, as a reference; empty if nothing."""
     epoch: int = 0
@@ -124,6 +128,7 @@ class Node:
     def forget_failures(self) -> None:
         """What failed is tried again when it is asked for, or should it come back."""
         self.known = {k: v for k, v in self.known.items() if Gone.HELD not in v}
+        self.failures.clear()
 
     def settle(self, epoch: int, states: tuple[State, ...], keep: set[int]) -> None:
         """The node's states as of `epoch` are known.

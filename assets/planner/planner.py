@@ -164,6 +164,7 @@ class Planner:
                     attempt.run,
                     outputs=failed,
                 )
+                node.failures[attempt.run_key] = node.trouble
                 self.commands.troubled.append(node)
             if not held:
                 node.last_read = {
@@ -356,6 +357,10 @@ class Planner:
                 isinstance(state, Content) and state != head
                 for head, state in zip(node.heads, states, strict=True)
             )
+            if Gone.HELD in states and key in node.failures:
+                node.trouble = node.failures[key]
+            elif node.trouble is not None and node.trouble.final:
+                moved = True
             self._settle(node, epoch, states)
             if moved:
                 node.updated_at = now
@@ -366,6 +371,7 @@ class Planner:
         """Something that it needs was not there as of an epoch: a newer one may do."""
         if not node.missing:
             return
+        node.missing_at = max(node.missing_at, epoch)
         self._look_at_all(self.debts.give_up(node))
         if epoch < self.epoch:
             node.missing = ""

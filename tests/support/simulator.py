@@ -584,6 +584,8 @@ class World:
             trouble = node.trouble
             if want is Mark.BLOCKED and trouble is not None and trouble.final:
                 wanted = {"failed", "blocked"}
+            if want is Mark.BLOCKED and node.missing:
+                wanted = {"missing", "blocked"}
             expect(state in wanted, "its state is", asset, key, state, want)
         for unit in must:
             expect(unit in seen, "a unit is left out", unit)
