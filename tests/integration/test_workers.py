@@ -424,11 +424,15 @@ async def test_user_code_that_closes_its_output_or_comes_back_twice(project: Pro
 
 
 async def test_a_base_that_is_killed_is_replaced(project: Project) -> None:
-    only(await project.run("pid"))
+    with anyio.fail_after(20):
+        while len(project.pool.pids) < 3:
+            await anyio.sleep(0.005)
     before = project.pool.pids
     os.kill(before[0], signal.SIGKILL)
     assert await gone(*before)
     with anyio.fail_after(20):
+        while not set(before).isdisjoint(project.pool.pids):
+            await anyio.sleep(0.005)
         only(await project.run("pid"))
     assert set(project.pool.pids).isdisjoint(before)
 
