@@ -24,22 +24,26 @@ def mismatches(producer: Schema, consumer: Schema) -> Iterator[Mismatch]:
 
     Checks are not compared: whether one implies another shows in the data, when it is validated.
     """
-    promised = {column.name: column for column in producer.columns}
+    promised = _Names(producer)
     for wanted in consumer.columns:
-        found = [c for c in producer.columns if _is_meant(c, wanted)]
+        found = promised.meant_by(wanted)
         for column in found:
             yield from _column(column, wanted)
-        if not found and wanted.required:
+        # Whether a name fits two patterns shows in the data.
+        if not found and wanted.required and not (wanted.regex and promised.patterns):
             yield Mismatch(
                 wanted.name,
                 f"Expected column {wanted.name!r}, found none in {producer.name}",
                 did_you_mean(
-                    wanted.name, promised, f"declare it in {producer.name}, or make it optional"
+                    wanted.name,
+                    promised.plain,
+                    f"declare it in {producer.name}, or make it optional",
                 ),
             )
     if consumer.strict == "strict":
+        taken = _Names(consumer)
         for column in producer.columns:
-            if not any(_is_meant(column, wanted) for wanted in consumer.columns):
+            if not taken.meant_by(column) and not (column.regex and taken.patterns):
                 yield Mismatch(
                     column.name,
                     f"Expected only the columns of strict {consumer.name}, "
@@ -48,13 +52,22 @@ def mismatches(producer: Schema, consumer: Schema) -> Iterator[Mismatch]:
                 )
 
 
-def _is_meant(column: Column, wanted: Column) -> bool:
-    """Tell whether a promised column is one that is wanted; either may be a pattern of names."""
-    if column.name == wanted.name:
-        return True
-    if wanted.regex:
-        return not column.regex and _matches(wanted.name, column.name)
-    return column.regex and _matches(column.name, wanted.name)
+class _Names:
+    """The columns of a schema by their names, and those that are patterns of names."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.plain = {column.name: column for column in schema.columns if not column.regex}
+        self.patterns = {column.name: column for column in schema.columns if column.regex}
+
+    def meant_by(self, column: Column) -> list[Column]:
+        """Give those that a column of the other side means; either may be a pattern."""
+        if column.regex:
+            same = self.patterns.get(column.name)
+            plain = [c for name, c in self.plain.items() if _matches(column.name, name)]
+            return plain if same is None else [same, *plain]
+        own = self.plain.get(column.name)
+        patterns = [c for pattern, c in self.patterns.items() if _matches(pattern, column.name)]
+        return patterns if own is None else [own, *patterns]
 
 
 def _matches(pattern: str, name: str) -> bool:

@@ -13,10 +13,12 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from afresh.assets.errors import InvalidData
 from afresh.assets.manifest import Given
 from afresh.assets.marks import (
+    CATEGORIES,
     Marks,
     decode_categories,
     default_dtype,
@@ -59,7 +61,7 @@ def to_table(frame: object) -> pa.Table:
         case "polars_lazy":
             return _from_polars(frame.collect())  # type: ignore[attr-defined]
         case "pyarrow":
-            return _kept_marks(frame)
+            return _from_pyarrow(frame)
         case _:
             raise InvalidData(
                 f"Expected a frame, found {_kind(frame)}",
@@ -216,13 +218,43 @@ def _to_polars(table: pa.Table) -> Any:
     return frame.cast(enums) if enums else frame  # type: ignore[arg-type]
 
 
-def _kept_marks(table: Any) -> pa.Table:
+# pyarrow
+
+
+def _from_pyarrow(table: Any) -> pa.Table:
     marks = Marks.of(table)
-    names = set(table.column_names)
-    if len(names) < table.num_columns:
-        twice = next(name for name in table.column_names if table.column_names.count(name) > 1)
-        raise InvalidData(f"Expected distinct column names, found {twice!r} more than once")
-    return Marks(
-        {name: mark for name, mark in marks.dtypes.items() if name in names},
-        {name: text for name, text in marks.categories.items() if name in names},
-    ).on(table)
+    names = table.column_names
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidData(
+            f"Expected distinct column names, found {twice!r} {names.count(twice)} times",
+            hint="rename one of them",
+        )
+    for place, field in enumerate(table.schema):
+        plain = _plain_type(field, marks)
+        if plain != field.type:
+            # Only a way to store values: schemas and readers see those, as storage keeps them.
+            column = _decoded(table.column(place)).cast(plain)
+            table = table.set_column(place, field.with_type(plain), column)
+    return marks.of_columns(set(names)).on(table)
+
+
+def _plain_type(field: pa.Field, marks: Marks) -> pa.DataType:
+    """Give the type of the values behind an encoding; categoricals are types of their own."""
+    types, kind = pa.types, field.type
+    if types.is_dictionary(kind):
+        polars = any(key.startswith(b"_PL_") for key in field.metadata or {})
+        if polars or kind.ordered or marks.dtypes.get(field.name) in CATEGORIES:
+            return kind
+    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+        kind = kind.value_type
+    if types.is_string_view(kind):
+        return pa.large_string()
+    return pa.large_binary() if types.is_binary_view(kind) else kind
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    if not pa.types.is_run_end_encoded(kind):
+        return column
+    return pa.chunked_array([pc.run_end_decode(chunk) for chunk in column.chunks], kind.value_type)

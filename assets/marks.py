@@ -2,8 +2,10 @@
 
 import base64
 import json
+from collections.abc import Collection
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pyarrow as pa
 
@@ -25,12 +27,24 @@ class Marks:
 
     @classmethod
     def of(cls, table: pa.Table) -> "Marks":
-        """Read those of a table; none where there are none."""
+        """Read those of a table; none where there are none, or what only looks like some."""
         raw = (table.schema.metadata or {}).get(MARK)
         if raw is None:
             return cls()
-        said = json.loads(raw)
-        return cls(said.get("dtypes"), said.get("categories"))
+        try:
+            return msgspec.json.decode(raw, type=_Said).marks()
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return cls()
+
+    def of_columns(self, names: Collection[str]) -> "Marks":
+        """Leave those of these columns, of which the categories can be read."""
+        read = {n: c for n, c in self.categories.items() if n in names and _decodes(c)}
+        dtypes = {
+            name: mark
+            for name, mark in self.dtypes.items()
+            if name in names and (name in read or mark not in CATEGORIES)
+        }
+        return Marks(dtypes, read)
 
     def on(self, table: pa.Table) -> pa.Table:
         """Give the table these marks alone, for afresh and for other readers."""
@@ -66,6 +80,14 @@ class Marks:
         }
 
 
+class _Said(msgspec.Struct):
+    dtypes: dict[str, str] = {}
+    categories: dict[str, str] = {}
+
+    def marks(self) -> Marks:
+        return Marks(self.dtypes, self.categories)
+
+
 def encode_categories(name: str, categories: Any) -> str:
     """Write categories as text: Parquet keeps those of strings alone, and not without rows."""
     array = pa.array(categories, from_pandas=True)
@@ -86,6 +108,14 @@ def decode_categories(text: str) -> pa.Array:
     """Read them back, in their order."""
     with pa.ipc.open_stream(base64.b64decode(text)) as reader:
         return reader.read_next_batch().column(0)
+
+
+def _decodes(text: str) -> bool:
+    try:
+        decode_categories(text)
+    except (pa.ArrowException, OSError, ValueError, StopIteration):
+        return False
+    return True
 
 
 def dtype_mark(dtype: Any) -> str:

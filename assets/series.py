@@ -15,6 +15,7 @@ _NULLABLE = {
     "float": "Float32",
     "double": "Float64",
 }
+_TEXTS = ("str", "string", "str,python", "string,python")
 
 
 def special_series(column: pa.ChunkedArray, marks: Marks, name: str) -> Any:
@@ -52,7 +53,7 @@ def _marked(column: pa.ChunkedArray, mark: str, categories: str | None) -> Any:
         return pd.Series(column.to_pylist(), dtype=object)
     if mark == "arrow":
         return _extension(column, pd.ArrowDtype(kind))
-    if default_dtype(kind) == TEXT and mark.startswith("str"):
+    if default_dtype(kind) == TEXT and mark in _TEXTS:
         text, _, storage = mark.partition(",")
         na_value = pd.NA if text == "string" else float("nan")
         return _extension(column, pd.StringDtype(storage or "pyarrow", na_value=na_value))

@@ -7,6 +7,9 @@ differently: a difference too many costs a run, one too few gives a wrong result
 A (nested) node has three BLAKE3 streams: validity, lengths, values. They are fed by windows of
 65,536 rows counted from the start of the column, so chunk boundaries do not matter. A node's
 digest is over tag, type, rows, nulls, the three streams and its children's digests.
+
+What a reader is given beside the values is content as well: the pandas dtype and the categories
+that a column is marked with (see `assets.marks`), and what its field says in its metadata.
 """
 
 import struct
@@ -17,10 +20,12 @@ import pyarrow as pa
 from blake3 import blake3
 
 from afresh.assets.errors import InvalidData
+from afresh.assets.marks import Marks, decode_categories
 from afresh.storage.encoding import (
     categorical_columns,
     categories,
     is_polars_categorical,
+    own_metadata,
     plain,
 )
 from afresh.storage.node import LENGTH, TAG, node_of
@@ -36,7 +41,7 @@ class Content(NamedTuple):
 
 
 def hash_table(table: pa.Table) -> Content:
-    """Hash by column. Schema metadata (the pandas index too) does not count, but for categoricals.
+    """Hash by column. Of the schema's metadata only the columns' marks count (no pandas index).
 
     Raises InvalidData for two columns of one name and for types that have no canonical form.
     """
@@ -47,11 +52,15 @@ def hash_table(table: pa.Table) -> Content:
             f"Expected distinct column names, found {twice!r} {names.count(twice)} times",
             hint="rename one of them",
         )
-    marked = categorical_columns(table.schema)
+    ordered = categorical_columns(table.schema)
+    marks = Marks.of(table)
     whole = blake3(TAG + struct.pack("<QQ", table.num_rows, len(names)))
     columns: dict[str, str] = {}
     for field, column in zip(table.schema, table.itercolumns(), strict=True):
-        text, digest = _hash_column(field, column, categorical=field.name in marked)
+        text, digest = _hash_column(field, column, categorical=field.name in ordered)
+        beside = _beside(field, marks)
+        if beside:
+            digest = blake3(TAG + struct.pack("<Q", len(beside)) + beside + digest).digest(LENGTH)
         columns[field.name] = digest.hex()
         name = field.name.encode()
         whole.update(struct.pack("<QQ", len(name), len(text)) + name + text + digest)
@@ -81,6 +90,24 @@ def _hash_column(
     listed.add(plain(values))
     text = b"categorical<%s,%d>" % (node.text, field.type.ordered)
     return text, blake3(TAG + text + digest + listed.digest()).digest(LENGTH)
+
+
+def _beside(field: pa.Field, marks: Marks) -> bytes:
+    """Say what a reader is given beside the values; b"" for nothing, as in most columns."""
+    said = own_metadata(field)
+    mark = marks.dtypes.get(field.name)
+    if mark is not None:
+        said[b"dtype"] = mark.encode()
+    packed = marks.categories.get(field.name)
+    if packed is not None:  # not as they are packed: another release of Arrow may pack otherwise
+        listed = decode_categories(packed)
+        node = node_of(listed.type)
+        node.add(plain(listed))
+        said[b"categories"] = node.text + node.digest()
+    return b"".join(
+        struct.pack("<QQ", len(key), len(value)) + key + value
+        for key, value in sorted(said.items())
+    )
 
 
 def _windows(column: pa.ChunkedArray) -> Iterator[pa.Array]:

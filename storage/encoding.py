@@ -34,6 +34,12 @@ def is_polars_categorical(field: pa.Field) -> bool:
     return any(mark in (field.metadata or {}) for mark in POLARS_CATEGORICAL)
 
 
+def own_metadata(field: pa.Field) -> dict[bytes, bytes]:
+    """Give what a field says in its metadata, without what polars and Parquet note there."""
+    said = field.metadata or {}
+    return {key: said[key] for key in said if not key.startswith((b"_PL_", b"PARQUET:"))}
+
+
 def _pandas_categoricals(schema: pa.Schema) -> frozenset[str]:
     try:
         columns = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("columns", [])

@@ -35,8 +35,10 @@ def arranged(table: pa.Table, found: Live) -> pa.Table:
     for name, dtype in _typed(found.plain, table.column_names):
         if isinstance(dtype, pd.CategoricalDtype):
             table = _categorical(table, marks, name, dtype)
-        else:
-            _mark(table.schema.field(name).type, marks, name, dtype)
+            continue
+        if isinstance(dtype, np.dtype) and dtype.kind == "M":
+            table = _in_unit(table, name, dtype)
+        _mark(table.schema.field(name).type, marks, name, dtype)
     return table if (marks.dtypes, marks.categories) == before else marks.on(table)
 
 
@@ -67,6 +69,20 @@ def _typed(schema: Any, names: list[str]) -> Iterator[tuple[str, Any]]:
             yield from ((name, native(dtype)) for name in names if re.match(declared, name))
         elif declared in names:
             yield declared, native(dtype)
+
+
+def _in_unit(table: pa.Table, name: str, dtype: "np.dtype[Any]") -> pa.Table:
+    """Give times without a zone the declared unit, as text is read: pandera takes any."""
+    place = table.column_names.index(name)
+    kind = table.schema.field(place).type
+    unit = np.datetime_data(dtype)[0]
+    if not pa.types.is_timestamp(kind) or kind.tz or kind.unit == unit:
+        return table
+    try:
+        column = table.column(place).cast(pa.timestamp(unit))
+    except pa.ArrowInvalid:
+        return table  # times beyond those of the declared unit stay what they are
+    return table.set_column(place, table.schema.field(place).with_type(column.type), column)
 
 
 def _mark(kind: pa.DataType, marks: Marks, name: str, dtype: Any) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from afresh.storage.artifacts.storable import from_stored
 from afresh.storage.formats.base import Options, check_names, unreadable
 
 MAX_BYTES = 16 << 30
@@ -33,8 +34,9 @@ class Parquet:
             size = sum(file.metadata.row_group(group).total_byte_size for group in groups)
             if size > MAX_BYTES:
                 raise unreadable(f"Expected at most {MAX_BYTES} bytes unpacked, found {size}")
-            return file.read(use_threads=len(data) > _THREADS_BYTES)
-        except (pa.ArrowException, OSError, ValueError) as error:
+            table = file.read(use_threads=len(data) > _THREADS_BYTES)
+            return from_stored(table)  # of an artifact that somebody copied
+        except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
             raise unreadable(
                 f"Expected a Parquet file, found: {error}", hint="the file is damaged or cut off"
             ) from error

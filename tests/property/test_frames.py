@@ -105,7 +105,9 @@ def survived(old: Any, new: Any) -> bool:
             return old == str(new)
         return bool(float(old) == new or float(np.float32(old)) == new)
     if isinstance(new, str) and not isinstance(old, str):
-        return old == (new.lower() == "true") if isinstance(old, bool) else float(new) == old
+        if isinstance(old, bool):
+            return old == (new.lower() == "true")
+        return type(old)(new) == old
     return bool(old == new)
 
 

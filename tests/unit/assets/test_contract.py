@@ -18,6 +18,9 @@ INT = Column("a", "int64")
         (INT, Column("b", "int64", required=False)),
         (INT, Column("[ab]", "int64", regex=True)),
         (Column(".*", "int64", regex=True), INT),
+        (Column("a.*", "int64", regex=True), Column("a.*", "int64", regex=True)),
+        # Which names fit both is known by the data alone.
+        (Column("a.*", "int64", regex=True), Column("[ab]", "string", regex=True)),
         (Column("a", "timestamp[ns, UTC]"), Column("a", "timestamp[ns, *]")),
         (Column("a", 'category["x"]'), Column("a", "category")),
     ],
@@ -34,6 +37,9 @@ def test_satisfied(made: Column, wanted: Column) -> None:
         (Column("a", "int64", nullable=True), INT, "found it nullable"),
         (Column("a", "int64", required=False), INT, "found it optional"),
         (INT, Column("b+", "int64", regex=True), "found none in P"),
+        (INT, Column("[ab]", "string", regex=True), "of string, found int64"),
+        (Column("a.*", "int64", regex=True), Column("a", "string"), "of string, found int64"),
+        (Column("b.*", "int64", regex=True), INT, "found none in P"),
         (Column("a", "timestamp[ns]"), Column("a", "timestamp[ns, *]"), "found timestamp[ns]"),
         (INT, Column("a", "float64"), "of float64, found int64"),
     ],
@@ -56,3 +62,12 @@ def test_strict_consumers_take_no_more() -> None:
     assert list(mismatches(made, a_schema("C", INT, strict="filter"))) == []
     (found,) = mismatches(made, a_schema("C", INT, strict="strict"))
     assert found.column == "b"
+
+
+def test_strict_consumers_take_what_fits_their_patterns() -> None:
+    pattern = Column("[ab]", "int64", regex=True)
+    made = a_schema("P", INT, Column("b", "int64"), Column("c", "int64"))
+    (found,) = mismatches(made, a_schema("C", pattern, strict="strict"))
+    assert found.column == "c"
+    made = a_schema("P", INT, Column("x.*", "int64", regex=True))
+    assert list(mismatches(made, a_schema("C", pattern, strict="strict"))) == []

@@ -2,6 +2,7 @@ import datetime as dt
 import decimal
 import io
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -234,3 +235,37 @@ def test_names_of_types(name: str, kind: pa.DataType) -> None:
 def test_an_unknown_name_of_a_type_is_an_error() -> None:
     with pytest.raises(ValueError, match="'int65'"):
         arrow_type("int65")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "no json",
+        "[1]",
+        '{"dtypes": {"a": 5}}',
+        '{"dtypes": {"a": "str,tape"}}',
+        '{"dtypes": {"a": "category"}, "categories": {"a": "bm8="}}',
+        '{"dtypes": {"a": "Int64"}}',
+    ],
+)
+def test_metadata_of_somebody_elses_making_does_no_harm(said: str) -> None:
+    table = pa.table({"a": ["x"]}).replace_schema_metadata({"afresh": said})
+    frame = to_given(to_table(table), "pandas")
+    pd.testing.assert_frame_equal(frame, pd.DataFrame({"a": ["x"]}))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["x", "y", "x"]).dictionary_encode(),
+        pa.chunked_array([pa.array([each]).dictionary_encode() for each in "xyx"]),
+        pa.RunEndEncodedArray.from_arrays([1, 2, 3], pa.array(["x", "y", "x"])),
+        pa.array(["x", "y", "x"], pa.string_view()),
+    ],
+)
+def test_encodings_of_a_table_are_no_types(column: Any) -> None:
+    made = to_table(pa.table({"a": column}))
+    assert made["a"].cast(pa.string()).equals(pa.chunked_array([["x", "y", "x"]]))
+    assert made["a"].type in (pa.string(), pa.large_string())
+    ordered = pa.array(["x"]).dictionary_encode().cast(pa.dictionary(pa.int32(), pa.string(), True))
+    assert to_table(pa.table({"a": ordered}))["a"].type.ordered

@@ -1,10 +1,16 @@
+import io
+from typing import Any
+
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from afresh.assets.errors import InvalidData
+from afresh.assets.frames import to_given, to_table
+from afresh.assets.marks import Marks, encode_categories
 from afresh.storage.content import hash_table
 
 
@@ -148,3 +154,46 @@ def test_a_union_is_refused_by_its_column() -> None:
 def test_no_rows_and_no_chunks_are_the_same() -> None:
     empty = pa.chunked_array([], pa.int64())
     assert fingerprint(a=empty) == fingerprint(a=pa.array([], pa.int64()))
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (pd.Series([1, 2], dtype="int64"), pd.Series([1, 2], dtype="Int64")),
+        (pd.Series(["a"], dtype="str"), pd.Series(["a"], dtype=object)),
+        (pd.Series(["a"], dtype="str"), pd.Series(["a"], dtype="string")),
+        (pd.Series([True], dtype="bool"), pd.Series([True], dtype="boolean")),
+        (pd.Series([1.5], dtype="float64"), pd.Series([1.5], dtype="Float64")),
+        (pd.Series([1.5], dtype="float64"), pd.Series([1.5], dtype=pd.ArrowDtype(pa.float64()))),
+        (pd.Series([1], dtype="int64"), pd.Series([1], dtype=object)),
+        (pd.Series(["a"], dtype="str"), pd.Series(["a"], dtype="category")),
+        (pd.Series([], dtype="int64"), pd.Series([], dtype="Int64")),
+    ],
+)
+def test_what_pandas_is_given_is_content(one: Any, two: Any) -> None:
+    tables = [to_table(pd.DataFrame({"a": series, "b": 1})) for series in (one, two)]
+    contents = [hash_table(table) for table in tables]
+    assert contents[0].fingerprint != contents[1].fingerprint
+    assert contents[0].columns["a"] != contents[1].columns["a"]
+    assert contents[0].columns["b"] == contents[1].columns["b"]
+    for table, content in zip(tables, contents, strict=True):
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        assert hash_table(pq.ParquetFile(buffer).read()) == content
+
+
+def test_the_categories_that_are_given_are_content() -> None:
+    table = to_table(pd.DataFrame({"a": pd.Categorical(["a"], categories=["a", "b"])}))
+    marks = Marks.of(table)
+    more = Marks(marks.dtypes, {"a": encode_categories("a", pd.Index(["a", "b", "c"]))}).on(table)
+    assert to_given(more, "pandas")["a"].cat.categories.to_list() == ["a", "b", "c"]
+    assert hash_table(more) != hash_table(table)
+
+
+def test_what_a_field_says_is_content_but_not_what_a_format_notes_there() -> None:
+    def said(**metadata: str) -> str:
+        field = pa.field("a", pa.int64(), metadata=metadata or None)
+        return hash_table(pa.table([[1]], schema=pa.schema([field]))).fingerprint
+
+    assert said(unit="km") != said(unit="mi")
+    assert said(**{"PARQUET:field_id": "1"}) == said()
