@@ -375,7 +375,14 @@ def _reject_ingest(
     detail = detail or {"kind": "rejected", "error": error}
     updates = [
         _end_run(attempt, 0, "rejected", now, error=detail, epoch=epoch),
-        _close_events(attempt, "rejected", None, attempt.run, error),
+        # Where readers are held by it, it is a change: its epoch must outlast a restart.
+        _close_events(
+            attempt,
+            "rejected",
+            epoch if is_change(attempt, None) else None,
+            attempt.run,
+            error,
+        ),
         _failure(name, attempt, "rejected", error, now),
         Update(
             "upsert",

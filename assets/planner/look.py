@@ -106,7 +106,7 @@ class Looks:
         if pending and not live:
             return "stale", [Reason("waiting", "arrivals upstream are being read")], False
         if node.dirty or node.born == NEVER:
-            if trouble is not None and not trouble.final:
+            if trouble is not None and not trouble.final and live:
                 wait = max(0.0, (trouble.retry_at or now) - now)
                 text = f"attempt {trouble.attempts} failed ({trouble.error}); again in {wait:.1f} s"
                 return "stale", [Reason("retry", text, ref=trouble.run)], True
