@@ -8,6 +8,7 @@ from afresh.assets.planner.view import UnitView
 from afresh.daemon.api.names import kinds
 from afresh.daemon.api.selection import chosen
 from afresh.daemon.api.times import iso
+from afresh.daemon.api.verifications import not_deterministic
 from afresh.daemon.api.view import Key, View
 
 _BREATH = 500
@@ -35,6 +36,10 @@ async def look_at(view: View, text: str | None) -> list[UnitView]:
 async def status(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Say how each unit is."""
     rows = [status_row(unit) for unit in await look_at(view, params.get("selection"))]
+    if marked := not_deterministic(view):
+        for row in rows:
+            if found := marked.get((row["asset"], row["partition"])):
+                row["reasons"].append(f"not_deterministic: {found.detail}")
     return _page(rows, params)
 
 

@@ -13,6 +13,7 @@ from afresh.assets.planner.view import Reason, UnitView
 from afresh.daemon.api.history import History
 from afresh.daemon.api.listings import error_line
 from afresh.daemon.api.names import one_unit, one_version, parse_known
+from afresh.daemon.api.verifications import not_deterministic
 from afresh.daemon.api.view import Key, View
 
 _MOST_UNITS = 50
@@ -69,6 +70,8 @@ def _own_reasons(view: View, unit: UnitView, history: History) -> None:
     ref = format_ref(unit.asset, unit.partition, unit.version)
     for reason in unit.reasons:
         history.add(reason.kind, reason.ref or ref, reason.detail, event=reason.event)
+    if differs := not_deterministic(view).get((unit.asset, unit.partition)):
+        history.add("not_deterministic", ref, differs.detail, at=differs.at)
     if unit.state == "failed":
         _failure(view, unit, history)
 
