@@ -52,6 +52,7 @@ def _pool(settings: Settings) -> WorkerPool:
         state_dir=settings.state,
         python=sys.executable,
         size=settings.workers,
+        project=settings.project,
         log_dir=str(Path(settings.state, "logs")),
         artifacts=settings.artifacts,
     )

@@ -36,6 +36,9 @@ from afresh.storage.ledger.commit import Commit, Ledger, Require, Update
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+AHEAD = 1
+"""Tasks handed over beyond the workers there are: one that ends has its next at once, while the
+commit of its result is under way."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -263,7 +266,7 @@ class Reactor:
         for node in commands.troubled:
             self.ports.on_trouble(node, False)
         if self.dispatching:
-            free = self.ports.executor.size - len(self._scopes)
+            free = self.ports.executor.size + AHEAD - len(self._scopes)
             while free > 0:
                 attempts = self.planner.start(free, now)
                 late = self.planner.take_commands()
@@ -272,7 +275,7 @@ class Reactor:
                     self._start(attempt, now)
                 if not attempts:
                     break
-                free = self.ports.executor.size - len(self._scopes)
+                free = self.ports.executor.size + AHEAD - len(self._scopes)
 
     def _refuse(self, items: Sequence[Item], failure: LedgerError) -> NoReturn:
         """Nothing was applied, and ended attempts cannot be kept: whoever waits is told, we end."""

@@ -97,6 +97,7 @@ class Failed(msgspec.Struct, frozen=True):
         "changed",
         "internal",
         "vanished",
+        "cancelled",
     ]
     error: str
     hint: str = ""
