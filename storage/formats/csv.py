@@ -19,6 +19,7 @@ from afresh.storage.formats.base import (
     shown,
     unreadable,
 )
+from afresh.storage.formats.floats import check_floats
 from afresh.storage.formats.text import as_utf8, check_utf8
 
 MAX_COLUMNS = 10_000
@@ -57,7 +58,9 @@ class Csv:
         for field in table.schema:
             if pa.types.is_binary(field.type) and field.name not in wanted:
                 check_utf8(data)  # what is no text is inferred as binary
-        return _halves(table, wanted)
+        table = _halves(table, wanted)
+        check_floats(table, data, reading.texts, first_row=2 if header else 1)
+        return table
 
 
 class _Reading:
@@ -93,6 +96,18 @@ class _Reading:
                 f"Expected types that CSV has a form for, found: {error}",
                 hint="declare the column as text and convert it in an asset",
             ) from error
+
+    def texts(self, name: str) -> list[str | None]:
+        """Give a column as it is written."""
+        self.convert = pc.ConvertOptions(
+            include_columns=[name],
+            column_types={name: pa.string()},
+            null_values=self.convert.null_values,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        )
+        texts: list[str | None] = self.table().column(name).to_pylist()
+        return texts
 
     def _read(self, *, threads: bool) -> pa.Table:
         # One block: types are inferred over all rows, and no row is cut in two.

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +10,7 @@ import pyarrow.json as pj
 
 from afresh.assets.errors import UnreadableData, UsageError
 from afresh.storage.formats.base import Options, arrow_types, check_names, shown, unreadable
+from afresh.storage.formats.floats import check_floats
 from afresh.storage.formats.text import as_utf8, check_utf8
 
 _LARGEST_BLOCK = 1 << 30
@@ -56,7 +57,9 @@ class JsonLines:
         if texts:  # text that looks like a time is text
             table = _explaining(data, explicit | texts)
         check_names(table.column_names)
-        return _cast(_present(table, data, wanted), wanted)
+        table = _cast(_present(table, data, wanted), wanted)
+        check_floats(table, data, lambda name: _texts_of(data, name), first_row=1)
+        return table
 
 
 def _read(data: bytes, types: Mapping[str, pa.DataType], *, others: str = "infer") -> pa.Table:
@@ -191,6 +194,17 @@ def _first_uncastable(column: pa.ChunkedArray, kind: pa.DataType) -> tuple[int, 
         except pa.ArrowInvalid:
             return row, value.as_py()
     return 1, None
+
+
+def _texts_of(data: bytes, name: str) -> Iterator[str | None]:
+    """Give a column of numbers as it is written."""
+    decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+    text, end = data.decode().strip(), 0
+    while end < len(text):
+        row, end = decoder.raw_decode(text, end)
+        yield row.get(name)
+        while text[end : end + 1].isspace():
+            end += 1
 
 
 def _texts(kind: pa.DataType) -> pa.DataType:
