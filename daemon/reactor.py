@@ -389,7 +389,11 @@ def settle_rows(move: Settled, now: float) -> list[Update]:
             "version": version,
             "run": None,
         }
-        updates += [Update("upsert", "unit", [unit]), Update("upsert", "validity", [valid])]
+        updates += [
+            Update("upsert", "unit", [unit]),
+            Update("upsert", "validity", [valid]),
+            Update("delete", "failure", [{"asset": asset, "partition": move.node.key}]),
+        ]
     return updates
 
 

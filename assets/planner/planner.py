@@ -153,6 +153,9 @@ class Planner:
         else:
             held = change.states is None
             states = change.states or tuple(Gone.HELD for _ in node.plan.assets)
+            if Gone.HELD in states:
+                # The ledger remembers the last failed run key of a unit, and so do we.
+                node.forget_failures()
             node.known[attempt.run_key] = states
             if Gone.HELD in states:
                 failed = tuple(i for i, state in enumerate(states) if state is Gone.HELD)

@@ -201,10 +201,6 @@ class World:
             return
         self.restarts += 1
         self._flight, self._running = [], set()
-        for known in self._signatures.values():
-            failed = [signature for signature, how in known.items() if how == "failed"]
-            for signature in failed[:-1]:
-                del known[signature]
         self._boot()
         self.turn()
 
@@ -496,6 +492,8 @@ class World:
             for item in attempt.pinned
         )
         failed = states is None or Gone.HELD in states
+        if failed:
+            self._forget_failed(node)
         known[attempt.code, reads] = "failed" if failed else "good"
         if states is None:
             return
@@ -509,9 +507,13 @@ class World:
     def _recover(self, node: Node, states: tuple[object, ...]) -> None:
         """What failed before is tried again once the unit was well in between."""
         if Gone.HELD not in states:
-            known = self._signatures.get(node.name, {})
-            for signature in [s for s, how in known.items() if how == "failed"]:
-                del known[signature]
+            self._forget_failed(node)
+
+    def _forget_failed(self, node: Node) -> None:
+        """What failed before the last failure, or before the unit was well, is tried again."""
+        known = self._signatures.get(node.name, {})
+        for signature in [s for s, how in known.items() if how == "failed"]:
+            del known[signature]
 
     # What must hold
 
