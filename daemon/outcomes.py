@@ -218,8 +218,7 @@ def end_run(attempt: Attempt, result: Result, now: float, random: Random) -> Out
                 version=content.version,
             ),
         ]
-        if node.trouble is not None:
-            updates.append(_forget_failure(asset, node.key))
+        updates.append(_forget_failure(asset, node.key))
         if attempt.forced:
             updates += _verify(attempt, position, content, now)
         version = content.version

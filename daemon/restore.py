@@ -141,7 +141,8 @@ def _restore_function(
         if failure is not None:
             if failure.attempts and failure.run_key:
                 known.setdefault(failure.run_key, [None] * count)[output] = Gone.HELD
-            outputs = (*(node.trouble.outputs if node.trouble else ()), output)
+            same = node.failures.get(failure.run_key)
+            outputs = (*(same.outputs if same else ()), output)
             node.trouble = Trouble(
                 failure.run_key,
                 failure.attempts,

@@ -73,6 +73,8 @@ class Node:
     numbers: list[int] = field(default_factory=list)
     """The highest version number that each output was given."""
     known: dict[str, tuple[State, ...]] = field(default_factory=dict)
+    prepared: tuple[int, str, tuple[Pinned, ...]] | None = None
+    """Epoch, run key and inputs of a node that waits for a place: what is settled stays as it is."""
     running: Attempt | None = None
     trouble: Trouble | None = None
     paused: bool = False

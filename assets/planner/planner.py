@@ -343,6 +343,9 @@ class Planner:
             epoch = self._choose(node, now)
             if epoch is None:
                 return None
+            ready = node.prepared
+            if ready is not None and ready[0] == epoch and self._known(node, *ready[1:]) is None:
+                return ready
             cut = self._collect(node, epoch)
             if cut is None:
                 self._find_missing(node, epoch)
@@ -355,7 +358,8 @@ class Planner:
                 states = self._known(node, key, cut)
             if states is None or (node.forced and not isinstance(cut, Gone)):
                 assert not isinstance(cut, Gone)
-                return epoch, key, cut
+                node.prepared = (epoch, key, cut)
+                return node.prepared
             moved = (Gone.DELETED in states) != node.deleted or any(
                 isinstance(state, Content) and state != head
                 for head, state in zip(node.heads, states, strict=True)
@@ -506,6 +510,7 @@ class Planner:
         if prepared is None:
             return None
         epoch, key, pinned = prepared
+        node.prepared = None
         trouble = node.trouble
         again = trouble is not None and not trouble.final and trouble.run_key == key
         why = explain(node, pinned)
@@ -536,6 +541,7 @@ class Planner:
             node.forget_failures()
             if recovered:
                 self.commands.recovered.append(node)
+        node.prepared = None
         self._unwatch(node)
         node.settle(epoch, states, self.debts.epochs)
         node.requested = node.requested and epoch < node.requested_epoch

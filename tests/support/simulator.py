@@ -584,8 +584,9 @@ class World:
             else:
                 raise Found(f"a unit that does not exist: {asset}[{key}]")
             trouble = node.trouble
-            if want is Mark.BLOCKED and trouble is not None and trouble.final:
-                wanted = {"failed", "blocked"}
+            stuck = want in {Mark.BLOCKED, Mark.MISSING}
+            if stuck and trouble is not None and trouble.final:
+                wanted = {"failed", "blocked", "missing"}
             if want is Mark.BLOCKED and node.missing:
                 wanted = {"missing", "blocked"}
             expect(state in wanted, "its state is", asset, key, state, want)
