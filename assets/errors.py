@@ -11,6 +11,7 @@
     │   ├── ChangedData         it was replaced while it was read, or is not what was stored
     │   └── VanishedData        it was gone when it was to be read
     ├── ArtifactError           an artifact is absent, damaged or cannot be written
+    │   └── StorageUnavailable  full, read-only: goes on when mended
     ├── LedgerError             the metadata database
     │   ├── LedgerConflict      a requirement of a commit does not hold
     │   ├── LedgerUnavailable   locked, read-only, full: goes on when mended
@@ -21,7 +22,7 @@
 
 
 class AfreshError(Exception):
-    """Anything afresh raises on purpose: *expected X, found Y*, a hint with the way out, and the place."""
+    """What afresh raises on purpose: *expected X, found Y*, a hint with the way out, the place."""
 
     def __init__(self, error: str, *, hint: str = "", where: str = "") -> None:
         super().__init__(error)
@@ -78,6 +79,10 @@ class VanishedData(DataError):
 
 class ArtifactError(AfreshError):
     """An artifact is absent, damaged or cannot be written."""
+
+
+class StorageUnavailable(ArtifactError):
+    """An artifact cannot be written at present: full, read-only. Goes on when mended."""
 
 
 class LedgerError(AfreshError):

@@ -21,6 +21,8 @@ from afresh.storage.ledger.commit import Update
 
 _encode = msgspec.json.Encoder().encode
 INGEST_RETRY = Retry(attempts=3, delay_seconds=0.5, max_seconds=5.0)
+STORAGE_RETRY = Retry(attempts=0, delay_seconds=1.0, max_seconds=30.0)
+"""A full disk is nobody's fault and no attempt: tried again until there is room."""
 _TRANSIENT = frozenset({"killed", "timeout", "memory", "exited", "internal", "changed"})
 """What an ingest may survive the next time; data that cannot be read will not read better."""
 
@@ -314,7 +316,9 @@ def _fail_run(attempt: Attempt, failed: Failed, now: float, random: Random) -> O
     state = "cancelled" if failed.kind == "cancelled" else "failed"
     updates = [_end_run(attempt, i, state, now, error=error) for i in range(len(plan.assets))]
     retry_at = None
-    if failed.kind != "cancelled" and attempt.number < retry.attempts:
+    if failed.kind == "storage":
+        retry_at = now + backoff_seconds(STORAGE_RETRY, attempt.number, random)
+    elif failed.kind != "cancelled" and attempt.number < retry.attempts:
         retry_at = now + backoff_seconds(retry, attempt.number, random)
     else:
         for asset in plan.assets:
@@ -352,8 +356,10 @@ def _fail_ingest(
         return Outcome(
             attempt, Ended(attempt, epoch, latest or ()), updates, state="cancelled", error=error
         )
-    if failed.kind in _TRANSIENT and attempt.number < INGEST_RETRY.attempts:
-        retry_at = now + backoff_seconds(INGEST_RETRY, attempt.number, random)
+    stored = failed.kind == "storage"
+    if stored or (failed.kind in _TRANSIENT and attempt.number < INGEST_RETRY.attempts):
+        retry = STORAGE_RETRY if stored else INGEST_RETRY
+        retry_at = now + backoff_seconds(retry, attempt.number, random)
         updates = [_end_run(attempt, 0, "failed", now, error=error, epoch=epoch)]
         return Outcome(
             attempt,
@@ -416,7 +422,7 @@ def path_row(attempt: Attempt, uri: str, identity: Identity) -> Update:
 
 def backoff_seconds(retry: Retry, attempt: int, random: Random) -> float:
     """Exponential backoff with jitter: between half of it and all of it."""
-    longest = min(retry.max_seconds, retry.delay_seconds * 2.0 ** (attempt - 1))
+    longest = min(retry.max_seconds, retry.delay_seconds * 2.0 ** min(attempt - 1, 30))
     return longest * (0.5 + 0.5 * random.random())
 
 

@@ -5,7 +5,13 @@ import sys
 import traceback
 from typing import Literal
 
-from afresh.assets.errors import AfreshError, ChangedData, InvalidData, UnreadableData
+from afresh.assets.errors import (
+    AfreshError,
+    ChangedData,
+    InvalidData,
+    StorageUnavailable,
+    UnreadableData,
+)
 from afresh.daemon.workers.modules import last_place
 from afresh.daemon.workers.task import Failed
 
@@ -32,7 +38,7 @@ def failure(error: BaseException, snapshot: str, project: str) -> tuple[Failed, 
     return Failed("raised", message, "", place, name), retire
 
 
-def _kind(error: AfreshError) -> Literal["unreadable", "changed", "raised", "internal"]:
+def _kind(error: AfreshError) -> Literal["unreadable", "changed", "raised", "storage", "internal"]:
     match error:
         case UnreadableData():
             return "unreadable"
@@ -40,6 +46,8 @@ def _kind(error: AfreshError) -> Literal["unreadable", "changed", "raised", "int
             return "changed"
         case InvalidData():
             return "raised"
+        case StorageUnavailable():
+            return "storage"
         case _:
             return "internal"
 

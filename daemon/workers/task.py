@@ -96,6 +96,7 @@ class Failed(msgspec.Struct, frozen=True):
         "unreadable",
         "changed",
         "internal",
+        "storage",
         "vanished",
         "cancelled",
     ]

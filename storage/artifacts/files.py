@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from blake3 import blake3
 
-from afresh.assets.errors import ArtifactError
+from afresh.assets.errors import ArtifactError, StorageUnavailable
 
 _PIECE = 1 << 20
 
@@ -233,11 +233,11 @@ def unreadable(uri: str, error: OSError) -> ArtifactError:
     return ArtifactError(f"Expected an artifact that can be read, found: {reason(error)}: {uri!r}")
 
 
-def _unwritable(uri: str, error: OSError) -> ArtifactError:
+def _unwritable(uri: str, error: OSError) -> StorageUnavailable:
     hint = "check the folder's permissions"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "make room; nothing is damaged, and nothing half written is left"
-    return ArtifactError(
+    return StorageUnavailable(
         f"Expected to write an artifact, found: {reason(error)}: {uri!r}", hint=hint
     )
 
