@@ -109,7 +109,7 @@ def _from_pandas(frame: Any) -> pa.Table:
 def _check_labels(frame: Any) -> None:
     names = list(frame.columns)
     for name in names:
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not _is_utf8(name):
             raise InvalidData(
                 f"Expected column names that are strings, found {name!r}",
                 hint="set frame.columns, or name the columns where the frame is made",
@@ -133,6 +133,14 @@ def _check_labels(frame: Any) -> None:
         )
 
 
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _array(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
     dtype = series.dtype
     if isinstance(dtype, (pd.SparseDtype, pd.PeriodDtype, pd.IntervalDtype)):
@@ -154,6 +162,8 @@ def _check_one_type(name: str, series: Any) -> None:
     # pandas says "date" of dates and datetimes as well, and "mixed" of lists and dicts.
     if kinds in ({"date"}, {"dict"}) or (kinds and kinds <= {"list", "tuple", "ndarray"}):
         return
+    if len(kinds) == 1:
+        raise _unkept(name, kinds.pop())
     raise InvalidData(
         f"Expected one type in column {name!r}, found {', '.join(sorted(kinds)) or inferred}",
         hint="convert the column, for example with astype(str)",
@@ -193,22 +203,33 @@ def _from_polars(frame: Any) -> pa.Table:
     for name, dtype in frame.schema.items():
         if str(dtype) in _REFUSED:
             raise _unkept(name, f"polars {dtype}")
-    return frame.to_arrow()
+    try:
+        return frame.to_arrow()
+    except pa.ArrowException as error:
+        types = ", ".join(f"{name!r}: {dtype}" for name, dtype in frame.schema.items())
+        raise InvalidData(
+            f"Expected columns that can be stored, found {types}: {error}",
+            hint="convert the column, for example to strings",
+        ) from error
 
 
 def _to_polars(table: pa.Table) -> Any:
     import polars as pl  # noqa: PLC0415 - optional, and slow to import
 
     marks = Marks.of(table)
+    refusals = (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError)
     try:
         frame = pl.from_arrow(table)
-    except (pa.ArrowException, pl.exceptions.PolarsError, TypeError, ValueError) as error:
+    except (pa.ArrowException, *refusals) as error:
+        types = ", ".join(f"{field.name!r}: {field.type}" for field in table.schema)
         raise InvalidData(
-            f"Expected columns that polars can hold, found {table.schema.to_string()!r}: {error}",
+            f"Expected columns that polars can hold, found {types}: {error}",
             hint="ask for a pyarrow.Table, or convert the column",
         ) from error
     if isinstance(frame, pl.Series):  # what polars makes of a table without columns
         return pl.DataFrame()
+    if frame.columns != table.column_names:  # it gives a column without a name one
+        frame.columns = table.column_names
     enums = {}
     for name, text in marks.categories.items():
         if name in frame.columns and frame.schema[name] == pl.Categorical:

@@ -34,7 +34,7 @@ def special_series(column: pa.ChunkedArray, marks: Marks, name: str) -> Any:
             return series
     if column.null_count and (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
         return _extension(column, _NULLABLE[str(kind)])
-    if pa.types.is_nested(kind) and not pa.types.is_struct(kind):
+    if pa.types.is_nested(kind):  # else integers beside a null would become floats in there
         return pd.Series(column.to_pylist(), dtype=object)
     return None
 
@@ -67,11 +67,8 @@ def _categorical(column: pa.ChunkedArray, categories: str | None, *, ordered: bo
     if categories is None:
         return None
     listed = decode_categories(categories)
-    values = column
-    if pa.types.is_dictionary(column.type):
-        values = column.cast(column.type.value_type)
-    codes = pc.index_in(values.cast(listed.type), value_set=listed)
-    if codes.null_count != values.null_count:
+    codes = _codes(column, listed)
+    if codes is None:
         return None
     return pd.Series(
         pd.Categorical.from_codes(
@@ -80,3 +77,21 @@ def _categorical(column: pa.ChunkedArray, categories: str | None, *, ordered: bo
             ordered=ordered,
         )
     )
+
+
+def _codes(column: pa.ChunkedArray, listed: pa.Array) -> pa.ChunkedArray | None:
+    """Give each value's place in the list, or None where one is not in it."""
+    if pa.types.is_dictionary(column.type):
+        if column.type.value_type == listed.type and all(
+            chunk.dictionary.equals(listed) for chunk in column.chunks
+        ):
+            indices = [chunk.indices for chunk in column.chunks]
+            return pa.chunked_array(indices, column.type.index_type)
+        column = pa.chunked_array(
+            [chunk.dictionary_decode() for chunk in column.chunks], column.type.value_type
+        )
+    try:
+        codes = pc.index_in(column.cast(listed.type), value_set=listed)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+    return codes if codes.null_count == column.null_count else None

@@ -110,6 +110,11 @@ def _by_output(function: LiveFunction, returned: Any) -> Mapping[str, Any]:
         return returned
     if isinstance(returned, tuple | list) and len(returned) == len(names):
         return dict(zip(names, returned, strict=True))
+    if len(names) == 1:
+        raise InvalidData(
+            f"Expected a frame for {names[0]!r}, found {_found(returned)}",
+            hint=f"return a frame, or a dict with the key {names[0]!r}",
+        )
     raise InvalidData(
         f"Expected {len(names)} outputs, {', '.join(names)}, found {_found(returned)}",
         hint="return a tuple in this order, or a dict with these keys",

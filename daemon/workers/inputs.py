@@ -14,6 +14,7 @@ from afresh.assets.schema import validate
 from afresh.daemon.workers.live import LiveFunction
 from afresh.daemon.workers.task import Part, TaskInput
 from afresh.storage.artifacts.store import read_table
+from afresh.storage.encoding import type_text
 
 
 def read_inputs(
@@ -32,11 +33,13 @@ def read_inputs(
     for item in given:
         declaration = declared[item.parameter]
         schema = manifest.schemas.get(declaration.schema)
-        table = _read(item, _projection(declaration, schema))
+        tables = _read(item, _projection(declaration, schema))
+        table = _joined(item, tables)
         if schema is not None and schema.strict == "filter" and declaration.columns:
             table = _selected(table, schema)
         live = function.inputs.get(item.parameter)
-        if live is None or declaration.schema == made_by.get(item.asset, ""):
+        own = declaration.schema == made_by.get(item.asset, "")
+        if live is None or (own and _marked_alike(tables)):
             # It was validated by this very schema when it was written.
             frames[item.parameter] = to_given(table, declaration.given)
         else:
@@ -78,17 +81,28 @@ def _selected(table: pa.Table, schema: Schema) -> pa.Table:
     return table.select(wanted)
 
 
-def _read(item: TaskInput, columns: tuple[str, ...] | None) -> pa.Table:
-    tables = [read_table(part.uri, columns, part.hash) for part in item.parts]
+def _read(item: TaskInput, columns: tuple[str, ...] | None) -> list[pa.Table]:
+    return [read_table(part.uri, columns, part.hash) for part in item.parts]
+
+
+def _marked_alike(tables: list[pa.Table]) -> bool:
+    return all(table.schema.metadata == tables[0].schema.metadata for table in tables)
+
+
+def _joined(item: TaskInput, tables: list[pa.Table]) -> pa.Table:
     if len(tables) == 1:
         return tables[0]
-    if any(table.schema.metadata != tables[0].schema.metadata for table in tables):
+    if not _marked_alike(tables):
         tables = _alike(tables)
     try:
-        # What one partition has no value of is null in another; anything else must be equal.
         return pa.concat_tables(tables, promote_options="default")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise _apart(item, tables) from error
+        # What one partition has no value of is null in another, and text is text however it is
+        # encoded; anything else must be equal.
+        apart = _apart(item, tables)
+        if apart is not None:
+            raise apart from error
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def _alike(tables: list[pa.Table]) -> list[pa.Table]:
@@ -113,27 +127,34 @@ def _decoded(table: pa.Table, names: set[str]) -> pa.Table:
     return table
 
 
-def _apart(item: TaskInput, tables: list[pa.Table]) -> InvalidData:
-    """Name the first two partitions that do not fit together."""
-    first = tables[0].schema
-    for part, table in zip(item.parts[1:], tables[1:], strict=True):
+def _apart(item: TaskInput, tables: list[pa.Table]) -> InvalidData | None:
+    """Name the first two partitions that do not fit together; None if all do."""
+    first: dict[str, tuple[Part, pa.DataType]] = {}
+    for part, table in zip(item.parts, tables, strict=True):
         for field in table.schema:
-            place = first.get_field_index(field.name)
-            other = first.field(place).type if place >= 0 else None
-            if other is not None and other != field.type and not _null(other, field.type):
+            other, kind = first.setdefault(field.name, (part, field.type))
+            if not _unifies(kind, field.type):
                 return InvalidData(
-                    f"Expected partitions of one type, found column {field.name!r} as {other} in "
-                    f"{_name(item, item.parts[0])} and as {field.type} in {_name(item, part)}",
+                    f"Expected partitions of one type, found column {field.name!r} as {kind} in "
+                    f"{_name(item, other)} and as {field.type} in {_name(item, part)}",
                     hint="give the source a schema",
                 )
-    return InvalidData(
-        f"Expected partitions that fit together, found others in {item.asset!r}",
-        hint="give the source a schema",
-    )
+            if pa.types.is_null(kind):
+                first[field.name] = (part, field.type)
+    return None
 
 
-def _null(one: pa.DataType, other: pa.DataType) -> bool:
-    return bool(pa.types.is_null(one) or pa.types.is_null(other))
+def _unifies(one: pa.DataType, other: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_null(one) or types.is_null(other) or type_text(one) == type_text(other):
+        return True
+    if types.is_struct(one) and types.is_struct(other):
+        common = {field.name for field in one} & {field.name for field in other}
+        return all(_unifies(one.field(name).type, other.field(name).type) for name in common)
+    lists = (types.is_list, types.is_large_list)
+    if any(holds(one) for holds in lists) and any(holds(other) for holds in lists):
+        return _unifies(one.value_type, other.value_type)
+    return False
 
 
 def _name(item: TaskInput, part: Part) -> str:

@@ -13,7 +13,7 @@ from afresh.assets.schema import validate
 from afresh.daemon.workers.task import Rejected, Target, Task, Written
 from afresh.daemon.workers.wire import Plan
 from afresh.storage.artifacts.paths import artifact_uri
-from afresh.storage.artifacts.store import write_table
+from afresh.storage.artifacts.store import Stored, write_table
 from afresh.storage.content import hash_table
 
 _SHAPES = {
@@ -50,23 +50,17 @@ def settle(
             valid = validate(data, live, given)
         table = to_table(valid)
         content = hash_table(table)
+        # Early cutoff (P4): what exists already is not written again.
+        same = content.fingerprint == known
+        stored = Stored("", 0, "") if same else write_table(table, target.uri)
     except InvalidData as error:
         kept = _keep(data, rejected)
         return Rejected(target.asset, error.error, error.hint, error.cases, error.total, kept)
-    version = schema.version if schema is not None else ""
-    if content.fingerprint == known:
-        # Early cutoff (P4): what exists already is not written again.
-        return Written(
-            *(target.asset, "", content.fingerprint, content.columns, table.num_rows, 0, ""),
-            schema_version=version,
-            metadata=metadata,
-        )
-    stored = write_table(table, target.uri)
     return Written(
         *(target.asset, stored.uri, content.fingerprint, content.columns, table.num_rows),
         bytes=stored.bytes,
         hash=stored.hash,
-        schema_version=version,
+        schema_version=schema.version if schema is not None else "",
         metadata=metadata,
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from afresh.assets.errors import ArtifactError
+from afresh.assets.errors import InvalidData
 from afresh.storage.encoding import (
     categorical_columns,
     categories,
@@ -25,7 +25,7 @@ _NOTES = b"afresh.stored"
 
 
 def to_storable(table: pa.Table) -> pa.Table:
-    """Give the table that is written. Raises ArtifactError for a type that cannot be kept."""
+    """Give the table that is written. Raises InvalidData for a type that cannot be kept."""
     marked = categorical_columns(table.schema)
     notes: dict[str, Any] = {}
     changed = table
@@ -72,9 +72,9 @@ def from_stored(table: pa.Table) -> pa.Table:
     return table.replace_schema_metadata(metadata or None)
 
 
-def unstorable(field: pa.Field) -> ArtifactError:
+def unstorable(field: pa.Field) -> InvalidData:
     """Make the error for a column that Parquet has no form for."""
-    return ArtifactError(
+    return InvalidData(
         f"Expected a type that Parquet can hold in column {field.name!r}, found {field.type}",
         hint="convert the column, for example to strings",
     )
@@ -170,6 +170,8 @@ def _stored_nested(kind: pa.DataType) -> pa.DataType:
         return kind
     child = child.with_type(_stored_type(child.type))
     if types.is_fixed_size_list(kind):
+        if not kind.list_size:  # Parquet writes it, and then cannot read it
+            raise pa.ArrowNotImplementedError("lists of no values")
         return pa.list_(child, kind.list_size)
     if types.is_large_list(kind):
         return pa.large_list(child)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from blake3 import blake3
 
-from afresh.assets.errors import ArtifactError
+from afresh.assets.errors import ArtifactError, InvalidData
 from afresh.storage.artifacts.files import (
     check_hash,
     create,
@@ -40,7 +40,8 @@ class Stored(NamedTuple):
 def write_table(table: pa.Table, uri: str) -> Stored:
     """Write a new artifact, durable at return: file and folder are synced.
 
-    Raises ArtifactError when it cannot be written (then nothing is left) or exists already.
+    Raises InvalidData for a column that Parquet has no form for, ArtifactError when it cannot be
+    written (then nothing is left) or exists already.
     """
     table = to_storable(table)
     # 900 rows of 19 columns: snappy 0.7 ms, zstd 1.3, and any reader knows it. Statistics help
@@ -63,14 +64,14 @@ def write_table(table: pa.Table, uri: str) -> Stored:
     return Stored(uri, sink.count, sink.hash.hexdigest())
 
 
-def _explained(table: pa.Table, error: Exception) -> ArtifactError:
+def _explained(table: pa.Table, error: Exception) -> InvalidData:
     """Find the column that Parquet refuses."""
     for field in table.schema:
         try:
             pq.write_table(table.select([field.name]).slice(0, 0), pa.BufferOutputStream())
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
             return unstorable(field)
-    return ArtifactError(f"Expected a table that Parquet can hold, found: {error}")
+    return InvalidData(f"Expected a table that Parquet can hold, found: {error}")
 
 
 class _Sink:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from afresh.assets.declare import Context, Partition
 from afresh.assets.errors import ChangedData
 from afresh.assets.frames import to_table
 from afresh.assets.manifest import Function, Input, Manifest, Output, Sensor, Source
-from afresh.assets.schema import describe
+from afresh.assets.schema import describe, validate
 from afresh.daemon.workers.execute import execute
 from afresh.daemon.workers.live import LiveFunction, LiveSource, Loaded
 from afresh.daemon.workers.task import Part, Rejected, Result, Target, Task, TaskInput, Written
@@ -33,7 +34,24 @@ NARROW = pa_pandas.DataFrameSchema({"name": pa_pandas.Column(str)}, strict="filt
 TIGHT = pa_pandas.DataFrameSchema(
     {"value": pa_pandas.Column(float, pa_pandas.Check.lt(2))}, name="Tight"
 )
-SCHEMAS = {"Row": ROW, "Narrow": NARROW, "Tight": TIGHT}
+KINDS = pa_pandas.DataFrameSchema({"kind": pa_pandas.Column("category")}, name="Kinds")
+COERCED = pa_pandas.DataFrameSchema(
+    {"value": pa_pandas.Column(int, coerce=True, parsers=pa_pandas.Parser(abs))},
+    strict="filter",
+    name="Coerced",
+)
+SCHEMAS = {"Row": ROW, "Narrow": NARROW, "Tight": TIGHT, "Kinds": KINDS, "Coerced": COERCED}
+NAMES = [f"c{place}" for place in range(2_000)]
+
+
+class Seen:
+    """A function that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.rows: Any = None
+
+    def __call__(self, rows: Any) -> None:
+        self.rows = rows
 
 
 class World:
@@ -361,3 +379,196 @@ class TestRun:
         failed = world.execute("absent").failed
         assert failed is not None
         assert failed.hint == "`afresh check` says why"
+
+
+class TestOddData:
+    """What is legal comes back as it was, what is not is refused by its column."""
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pd.Series([[1], [2, 3]]),
+            pd.Series([{"x": 2**53 + 1}, {"y": 2}]),
+            pd.Series([Decimal("1.50"), None]),
+            pd.Series([b"\0\xff", None]),
+            pd.Series(["x" * 10**6, ""]),
+            pd.Series([None, None]),
+            pd.to_datetime(pd.Series(["2024-03-31 12:00", None])).dt.tz_localize("Europe/Berlin"),
+            pd.to_timedelta(pd.Series(["1s", None])),
+            pd.Series(pd.Categorical(["b", None], categories=["b", "a"])),
+            pd.Series(pd.cut(pd.Series([1, 2]), 2)),
+            pd.Series(["x", None], dtype=object),
+            pd.Series([1, None], dtype="Int8"),
+            pd.Series([True, None], dtype=object),
+        ],
+        ids=lambda series: str(series.dtype) + str(series.iloc[0])[:9],
+    )
+    def test_pandas_comes_back(self, world: World, column: Any) -> None:
+        frame = pd.DataFrame({"a.b c\nd\u202eé": column, "": column})
+        world.function(lambda: frame)
+        made = written(world.execute())
+        seen = []
+
+        def body(rows: Any) -> Any:
+            seen.append(rows)
+            return rows
+
+        world.function(body, own())
+        part = Part("", 1, made.uri, made.hash, made.rows)
+        again = written(world.execute("made", TaskInput("rows", "rows", (part,))))
+        assert again.fingerprint == made.fingerprint
+        assert list(seen[0].columns) == list(frame.columns)
+        given = seen[0].iloc[:, 0]
+        assert given.dtype == column.dtype
+        if column.iloc[0] != {"x": 2**53 + 1}:
+            pd.testing.assert_series_equal(given, column, check_names=False)
+        else:
+            assert given[0]["x"] == 2**53 + 1
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pl.Series("", [[1], None]),
+            pl.Series("", ["b", "a"], pl.Categorical),
+            pl.Series("", ["b", None], pl.Enum(["b", "a"])),
+            pl.Series("", [[1, 2]], pl.Array(pl.Int8, 2)),
+            pl.Series("", [Decimal("1.5")]),
+            pl.Series("", [None]),
+        ],
+        ids=lambda series: str(series.dtype),
+    )
+    def test_polars_comes_back(self, world: World, column: pl.Series) -> None:
+        frame = pl.DataFrame([column])
+        world.function(lambda: frame, outputs=(Output("made", "polars"),))
+        made = written(world.execute())
+        seen = Seen()
+        world.function(seen, own("polars"))
+        part = Part("", 1, made.uri, made.hash, made.rows)
+        world.execute("made", TaskInput("rows", "rows", (part,)))
+        assert seen.rows.equals(frame, null_equal=True)
+        assert seen.rows.schema == frame.schema
+
+    @pytest.mark.parametrize(
+        ("given", "value", "words"),
+        [
+            ("pandas", (x for x in "a"), "Expected a pandas.DataFrame, found builtins.generator"),
+            ("pandas", pd.Series([1]), "Expected a pandas.DataFrame, found pandas.Series"),
+            ("pandas", pl.LazyFrame({"a": [1]}), "Expected a pandas.DataFrame, found polars."),
+            ("pandas", pd.DataFrame([[1, 2]], columns=["a", "a"]), "found 'a' 2 times"),
+            ("pandas", pd.DataFrame({"a": [1]}, index=["x"]), "Expected the default index"),
+            ("pandas", pd.DataFrame({"a": [1, "x"]}), "one type in column 'a', found int, str"),
+            ("pandas", pd.DataFrame({"a": [{1}]}), "found set in 'a'"),
+            ("pandas", pd.DataFrame({"a": [{}]}), "column 'a', found struct<>"),
+            ("pandas", pd.DataFrame({"a": [1j]}), "found complex128 in 'a'"),
+            ("pandas", pd.DataFrame([[1]], columns=pd.Index(["\udc80"], dtype=object)), "\\udc80"),
+            ("pandas", pd.DataFrame(index=range(3)), "Expected columns, found 3 rows"),
+            ("polars", pl.DataFrame({"a": [[1]]}, {"a": pl.List(pl.Int128)}), "'a': List(Int128)"),
+            ("pyarrow", pa.table([[1], [2]], names=["a", "a"]), "found 'a' 2 times"),
+            ("pyarrow", pa.table({"a": pa.array([[]], pa.list_(pa.int8(), 0))}), "column 'a'"),
+            ("pyarrow", pa.record_batch({"a": [1]}), "Expected a pyarrow.Table, found"),
+        ],
+    )
+    def test_what_cannot_be_kept_is_rejected_with_the_column(
+        self, world: World, given: Any, value: Any, words: str
+    ) -> None:
+        world.function(lambda: value, outputs=(Output("made", given),))
+        result = world.execute()
+        assert result.failed is None
+        assert words in rejected(result).error
+        assert not list(world.root.glob("artifacts/*"))
+
+    @pytest.mark.parametrize(
+        "frame", [pd.DataFrame(), pd.DataFrame({"a": []}), pd.DataFrame([NAMES], columns=NAMES)]
+    )
+    def test_few_rows_and_many_columns(self, world: World, frame: Any) -> None:
+        world.function(lambda: frame)
+        made = written(world.execute())
+        assert (made.rows, list(made.columns)) == (len(frame), list(frame.columns))
+        assert read_table(made.uri).column_names == list(frame.columns)
+
+    @pytest.mark.parametrize("value", [{"x": 1}, {}])
+    def test_a_dict_that_is_not_of_the_output(self, world: World, value: Any) -> None:
+        world.function(lambda: value)
+        failed = world.execute().failed
+        assert failed is not None
+        assert failed.error.startswith("Expected a frame for 'made', found a dict with ")
+
+    def test_what_polars_cannot_hold_is_named(self, world: World) -> None:
+        world.function(lambda rows: rows, own("polars"))
+        column = pa.array([Decimal("1.5")], pa.decimal256(70, 2))
+        part = world.part(pa.table({"a": column}))
+        failed = world.execute("made", TaskInput("rows", "rows", (part,))).failed
+        assert failed is not None
+        assert failed.kind == "raised"
+        assert "found 'a': decimal256(70, 2)" in failed.error
+
+
+class TestPartitionsTogether:
+    @pytest.mark.parametrize(
+        "columns",
+        [
+            (pa.array(["x"]), pa.array(["y"], pa.large_string())),
+            (pa.array([["x"]]), pa.array([["y"]], pa.large_list(pa.large_string()))),
+            (pa.array([[]], pa.list_(pa.null())), pa.array([["y"]])),
+            (pa.nulls(1), pa.array(["y"])),
+        ],
+    )
+    def test_encodings_fit_together(self, world: World, columns: Any) -> None:
+        world.function(
+            lambda rows: rows,
+            Input("rows", "rows", "all", "pyarrow"),
+            outputs=(Output("made", "pyarrow"),),
+        )
+        parts = tuple(world.part(pa.table({"a": c}), str(i)) for i, c in enumerate(columns))
+        made = written(world.execute("made", TaskInput("rows", "rows", parts)))
+        expected = [value for column in columns for value in column.to_pylist()]
+        assert read_table(made.uri)["a"].to_pylist() == expected
+
+    def test_integers_of_other_widths_do_not(self, world: World) -> None:
+        world.function(lambda rows: rows, Input("rows", "rows", "all", "pandas"))
+        kinds = (pa.null(), pa.int64(), pa.int32())
+        parts = tuple(world.part(pa.table({"a": pa.nulls(1, k)}), str(k)) for k in kinds)
+        failed = world.execute("made", TaskInput("rows", "rows", parts)).failed
+        assert failed is not None
+        assert "int64 in rows[int64]@1 and as int32 in rows[int32]@1" in failed.error
+
+    def test_categories_of_a_schema_are_those_of_all(self, world: World) -> None:
+        world.source("rows", "Kinds")
+        seen = Seen()
+        world.function(seen, Input("rows", "rows", "all", "pandas", (), "Kinds"))
+        parts = tuple(
+            world.part(to_table(pd.DataFrame({"kind": pd.Categorical([v])})), v) for v in "ba"
+        )
+        world.execute("made", TaskInput("rows", "rows", parts))
+        assert seen.rows["kind"].tolist() == ["b", "a"]
+        assert seen.rows["kind"].cat.categories.tolist() == ["a", "b"]
+
+
+class TestInputSchemas:
+    def test_the_producers_own_schema_is_not_validated_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls = []
+        real = validate
+
+        def counted(*args: Any) -> Any:
+            calls.append(args)
+            return real(*args)
+
+        monkeypatch.setattr("afresh.daemon.workers.inputs.validate", counted)
+        part = world.part(rows(name=["a"], value=[1.0]))
+        for schema, times in (("Row", 0), ("Tight", 1), ("", 1)):
+            world.function(lambda rows: rows, own("pandas", schema))
+            written(world.execute("made", TaskInput("rows", "rows", (part,))))
+            assert len(calls) == times
+
+    def test_coercion_parsers_and_filter_of_the_consumer_apply(self, world: World) -> None:
+        seen = Seen()
+        world.function(seen, own("polars", "Coerced", ("value",)))
+        part = world.part(rows(name=["a"], value=[-2.0]))
+        world.execute("made", TaskInput("rows", "rows", (part,)))
+        assert seen.rows.to_dicts() == [{"value": 2}]
+        part = world.part(rows(name=["a"], value=[1.5]))
+        failed = world.execute("made", TaskInput("rows", "rows", (part,))).failed
+        assert failed is not None
+        assert "without loss" in failed.error
