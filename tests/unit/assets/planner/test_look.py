@@ -1,0 +1,115 @@
+"""The states of CLI.md, each as the planner comes to it."""
+
+from random import Random
+
+import pytest
+from support.oracle import FunctionSpec, GraphSpec, Read, SourceSpec, Value
+from support.simulator import World
+
+from afresh.assets.planner.look import Looks
+from afresh.assets.planner.view import UnitView
+
+ONE, BAD = Value("1", "0"), None
+
+
+def world(on_delete: str = "keep", fails: str = "never") -> World:
+    spec = GraphSpec(
+        (SourceSpec("s", on_delete=on_delete),),  # type: ignore[arg-type]
+        (
+            FunctionSpec(("own",), (Read("s", own=True),), partitioned=True),
+            FunctionSpec(("all",), (Read("own"),), fails=fails),  # type: ignore[arg-type]
+            FunctionSpec(("end",), (Read("all"),)),
+        ),
+    )
+    return World(spec, Random(1), seconds=dict.fromkeys(("s", "own", "all", "end"), 1.0))
+
+
+def look(it: World, asset: str, key: str = "") -> UnitView:
+    return Looks(it.planner).look(asset, key, it.now)
+
+
+def test_missing_then_running_then_fresh() -> None:
+    it = world()
+    assert look(it, "all").state == "missing"
+    it.arrive(("s", "k0", ONE))
+    assert look(it, "s", "k0").state == "running"
+    assert look(it, "all").state == "stale"
+    it.advance(1.5)
+    assert (look(it, "own", "k0").state, look(it, "all").state) == ("running", "stale")
+    it.drain()
+    for asset, key in Looks(it.planner).units():
+        view = look(it, asset, key)
+        assert (view.state, view.version, view.epoch) == ("fresh", 1, it.planner.epoch)
+
+
+def test_arrival_that_waits_is_stale() -> None:
+    it = world()
+    it.workers = 0
+    it.arrive(("s", "k0", ONE))
+    view = look(it, "s", "k0")
+    assert view.state == "stale"
+    assert view.reasons[0].event == 2, "the definitions took the first number"
+
+
+def test_rejected_source_is_failed_and_keeps_its_version() -> None:
+    it = world()
+    it.arrive(("s", "k0", ONE))
+    it.drain()
+    it.arrive(("s", "k0", BAD))
+    it.drain()
+    view = look(it, "s", "k0")
+    assert (view.state, view.version, view.reasons[0].kind) == ("failed", 1, "rejected")
+    assert look(it, "all").state == "fresh"
+
+
+def test_failed_and_blocked() -> None:
+    it = world(fails="raises")
+    for i in range(40):
+        it.arrive(("s", "k0", Value(str(i), "0")))
+        it.drain()
+        if look(it, "all").state == "failed":
+            break
+    assert look(it, "all").reasons[0].detail == "boom"
+    blocked = look(it, "end")
+    assert (blocked.state, blocked.reasons[0].ref) == ("blocked", "all")
+
+
+def test_paused_and_blocked_by_a_pause() -> None:
+    it = world()
+    it.arrive(("s", "k0", ONE))
+    it.drain()
+    it.pause("all")
+    it.arrive(("s", "k0", Value("2", "0")))
+    it.drain()
+    assert look(it, "all").state == "paused"
+    assert look(it, "end").state == "blocked"
+    assert "paused" in look(it, "end").reasons[0].detail
+
+
+@pytest.mark.parametrize(("on_delete", "state"), [("keep", "fresh"), ("propagate", "fresh")])
+def test_deleted_is_named(on_delete: str, state: str) -> None:
+    it = world(on_delete)
+    it.arrive(("s", "k0", ONE), ("s", "k1", ONE))
+    it.drain()
+    it.arrive(("s", "k0", BAD), deleted=True)
+    it.drain()
+    view = look(it, "s", "k0")
+    assert (view.state, view.reasons[0].kind) == (state, "deleted")
+    assert look(it, "all").state == "fresh"
+    assert look(it, "all").version == (2 if on_delete == "propagate" else 1)
+
+
+def test_deleted_with_fail_blocks_its_readers() -> None:
+    it = world("fail")
+    it.arrive(("s", "k0", ONE))
+    it.drain()
+    it.arrive(("s", "k0", BAD), deleted=True)
+    it.drain()
+    assert look(it, "own", "k0").state == "blocked"
+    assert look(it, "own", "k0").reasons[0].ref == "s[k0]"
+    assert look(it, "end").state == "blocked"
+
+
+def test_unknown_unit() -> None:
+    with pytest.raises(KeyError):
+        look(world(), "own", "nothing")
