@@ -19,6 +19,10 @@ class Pinned:
     parts: tuple[tuple[str, Content], ...]
 
 
+Prepared = tuple[int, str, tuple[Pinned, ...]]
+"""What a run is to be made of: epoch, run key, inputs."""
+
+
 @dataclass(eq=False, slots=True)
 class Attempt:
     """One try at a node on one cut. The reactor gives it its run id."""
@@ -73,8 +77,8 @@ class Node:
     numbers: list[int] = field(default_factory=list)
     """The highest version number that each output was given."""
     known: dict[str, tuple[State, ...]] = field(default_factory=dict)
-    prepared: tuple[int, str, tuple[Pinned, ...]] | None = None
-    """Epoch, run key and inputs of a node that waits for a place: what is settled stays as it is."""
+    prepared: Prepared | None = None
+    """Of a node that waits for a place; what is settled stays as it is."""
     running: Attempt | None = None
     trouble: Trouble | None = None
     paused: bool = False

@@ -14,7 +14,7 @@ from afresh.assets.planner.debts import Debts
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.growth import add_units
 from afresh.assets.planner.ingests import Ingests
-from afresh.assets.planner.nodes import NEVER, Attempt, Node, Pinned, Trouble
+from afresh.assets.planner.nodes import NEVER, Attempt, Node, Pinned, Prepared, Trouble
 from afresh.assets.planner.reasons import explain
 from afresh.assets.planner.runkey import run_key
 from afresh.assets.planner.topology import Topology
@@ -326,7 +326,7 @@ class Planner:
                 node.queued = True
                 self._ready.append(node)
 
-    def _prepare(self, node: Node, now: float) -> tuple[int, str, tuple[Pinned, ...]] | None:
+    def _prepare(self, node: Node, now: float) -> Prepared | None:
         """Settle a node without a run as far as possible.
 
         If it must run: epoch, run key, inputs.
@@ -343,8 +343,7 @@ class Planner:
             epoch = self._choose(node, now)
             if epoch is None:
                 return None
-            ready = node.prepared
-            if ready is not None and ready[0] == epoch and self._known(node, *ready[1:]) is None:
+            if (ready := self._reuse(node, epoch)) is not None:
                 return ready
             cut = self._collect(node, epoch)
             if cut is None:
@@ -360,19 +359,36 @@ class Planner:
                 assert not isinstance(cut, Gone)
                 node.prepared = (epoch, key, cut)
                 return node.prepared
-            moved = (Gone.DELETED in states) != node.deleted or any(
-                isinstance(state, Content) and state != head
-                for head, state in zip(node.heads, states, strict=True)
-            )
-            if Gone.HELD in states and key in node.failures:
-                node.trouble = node.failures[key]
-            elif node.trouble is not None and node.trouble.final:
-                moved = True
-            self._settle(node, epoch, states)
-            if moved:
-                node.updated_at = now
-                self.commands.settled.append(Settled(node, epoch, states, key))
+            self._settle_known(node, epoch, key, states, now)
         return None
+
+    def _reuse(self, node: Node, epoch: int) -> Prepared | None:
+        """What was worked out when the node was queued, if it holds at this epoch too."""
+        ready = node.prepared
+        if ready is None or not (ready[0] == epoch or node.dirty[-1] <= ready[0] < epoch):
+            return None
+        # No change has reached it since: what it reads is still the same.
+        if self._known(node, *ready[1:]) is not None:
+            return None
+        node.prepared = (epoch, *ready[1:])
+        return node.prepared
+
+    def _settle_known(
+        self, node: Node, epoch: int, key: str, states: tuple[State, ...], now: float
+    ) -> None:
+        """What comes out is known: no run."""
+        moved = (Gone.DELETED in states) != node.deleted or any(
+            isinstance(state, Content) and state != head
+            for head, state in zip(node.heads, states, strict=True)
+        )
+        if Gone.HELD in states and key in node.failures:
+            node.trouble = node.failures[key]
+        elif node.trouble is not None and node.trouble.final:
+            moved = True
+        self._settle(node, epoch, states)
+        if moved:
+            node.updated_at = now
+            self.commands.settled.append(Settled(node, epoch, states, key))
 
     def _find_missing(self, node: Node, epoch: int) -> None:
         """Something that it needs was not there as of an epoch: a newer one may do."""

@@ -1,9 +1,10 @@
 """P1 to P7 as far as the planner keeps them: random graphs and whatever can happen to them.
 
-The simulator compares every cut (P3), run (P4), reason (P5), head (P6) and settled interval with the
-oracle while it plays, and the whole graph when it has come to rest.
+The simulator compares every cut (P3), run (P4), reason (P5), head (P6) and settled interval with
+the oracle while it plays, and the whole graph when it has come to rest.
 """
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -83,7 +84,7 @@ def test_no_join_starves_under_a_steady_stream(every: float) -> None:
     slowest = SECONDS["s"] + SECONDS["slow"] + SECONDS["slower"] + SECONDS["top"]
     for unit in [("join", "k0"), ("join", "k1"), ("top", "")]:
         at = [at for at, _ in world.tally.heads[unit]]
-        gaps = [after - before for before, after in zip(at, at[1:], strict=False)]
+        gaps = [after - before for before, after in pairwise(at)]
         assert max(gaps) <= MAX_WAIT + 3 * slowest, unit
         assert at[-1] >= 60 - MAX_WAIT - 3 * slowest, unit
     world.drain()

@@ -1,6 +1,7 @@
-"""Planted planner bugs: each must be found by the harness that finds none in the planner as it is."""
+"""Planted planner bugs: the harness must find each, as it finds none in the planner as it is."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -48,11 +49,17 @@ def play_stream() -> None:
         world.advance(0.2)
     for name in ("one", "two"):
         at = [0.0, *[at for at, _ in world.tally.heads.get((name, ""), [])], 40.0]
-        gap = max(after - before for before, after in zip(at, at[1:], strict=False))
+        gap = max(after - before for before, after in pairwise(at))
         if gap > 1.0 + 3 * (1.7 + seconds[name]):
             raise Found(f"{name} starves: nothing for {gap:.1f} s")
     world.drain()
     world.check_rest()
+
+
+def play() -> None:
+    """All that looks for bugs."""
+    play_stream()
+    play_random_cases()
 
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -118,7 +125,7 @@ def debt_of_a_join_is_dropped_while_another_needs_it(patch: pytest.MonkeyPatch) 
         target, debtors = join.target, list(join.debtors)
         freed = original(self, join)
         for debtor in debtors:
-            if target is not None and debtor.owes.pop(target, None):
+            if target is not None and debtor.owes.pop(target, set()):
                 freed.append(debtor)
         return freed
 
@@ -196,9 +203,8 @@ def columns_that_are_not_read_count(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", sorted(PLANTED))
 def test_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     PLANTED[name](monkeypatch)
-    with pytest.raises((Found, ValueError, KeyError)):
-        play_stream()
-        play_random_cases()
+    with pytest.raises(Found):
+        play()
 
 
 def test_none_is_found_where_none_is_planted() -> None:

@@ -2,11 +2,11 @@
 
 import anyio
 import pytest
-from support.simulated import Daemon, Workers, function, source
 
 from afresh.assets.manifest import Manifest
 from afresh.daemon.workers.task import Failed, Task
 from afresh.storage.ledger.memory import MemoryLedger
+from support.simulated import Daemon, Workers, function, source
 
 pytestmark = pytest.mark.anyio
 
@@ -116,4 +116,47 @@ async def test_crash_anywhere_loses_and_doubles_nothing(commits: int) -> None:
         assert "=1" in second.heads()["top", ""]
         rows = second.ledger.reader.rows("SELECT asset, COUNT(*) FROM version GROUP BY asset")
         assert all(count == 1 for _, count in rows), rows
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("lose_answer", [False, True])
+@pytest.mark.parametrize("commits", range(2, 40, 3))
+async def test_crash_in_a_stream_ends_where_no_crash_would(commits: int, lose_answer: bool) -> None:
+    """Arrivals, an overwrite and a deletion; what was not acknowledged is offered again."""
+    steps = [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4"), ("b", None), ("c", "5")]
+
+    async def feed(daemon: Daemon, left: list[tuple[str, str | None]]) -> None:
+        while left:
+            key, content = left[0]
+            path = f"landing/s/{key}"
+            if content is None:
+                workers.files.pop(path, None)
+            else:
+                workers.files[path] = content
+            await daemon.arrive("s", key, deleted=content is None)
+            left.pop(0)
+            await anyio.sleep(0.02)
+
+    workers, ledger, left = Workers(), MemoryLedger(), list(steps)
+    first = Daemon(DIAMOND, workers, ledger)
+    with anyio.move_on_after(30):
+        async with anyio.create_task_group() as tasks:
+            await first.start(tasks)
+            ledger.crash_after(commits, lose_answer=lose_answer)
+            await feed(first, left)
+            await first.settle()
+            tasks.cancel_scope.cancel()
+    second = Daemon(DIAMOND, workers, ledger.snapshot())
+    async with anyio.create_task_group() as tasks:
+        await second.start(tasks)
+        await feed(second, left)
+        await second.settle()
+        top = second.heads()["top", ""]
+        assert top.count("s[a]=3") == top.count("s[b]=2") == top.count("s[c]=5") == 2, top
+        rows = second.ledger.reader.rows(
+            "SELECT COUNT(*) FROM version GROUP BY asset, partition, fingerprint"
+        )
+        assert all(count == 1 for (count,) in rows), "published twice"
+        pending = second.ledger.reader.rows("SELECT COUNT(*) FROM event WHERE state = 'pending'")
+        assert pending == [(0,)]
         tasks.cancel_scope.cancel()

@@ -109,10 +109,11 @@ def _hash(*parts: object) -> str:
     return blake2b(repr(parts).encode(), digest_size=6).hexdigest()
 
 
-def make(function: FunctionSpec, output: str, key: str, code: str, reads: Reads) -> Value:
+def make(output: str, key: str, code: str, reads: Reads) -> Value:
     """What a function gives; pure."""
     coarse = [part[1][-1] for item in reads for part in item]
-    return Value(_hash(output, key, code, reads), str(int(_hash(output, sorted(coarse)), 16) % 2))
+    made = int(_hash(output, sorted(coarse)), 16) % 2
+    return Value(_hash(output, key, code, reads), str(made))
 
 
 def breaks(function: FunctionSpec, output: str, key: str, code: str, reads: Reads) -> bool:
@@ -174,7 +175,7 @@ class Oracle:
                     states[unit] = outcome
             for function in self.spec.functions:
                 for key in self._keys(function, states):
-                    states |= self._evaluate(function, key, states, epoch)
+                    states.update(self._evaluate(function, key, states, epoch))
             self._memo[epoch] = states
         return self._memo[epoch]
 
@@ -226,5 +227,5 @@ class Oracle:
             elif breaks(function, output, key, code, reads):
                 found[output, key] = Mark.FAILED
             else:
-                found[output, key] = make(function, output, key, code, reads)
+                found[output, key] = make(output, key, code, reads)
         return found

@@ -1,4 +1,4 @@
-"""Random graphs and what happens to them, made of small numbers so that Hypothesis can shrink them."""
+"""Random graphs and what happens to them, of small numbers so that Hypothesis can shrink them."""
 
 from random import Random
 from typing import Literal

@@ -230,8 +230,8 @@ class World:
                 self.files.pop(unit, None)
             else:
                 self.files[unit] = value
-            kind = "deleted" if deleted else "arrived"
-            arrival = Arrival(f"landing/{name}/{key}", kind, key, self.now)
+            uri = f"landing/{name}/{key}"
+            arrival = Arrival(uri, "deleted" if deleted else "arrived", key, self.now)
             batches.append(Batch(name, (arrival,)))
         recorded = self.journal.record(batches, self.now)
         self._commit(list(recorded.updates))
@@ -436,7 +436,7 @@ class World:
             tuple(
                 Rejected(out, "invalid")
                 if bad
-                else self._written(attempt, out, make(spec, out, node.key, attempt.code, reads))
+                else self._written(attempt, out, make(out, node.key, attempt.code, reads))
                 for out, bad in zip(spec.outputs, broken, strict=True)
             ),
         )
@@ -542,7 +542,7 @@ class World:
                 is_right = want in {Mark.FAILED, Mark.HELD}
             expect(is_right, "settled at what it is not", asset, node.key, epoch, state, want)
 
-    def check_rest(self) -> None:
+    def check_rest(self) -> None:  # noqa: C901 - one case after the other
         """Nothing is under way: every unit that nothing paused keeps back is what it must be."""
         epoch = self.planner.epoch
         must = self.oracle.at(epoch)
@@ -630,7 +630,8 @@ class World:
             again = [a.node.name for a in self.tally.attempts[started:]]
             expect(not again, "a restart at rest runs something", again)
 
-    def _act(self, op: int, x: int, y: int, z: int, wait: int, more: int) -> None:
+    def _act(self, *numbers: int) -> None:  # noqa: C901, PLR0912 - a table of actions
+        op, x, y, z, wait, more = numbers
         source = self.spec.sources[x % len(self.spec.sources)]
         key = KEYS[y % 3] if source.partitioned else ""
         function = self.spec.functions[x % len(self.spec.functions)]

@@ -3,11 +3,11 @@
 from random import Random
 
 import pytest
-from support.oracle import FunctionSpec, GraphSpec, Read, SourceSpec, Value
-from support.simulator import World
 
 from afresh.assets.planner.look import Looks
 from afresh.assets.planner.view import UnitView
+from support.oracle import FunctionSpec, GraphSpec, Read, SourceSpec, Value
+from support.simulator import World
 
 ONE, BAD = Value("1", "0"), None
 

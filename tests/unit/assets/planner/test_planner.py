@@ -1,12 +1,12 @@
-"""What the planner does in single cases that random play found, or that no random play should need."""
+"""What the planner does in single cases that random play found."""
 
 from random import Random
 
 import pytest
-from support.oracle import FunctionSpec, GraphSpec, Read, SourceSpec, Value
-from support.simulator import World
 
 from afresh.assets.planner.content import Gone
+from support.oracle import FunctionSpec, GraphSpec, Read, SourceSpec, Value
+from support.simulator import World
 
 ONE, TWO = Value("1", "0"), Value("2", "0")
 
@@ -147,7 +147,9 @@ def test_pause_of_what_waits_lets_nobody_wait_for_it() -> None:
 
 
 def test_dirty_is_bounded_while_a_unit_is_held_up() -> None:
-    it = world(SourceSpec("s", partitioned=False), FunctionSpec(("f",), (Read("s"),)), durable=False)
+    it = world(
+        SourceSpec("s", partitioned=False), FunctionSpec(("f",), (Read("s"),)), durable=False
+    )
     it.arrive(("s", "", ONE))
     it.drain()
     it.pause("f")
