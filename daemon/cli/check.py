@@ -24,12 +24,20 @@ def check(call: Call) -> None:
 
 def refusal(problems: tuple[Problem, ...]) -> DefinitionError:
     """Make one error of all that is wrong, each with its place and the way out."""
-    first, more = problems[0], len(problems) > 1
+    first = problems[0]
+    where = str(first.where) if first.where else ""
+    if len(problems) == 1:
+        return DefinitionError(first.error, hint=first.hint, where=where)
+    lines = [f"{len(problems)} problems", *map(say, problems)]
     return DefinitionError(
-        "\n".join((f"{p.where}: " if more and p.where else "") + p.error for p in problems),
-        hint="\n".join(dict.fromkeys(p.hint for p in problems if p.hint)),
-        where=str(first.where) if first.where else "",
+        "\n".join(lines), hint="correct them, and check again: nothing was run", where=where
     )
+
+
+def say(problem: Problem) -> str:
+    """Write a problem in a line: place, error, way out."""
+    place = f"{problem.where}: " if problem.where else ""
+    return f"{place}{problem.error}" + (f" ({problem.hint})" if problem.hint else "")
 
 
 def declared(manifest: Manifest) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -190,4 +190,24 @@ def test_a_full_disk(tmp_path: Path, small: Path) -> None:
         project.land("c.csv", "n\n100\n")
         project.settle()
         assert project.read("total") == [{"n": 111}]
+    assert {row["state"] for row in project.json("verify")} == {"ok"}
+
+
+def test_artifacts_on_a_full_disk(tmp_path: Path, small: Path) -> None:
+    project = Living.make(tmp_path / "project", PIPELINE, f'artifacts = "{small}/artifacts"\n')
+    project.land("a.csv", "n\n1\n")
+    assert project.until_idle().returncode == 0
+    with project.running() as daemon:
+        ballast = small / "ballast"
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(b"x" * 4096)
+        project.land("b.csv", "n\n10\n")
+        # As often as an ingest is tried that fails for another cause.
+        until(lambda: daemon.output().count("space") >= 3, "it is loud, and tries on", seconds=20)
+        assert project.status("rows[b]")["state"] in ("stale", "running"), "no fault of the file"
+        assert project.read("total") == [{"n": 1}], "what was there is there"
+        ballast.unlink()
+        until(lambda: project.read("total") == [{"n": 11}], "on again by itself")
+        assert project.settle() == {"settled": True, "failed": [], "blocked": []}
     assert {row["state"] for row in project.json("verify")} == {"ok"}
