@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from afresh.assets.declare import Context, Partition
 from afresh.assets.errors import InvalidData, UsageError
 from afresh.assets.manifest import Manifest
@@ -75,7 +77,7 @@ def _settle(
     context: Context,
 ) -> Written | Rejected:
     output = next(o for o in function.declaration.outputs if o.asset == target.asset)
-    return settle(
+    settled = settle(
         value,
         function.outputs.get(target.asset),
         output.given,
@@ -85,6 +87,12 @@ def _settle(
         rejected=rejected_uri(plan, task, target.asset),
         metadata=dict(context.metadata),
     )
+    where = function.declaration.where
+    if isinstance(settled, Rejected) and where is not None:
+        made_by = f"returned by {getattr(function.callable, '__name__', task.name)}(), {where}"
+        hint = f"{settled.hint} ({made_by})" if settled.hint else made_by
+        return msgspec.structs.replace(settled, hint=hint)
+    return settled
 
 
 def _special(

@@ -4,7 +4,7 @@ import os
 
 import pyarrow as pa
 
-from afresh.assets.errors import ChangedData, UsageError, VanishedData
+from afresh.assets.errors import ChangedData, UnreadableData, UsageError, VanishedData
 from afresh.assets.manifest import Schema, Source
 from afresh.assets.partition import Pattern, decode_key
 from afresh.assets.schema import read_types
@@ -13,7 +13,7 @@ from afresh.daemon.workers.outputs import rejected_uri, settle
 from afresh.daemon.workers.task import Failed, Result, Task
 from afresh.daemon.workers.wire import Plan
 from afresh.sensors.base import Identity
-from afresh.storage.formats.source_file import SourceRead, read_source
+from afresh.storage.formats.source_file import SourceRead, read_source, show_path
 
 _ATTEMPTS = 3
 
@@ -33,6 +33,9 @@ def ingest(task: Task, loaded: Loaded, plan: Plan) -> Result:
         read = _read(task.path, source, schema, plan.project)
     except VanishedData as error:
         return Result(task.run, failed=Failed("vanished", error.error, error.hint))
+    except UsageError as error:
+        # The declaration does not fit the format: as unreadable, until one of them changes.
+        raise UnreadableData(error.error, hint=error.hint, where=show_path(task.path)) from error
     table = _with_keys(read.table, source, task.partition) if source.key_columns else read.table
     target = task.targets[0]
     output = settle(

@@ -80,7 +80,9 @@ def arrow_types(types: Mapping[str, str]) -> dict[str, pa.DataType]:
                 made[column] = pa.type_for_alias(name)
             except ValueError as error:
                 raise UsageError(
-                    f"Expected a type for column {shown(column)}, found {name!r}"
+                    f"Expected a type that text is read as for column {shown(column)}, "
+                    f"found {name!r}",
+                    hint="declare the column as text and convert it in an asset",
                 ) from error
     return made
 

@@ -166,8 +166,8 @@ def _read_as(kind: pa.DataType) -> pa.DataType:
 def _cast(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
     for place, field in enumerate(table.schema):
         kind = types.get(field.name, field.type)
-        if kind == field.type:
-            continue
+        if kind == field.type or _drops(field.type, kind):
+            continue  # members that nobody declared are left for the schema to find
         column = table.column(place)
         try:
             new = _converted(column, kind)
@@ -178,6 +178,17 @@ def _cast(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
             ) from error
         table = table.set_column(place, field.with_type(kind), new)
     return table
+
+
+def _drops(found: pa.DataType, kind: pa.DataType) -> bool:
+    """Whether a cast would leave members of a struct out, silently."""
+    types = pa.types
+    if types.is_struct(found) and types.is_struct(kind):
+        known = {field.name: field.type for field in kind}
+        return any(f.name not in known or _drops(f.type, known[f.name]) for f in found)
+    if types.is_list(found) and types.is_list(kind):
+        return _drops(found.value_type, kind.value_type)
+    return False
 
 
 def _converted(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

@@ -35,8 +35,18 @@ class Parquet:
             if size > MAX_BYTES:
                 raise unreadable(f"Expected at most {MAX_BYTES} bytes unpacked, found {size}")
             table = file.read(use_threads=len(data) > _THREADS_BYTES)
+            _check_text(table)
             return from_stored(table)  # of an artifact that somebody copied
         except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
             raise unreadable(
                 f"Expected a Parquet file, found: {error}", hint="the file is damaged or cut off"
             ) from error
+
+
+def _check_text(table: pa.Table) -> None:
+    """Raise UnreadableData for text that is none: the file's word for it is not enough."""
+    for name, column in zip(table.column_names, table.itercolumns(), strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise unreadable(f"Expected {column.type}, found: {error}", column=name) from error

@@ -16,7 +16,7 @@ import pytest
 from afresh.assets.declare import Context, Partition
 from afresh.assets.errors import ChangedData
 from afresh.assets.frames import to_table
-from afresh.assets.manifest import Function, Input, Manifest, Output, Sensor, Source
+from afresh.assets.manifest import Function, Input, Manifest, Output, Sensor, Source, Where
 from afresh.assets.schema import describe, validate
 from afresh.daemon.workers.execute import execute
 from afresh.daemon.workers.live import LiveFunction, LiveSource, Loaded
@@ -198,6 +198,21 @@ class TestIngest:
         result = world.execute("rows", path=world.landed("name,value\na\n"), partition="2024,eu")
         assert result.failed is not None
         assert result.failed.kind == "unreadable"
+
+    @pytest.mark.parametrize(
+        "dtype", ["complex128", "period[M]", pd.ArrowDtype(pa.list_(pa.int8()))]
+    )
+    def test_a_type_that_no_text_has(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, dtype: Any
+    ) -> None:
+        odd = pa_pandas.DataFrameSchema({"a": pa_pandas.Column(dtype)}, name="Odd")
+        monkeypatch.setitem(SCHEMAS, "Odd", odd)
+        world.source("rows", "Odd")
+        failed = world.execute("rows", path=world.landed("a\n1\n")).failed
+        assert failed is not None
+        assert failed.kind == "unreadable"
+        assert failed.where.endswith("eu.csv")
+        assert failed.hint == "declare the column as text and convert it in an asset"
 
     @pytest.mark.parametrize(("times", "kind"), [(2, None), (3, "changed")])
     def test_a_file_that_is_replaced_is_read_again(
@@ -485,6 +500,15 @@ class TestOddData:
         made = written(world.execute())
         assert (made.rows, list(made.columns)) == (len(frame), list(frame.columns))
         assert read_table(made.uri).column_names == list(frame.columns)
+
+    def test_the_function_is_named(self, world: World) -> None:
+        def body() -> None:
+            return None
+
+        world.function(body, where=Where("pipeline.py", 7))
+        output = rejected(world.execute())
+        assert output.asset == "made"
+        assert output.hint.endswith("(returned by body(), pipeline.py:7)")
 
     @pytest.mark.parametrize("value", [{"x": 1}, {}])
     def test_a_dict_that_is_not_of_the_output(self, world: World, value: Any) -> None:

@@ -75,3 +75,10 @@ def test_an_empty_file_has_no_rows_where_the_types_are_known() -> None:
 def test_a_type_without_a_form_in_json_is_a_wrong_call() -> None:
     with pytest.raises(UsageError, match="Expected types that JSON has a form for"):
         read('{"a": [5]}\n', {"a": "list[duration[s]]"})
+
+
+def test_members_that_nobody_declared_are_not_dropped() -> None:
+    table = JsonLines().read(b'{"x": {"a": 1, "b": 2}}\n', {"x": "struct<a: int64>"}, {})
+    assert table["x"].to_pylist() == [{"a": 1, "b": 2}]
+    table = JsonLines().read(b'{"x": [{"b": 2}]}\n', {"x": "list<struct<a: int64>>"}, {})
+    assert table["x"].to_pylist()[0][0]["b"] == 2
