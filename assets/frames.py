@@ -86,6 +86,15 @@ def _kind(value: object) -> str:
     return "None" if value is None else f"{kind.__module__}.{kind.__qualname__}"
 
 
+def _check_distinct(names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidData(
+            f"Expected distinct column names, found {twice!r} {names.count(twice)} times",
+            hint="rename one of them",
+        )
+
+
 # pandas
 
 
@@ -114,12 +123,7 @@ def _check_labels(frame: Any) -> None:
                 f"Expected column names that are strings, found {name!r}",
                 hint="set frame.columns, or name the columns where the frame is made",
             )
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidData(
-            f"Expected distinct column names, found {twice!r} {names.count(twice)} times",
-            hint="rename one of them",
-        )
+    _check_distinct(names)
     index = frame.index
     default = pd.RangeIndex(len(index))
     plain = isinstance(index, pd.RangeIndex) or index.dtype.kind == "i" or not len(index)
@@ -245,12 +249,7 @@ def _to_polars(table: pa.Table) -> Any:
 def _from_pyarrow(table: Any) -> pa.Table:
     marks = Marks.of(table)
     names = table.column_names
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidData(
-            f"Expected distinct column names, found {twice!r} {names.count(twice)} times",
-            hint="rename one of them",
-        )
+    _check_distinct(names)
     for place, field in enumerate(table.schema):
         plain = _plain_type(field, marks)
         if plain != field.type:
