@@ -33,7 +33,8 @@ from afresh.daemon.housekeeping import keep_house
 from afresh.daemon.interrupted import interrupted_rows
 from afresh.daemon.journal import Journal
 from afresh.daemon.notifiers.load import build
-from afresh.daemon.reactor import Ports, Reactor
+from afresh.daemon.ports import Ports
+from afresh.daemon.reactor import Reactor
 from afresh.daemon.supervisor import Supervisor
 from afresh.daemon.workers.pool import WorkerPool
 from afresh.sensors.base import Identity

@@ -4,22 +4,18 @@ The only writer. It decides nothing about staleness or order (that is the planne
 asyncio nor a real clock, and so runs as well on a simulated one.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from random import Random
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
-import msgspec
 
 from afresh.assets.errors import LedgerError
 from afresh.assets.planner.changes import Settled
-from afresh.assets.planner.content import Content, Gone
-from afresh.assets.planner.nodes import Attempt, Node
+from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Change, Planner
 from afresh.daemon.dispatch import make_task, run_rows
 from afresh.daemon.journal import Journal
-from afresh.daemon.lines import Line, Lines
 from afresh.daemon.outcomes import (
     Outcome,
     drop_run,
@@ -29,9 +25,12 @@ from afresh.daemon.outcomes import (
     is_change,
     path_row,
 )
+from afresh.daemon.ports import Ports
+from afresh.daemon.run_lines import end_line, run_line
+from afresh.daemon.settled import settle_rows
 from afresh.daemon.workers.task import Failed, Result, Task
-from afresh.sensors.base import Batch, Identity
-from afresh.storage.ledger.commit import Commit, Ledger, Require, Update
+from afresh.sensors.base import Batch
+from afresh.storage.ledger.commit import Commit, Update
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -39,20 +38,6 @@ if TYPE_CHECKING:
 AHEAD = 1
 """Tasks handed over beyond the workers there are: one that ends has its next at once, while the
 commit of its result is under way."""
-_encode = msgspec.json.Encoder().encode
-
-
-class Executor(Protocol):
-    """What runs tasks: a pool of processes here, Ray there."""
-
-    @property
-    def size(self) -> int:
-        """How many tasks run at once."""
-        ...
-
-    async def run(self, task: Task) -> Result:
-        """Run one task to its end; what user code does is in the result. Cancelling ends it."""
-        ...
 
 
 @dataclass(slots=True)
@@ -86,25 +71,6 @@ class Told:
 Item = Offered | Finished | Told
 
 
-@dataclass(slots=True)
-class Ports:
-    """Where time, ids, randomness and effects come from: daemon/app.py supplies them."""
-
-    now: Callable[[], float]
-    new_id: Callable[[], str]
-    random: Random
-    ledger: Ledger
-    executor: Executor
-    require: tuple[Require, ...]
-    artifacts: str
-    path_of: Callable[[str], str]
-    relative_of: Callable[[str], str]
-    discard: Callable[[list[str]], Coroutine[Any, Any, None]]
-    lines: Lines = field(default_factory=Lines)
-    on_trouble: Callable[[Node, bool], None] = lambda _node, _well: None
-    on_read: Callable[[str, str, Identity], None] = lambda _source, _uri, _identity: None
-
-
 class Reactor:
     """One loop over all that happens. `planner` and `journal` were rebuilt from the ledger."""
 
@@ -112,7 +78,6 @@ class Reactor:
         self.planner = planner
         self.journal = journal
         self.ports = ports
-        self.stopping = False
         self.dispatching = True
         self._inbox: list[Item] = []
         self._busy = False
@@ -364,76 +329,6 @@ class Reactor:
     def _put(self, item: Item) -> None:
         self._inbox.append(item)
         self._wake.set()
-
-
-def settle_rows(move: Settled, now: float) -> list[Update]:
-    """The rows of a unit that is at a version that it was at before, or deleted."""
-    updates = []
-    for asset, state in zip(move.node.plan.assets, move.states, strict=True):
-        if state is Gone.HELD or state is Gone.ABSENT:
-            continue
-        version = state.version if isinstance(state, Content) else None
-        unit: dict[str, Any] = {
-            "asset": asset,
-            "partition": move.node.key,
-            "epoch": move.epoch,
-            "deleted": version is None,
-            "updated_at": now,
-        }
-        if version is not None:
-            unit |= {"version": version, "run_key": move.run_key, "failed_run": None}
-        valid = {
-            "asset": asset,
-            "partition": move.node.key,
-            "epoch": move.epoch,
-            "version": version,
-            "run": None,
-        }
-        updates += [
-            Update("upsert", "unit", [unit]),
-            Update("upsert", "validity", [valid]),
-            Update("delete", "failure", [{"asset": asset, "partition": move.node.key}]),
-        ]
-    return updates
-
-
-def run_line(row: dict[str, Any]) -> Line:
-    """A run that starts, with CLI.md's keys."""
-    return {
-        "type": "run",
-        "run": row["run"],
-        "asset": row["asset"],
-        "partition": row["partition"],
-        "epoch": row["epoch"],
-        "attempt": row["attempt"],
-        "state": row["state"],
-        "cause": {"kind": row["cause_kind"], "event": row["cause_event"]},
-        "events": 0,
-        "started_at": row["started_at"],
-        "seconds": None,
-        "error": None,
-    }
-
-
-def end_line(outcome: Outcome, now: float) -> Line:
-    """A run that ended, with CLI.md's keys."""
-    attempt = outcome.attempt
-    kind, event = attempt.cause
-    return {
-        "type": "run",
-        "run": attempt.run,
-        "asset": attempt.node.plan.name,
-        "partition": attempt.node.key,
-        "epoch": outcome.ended.epoch if outcome.ended is not None else attempt.epoch,
-        "attempt": attempt.number,
-        "state": outcome.state,
-        "cause": {"kind": kind, "event": event},
-        "events": len(attempt.events),
-        "started_at": attempt.started_at,
-        "seconds": now - attempt.started_at,
-        "version": outcome.version,
-        "error": outcome.error["error"] if outcome.error else None,
-    }
 
 
 def _ignore(error: Exception | None) -> None:

@@ -12,7 +12,8 @@ from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import Topology
 from afresh.daemon.generations import definitions_rows, rebuild
 from afresh.daemon.journal import Journal
-from afresh.daemon.reactor import Ports, Reactor
+from afresh.daemon.ports import Ports
+from afresh.daemon.reactor import Reactor
 from afresh.daemon.workers.task import Failed, Rejected, Result, Task, Written
 from afresh.sensors.base import Arrival, Batch
 from afresh.storage.ledger import state as saved

@@ -20,8 +20,8 @@ from afresh.daemon.dispatch import make_task, run_rows
 from afresh.daemon.interrupted import interrupted_rows
 from afresh.daemon.journal import Journal
 from afresh.daemon.outcomes import Outcome, end_delete, end_ingest, end_run, is_change
-from afresh.daemon.reactor import settle_rows
 from afresh.daemon.restore import restore_planner
+from afresh.daemon.settled import settle_rows
 from afresh.daemon.workers.task import Failed, Rejected, Result, Written
 from afresh.sensors.base import Arrival, Batch
 from afresh.storage.ledger import state as saved
