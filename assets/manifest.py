@@ -34,7 +34,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column of a schema. `dtype` is the canonical name that `assets.schema` gives it, "" for any."""
+    """A column of a schema. `dtype` is the name that `assets.schema` gives it, "" for any."""
 
     name: str
     dtype: str
@@ -114,7 +114,7 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """Exponential backoff with full jitter: `attempts` in all, `delay_seconds` doubling up to `max_seconds`."""
+    """`attempts` in all; between them `delay_seconds`, doubling to `max_seconds`, with jitter."""
 
     attempts: int = 1
     delay_seconds: float = 1.0
@@ -145,7 +145,7 @@ class Function(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """All that a generation declares. `digest` is the hash of the project snapshot it was loaded from."""
+    """All that a generation declares; `digest` is the hash of the snapshot it was loaded from."""
 
     digest: str
     sources: tuple[Source, ...] = ()
@@ -153,5 +153,5 @@ class Manifest(msgspec.Struct, frozen=True):
     schemas: dict[str, Schema] = {}
     problems: tuple[Problem, ...] = ()
     kept: tuple[str, ...] = ()
-    """Sources and functions of modules that no longer import, as they were last: they cannot run."""
+    """Sources and functions as they were last: their modules do not import, they cannot run."""
     distributions: dict[str, str] = {}

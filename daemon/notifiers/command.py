@@ -73,14 +73,14 @@ async def _converse(process: Process, message: bytes) -> tuple[int, bytes]:
     drained = anyio.Event()
 
     async def write() -> None:
-        assert process.stdin is not None  # noqa: S101  for mypy: it was opened as a pipe
+        assert process.stdin is not None
         # A command need not read what it is given.
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             await process.stdin.send(message)
         await process.stdin.aclose()
 
     async def read() -> None:
-        assert process.stderr is not None  # noqa: S101  for mypy: it was opened as a pipe
+        assert process.stderr is not None
         async for piece in process.stderr:
             said.extend(piece[: max(0, _SHOWN_BYTES - len(said))])
         drained.set()

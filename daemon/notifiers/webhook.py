@@ -70,9 +70,8 @@ class WebhookNotifier(Notifier):
         except TimeoutError:
             raise
         except (OSError, HTTPException, ValueError) as error:
-            raise NotifierError(
-                f"Expected {self.host} to take the alert, found {str(error) or type(error).__name__}"
-            ) from error
+            found = str(error) or type(error).__name__
+            raise NotifierError(f"Expected {self.host} to take the alert, found {found}") from error
         finally:
             connection.close()
         if not 200 <= response.status < 300:

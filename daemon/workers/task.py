@@ -12,7 +12,7 @@ from afresh.sensors.base import Identity
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One version of one unit that a run reads. `uri` is where the artifact is, `hash` its bytes' hash."""
+    """One version of one unit that a run reads: where its artifact is, and its bytes' hash."""
 
     partition: str
     version: int
@@ -22,7 +22,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class TaskInput(msgspec.Struct, frozen=True):
-    """What one parameter is given: the parts in key order; exactly one unless the input reads all."""
+    """What one parameter is given: the parts in key order, one unless the input reads all."""
 
     parameter: str
     asset: str
@@ -56,9 +56,10 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Written(msgspec.Struct, frozen=True, tag=True):
-    """A valid output. `columns` maps each column to its content hash; `fingerprint` is of the whole table.
+    """A valid output.
 
-    `uri` is empty when the content equals the known fingerprint: nothing was written.
+    `columns` maps each column to its content hash, `fingerprint` is of the whole table. `uri` is
+    empty when the content equals the known fingerprint: nothing was written.
     """
 
     asset: str
@@ -73,7 +74,7 @@ class Written(msgspec.Struct, frozen=True, tag=True):
 
 
 class Rejected(msgspec.Struct, frozen=True, tag=True):
-    """An output that is not valid: nothing of it is published. `cases` are at most 100 failure cases."""
+    """An output that is not valid: nothing is published. `cases` are at most 100 failure cases."""
 
     asset: str
     error: str
@@ -85,7 +86,7 @@ class Rejected(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The attempt itself failed. `kind` is why in one word; `error` one line; `where` `file:line` in user code."""
+    """The attempt failed: `kind` is why, `error` one line, `where` `file:line` in user code."""
 
     kind: Literal[
         "raised",
@@ -108,7 +109,7 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What came of a task: one entry an output, or `failed`. `identity` is what an ingest actually read."""
+    """What came of a task: one entry an output, or `failed`; `identity` is what an ingest read."""
 
     run: str
     outputs: tuple[Written | Rejected, ...] = ()

@@ -169,10 +169,9 @@ class Oracle:
     def at(self, epoch: int) -> dict[Unit, Outcome]:
         """All units that exist as of an epoch, with what each must be."""
         if epoch not in self._memo:
-            states: dict[Unit, Outcome] = {}
-            for at, unit, outcome in self.sources:
-                if at <= epoch:
-                    states[unit] = outcome
+            states: dict[Unit, Outcome] = {
+                unit: outcome for at, unit, outcome in self.sources if at <= epoch
+            }
             for function in self.spec.functions:
                 for key in self._keys(function, states):
                     states.update(self._evaluate(function, key, states, epoch))

@@ -38,7 +38,7 @@ def function(name: str, *inputs: str, own: tuple[str, ...] = (), **more: Any) ->
 
 
 class Workers:
-    """Runs tasks by plain functions: content is a value, and what a run gives is made of what it read."""
+    """Runs tasks by plain functions: what a run gives is a text made of what it read."""
 
     def __init__(self, seconds: Callable[[Task], float] = lambda _task: 0.01) -> None:
         self.size = 2
@@ -133,7 +133,7 @@ class Daemon:
                 await self.reactor.changed()
 
     def heads(self) -> dict[tuple[str, str], str]:
-        """Each unit's head as the ledger has it: its fingerprint, which the fake workers make of values."""
+        """Each unit's head as the ledger has it: its fingerprint, made of values here."""
         rows = saved.load_heads(self.ledger.reader.rows)
         return {(h.asset, h.partition): h.fingerprint for h in rows if h.fingerprint is not None}
 
