@@ -12,6 +12,7 @@ from afresh.daemon.api.times import iso
 from afresh.daemon.api.view import View
 from afresh.storage.ledger import listings, queries
 
+NEWEST = (1 << 62) - 1
 _EVENT = ("seq", "epoch", "sensor", "source", "partition", "kind", "uri", "observed_at", "state")
 
 
@@ -57,9 +58,21 @@ def version_row(row: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-async def version(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Give one version: a row of `versions`, with the hash of its stored bytes."""
-    unique = one_version(view, parse_known(view, params["ref"]))
+async def readable(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give what a reference covers: rows of `versions`, with the hash of the stored bytes.
+
+    One version, or of an asset named without a key the heads of all its units, in key order.
+    """
+    ref = parse_known(view, params["ref"])
+    if ref.partition is None and ref.version in (None, "latest"):
+        rows = view.reader.rows(queries.ASSET_AT, {"asset": ref.asset, "epoch": NEWEST})
+        found = [Unique(ref.asset, key, number) for key, _, number, _ in rows if number is not None]
+        if found:
+            return [_stored(view, unique) for unique in found]
+    return [_stored(view, one_version(view, ref))]
+
+
+def _stored(view: View, unique: Unique) -> dict[str, Any]:
     query = listings.versions(
         unique.asset,
         partition=unique.partition,

@@ -31,7 +31,7 @@ OPERATIONS: dict[str, Operation] = {
     "why": Operation(why.why, live=True),
     "sensors": Operation(sensors.sensors, live=True),
     "versions": Operation(listings.versions),
-    "version": Operation(listings.version),
+    "readable": Operation(listings.readable),
     "runs": Operation(listings.runs),
     "log": Operation(listings.log),
     "events": Operation(listings.events),

@@ -27,14 +27,17 @@ _SHOWN = 50
 @click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many rows.")
 def read(call: Call, ref: str, form: str | None, output: str | None, limit: int | None) -> None:
-    """Print the data of REF, or save it with -o FILE. Its hash is verified."""
-    version = call.ledger("version", {"ref": ref})
+    """Print the data of REF, or save it with -o FILE. Its hash is verified.
+
+    Of an asset named without a key: all its units, in key order.
+    """
+    versions = call.ledger("readable", {"ref": ref})
     form = form or ("json" if call.as_json else _by_name(output))
     if form == "parquet" and output is None and terminal_width(sys.stdout) is not None:
         raise UsageError(
             "Expected a file for Parquet, found a terminal", hint="afresh read REF -o FILE.parquet"
         )
-    table = _table(version)
+    table = _table(versions, limit)
     shortened = 0
     if limit is None and form == "table" and terminal_width(sys.stdout) and output is None:
         limit, shortened = _SHOWN, max(0, table.num_rows - _SHOWN)
@@ -60,7 +63,28 @@ def _by_name(output: str | None) -> str:
     return form
 
 
-def _table(version: dict[str, Any]) -> Any:
+def _table(versions: list[dict[str, Any]], limit: int | None) -> Any:
+    """Read units one after the other until there are enough rows."""
+    # Lazy: a data library.
+    import pyarrow as pa  # noqa: PLC0415
+
+    tables: list[Any] = []
+    for version in versions:
+        tables.append(_read(version))
+        if limit is not None and sum(table.num_rows for table in tables) >= limit:
+            break
+    if len(tables) == 1:
+        return tables[0]
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowInvalid as error:
+        raise UsageError(
+            f"Expected units of one form, found: {error}",
+            hint=f"read one of them, such as {versions[0]['ref']}",
+        ) from error
+
+
+def _read(version: dict[str, Any]) -> Any:
     # Lazy: a data library.
     from afresh.storage.artifacts.store import read_table  # noqa: PLC0415
 

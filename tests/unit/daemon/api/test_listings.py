@@ -80,7 +80,7 @@ def test_events_have_the_promised_keys_and_pages(view: FakeView) -> None:
         (listings.versions, {"asset": "da ily"}),
         (listings.log, {"run": "r99"}),
         (listings.runs, {"selection": "nope"}),
-        (listings.version, {"ref": "total@9"}),
+        (listings.readable, {"ref": "total@9"}),
     ],
 )
 def test_a_wrong_call_is_refused(view: FakeView, ask: Any, params: dict[str, Any]) -> None:
@@ -89,7 +89,7 @@ def test_a_wrong_call_is_refused(view: FakeView, ask: Any, params: dict[str, Any
 
 
 def test_one_version_has_its_hash(view: FakeView) -> None:
-    found = finish(listings.version(view, {"ref": "daily[k2]"}))
+    (found,) = finish(listings.readable(view, {"ref": "daily[k2]"}))
     assert (found["ref"], found["hash"], found["state"]) == ("daily[k2]@1", "h1", "head")
 
 
@@ -116,3 +116,12 @@ def pages(view: FakeView, ask: Any, cursor: str, params: dict[str, Any]) -> list
         if not rows:
             return found
         found += [row[cursor] for row in rows]
+
+
+def test_an_asset_without_a_key_is_read_whole(view: FakeView) -> None:
+    found = finish(listings.readable(view, {"ref": "daily"}))
+    heads = [
+        row for row in finish(listings.versions(view, {"asset": "daily"})) if row["state"] == "head"
+    ]
+    assert [row["ref"] for row in found] == sorted(row["ref"] for row in heads)
+    assert len(found) > 1
