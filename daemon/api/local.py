@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from anyio.abc import SocketStream, TaskStatus
+from anyio.abc import ByteStream, TaskStatus
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from afresh.assets.errors import AfreshError, UsageError
 from afresh.daemon.api.operations import OPERATIONS, perform
+from afresh.daemon.api.stream import listen
 from afresh.daemon.api.view import PROTOCOL, Controls, View
 from afresh.daemon.api.wire import HEADER, decode, encode, fault, private_folder, size_of
 
@@ -32,11 +33,8 @@ async def serve(
     not ours.
     """
     private_folder(path)
-    listener = await anyio.create_unix_listener(path, mode=0o600)
     try:
-        async with listener:
-            task_status.started()
-            await listener.serve(_Connections(view, controls).handle)
+        await listen(path, _Connections(view, controls).handle, task_status=task_status)
     finally:
         # Not the one of a daemon that has come after us: the lease is still ours here.
         Path(path).unlink(missing_ok=True)  # noqa: ASYNC240 - one system call, at the end
@@ -49,7 +47,7 @@ class _Connections:
         self._view = view
         self._controls = controls
 
-    async def handle(self, stream: SocketStream) -> None:
+    async def handle(self, stream: ByteStream) -> None:
         """Serve one client until it goes; what it still waits for is then let go."""
         receive, lock = BufferedByteReceiveStream(stream), anyio.Lock()
 
