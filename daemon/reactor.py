@@ -81,6 +81,7 @@ class Reactor:
         self.dispatching = True
         self._inbox: list[Item] = []
         self._busy = False
+        self._ending: list[int] = []
         self._wake = anyio.Event()
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._cancelled: set[str] = set()
@@ -130,8 +131,8 @@ class Reactor:
         await self._changed.wait()
 
     def has_pending(self, seq: int) -> bool:
-        """Whether an event up to this one is recorded and its outcome is not."""
-        return any(pending <= seq for pending in self.journal.pending)
+        """Whether an event up to this one is recorded and the planner does not know its outcome."""
+        return any(pending <= seq for pending in (*self.journal.pending, *self._ending))
 
     @property
     def idle(self) -> bool:
@@ -181,6 +182,7 @@ class Reactor:
         updates: list[Update] = [*recorded.updates]
         changes: list[Change] = [*recorded.changes]
         ends = [self._end(item, epoch, now) for item in items if isinstance(item, Finished)]
+        self._ending = [event["seq"] for outcome in ends for event in outcome.events]
         for outcome in ends:
             updates += outcome.updates
             if outcome.ended is not None:
@@ -196,6 +198,7 @@ class Reactor:
         for call in calls:
             call.after(epoch)
         self._step(changes, now)
+        self._ending = []
         self._answer(items)
         self._report(recorded.events, ends)
         garbage = [uri for outcome in ends for uri in outcome.garbage]
