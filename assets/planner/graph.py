@@ -43,10 +43,14 @@ class Pool:
 
 
 class Graph:
-    """The nodes. Nothing here walks more than what is asked for."""
+    """The nodes. Nothing here walks more than what is asked for.
 
-    def __init__(self, topology: Topology) -> None:
+    `epoch` is the newest one that was committed.
+    """
+
+    def __init__(self, topology: Topology, epoch: int = 0) -> None:
         self.topology = topology
+        self.epoch = epoch
         self.nodes: dict[str, dict[str, Node]] = {name: {} for name in topology.plans}
         self.paused: set[str] = set()
         self.pools: dict[str, Pool] = {asset: Pool() for asset in topology.assets}

@@ -1,5 +1,6 @@
 """What the planner keeps of each unit. A function with several outputs has one node for a key."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -130,6 +131,19 @@ class Node:
             self.gap = self.dirty[MOST_EPOCHS // 2]
             del self.dirty[1 : MOST_EPOCHS // 2 + 1]
         return True
+
+    def watch(self, others: Iterable["Node"]) -> None:
+        """Wait for others: it is looked at when one of them is settled."""
+        for other in others:
+            if self not in other.watchers:
+                other.watchers[self] = None
+                self.watching.append(other)
+
+    def unwatch(self) -> None:
+        """Wait for nobody."""
+        for other in self.watching:
+            other.watchers.pop(self, None)
+        self.watching = []
 
     def forget_failures(self) -> None:
         """What failed is tried again when it is asked for, or should it come back."""

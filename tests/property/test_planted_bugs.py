@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from afresh.assets.planner import planner as module
+from afresh.assets.planner import known
 from afresh.assets.planner.changes import Ended
 from afresh.assets.planner.content import OPEN, Gone, History, Interval
 from afresh.assets.planner.debts import Debts
@@ -15,6 +15,7 @@ from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.ingests import Ingests
 from afresh.assets.planner.nodes import Attempt, Node
 from afresh.assets.planner.planner import Planner
+from afresh.assets.planner.settling import Settling
 from support.oracle import FunctionSpec, GraphSpec, Read, SourceSpec, Value
 from support.scripts import random_case
 from support.simulator import Found, World
@@ -95,15 +96,15 @@ def late_commit_moves_the_head_back(patch: pytest.MonkeyPatch) -> None:
         self.intervals = [each for each in self.intervals if each.start < epoch]
         original(self, epoch, end, states, keep)
 
-    def start(self: Planner, now: float) -> Attempt | None:
+    def start(self: Settling, now: float) -> Attempt | None:
         attempt = begin(self, now)
         if attempt is not None:
             attempt.node.running = None
         return attempt
 
-    original, begin = History.settle, Planner._start_run
+    original, begin = History.settle, Settling.start
     patch.setattr(History, "settle", settle)
-    patch.setattr(Planner, "_start_run", start)
+    patch.setattr(Settling, "start", start)
 
 
 @planted
@@ -197,7 +198,7 @@ def columns_that_are_not_read_count(patch: pytest.MonkeyPatch) -> None:
         parts = [(k, part.fingerprint) for item in pinned for k, part in item.parts]
         return repr((code, node.key, parts))
 
-    patch.setattr(module, "run_key", key)
+    patch.setattr(known, "run_key", key)
 
 
 @pytest.mark.parametrize("name", sorted(PLANTED))

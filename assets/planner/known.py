@@ -1,0 +1,47 @@
+"""What a run would give, where that is known from its run key."""
+
+from afresh.assets.planner.content import Gone, State
+from afresh.assets.planner.nodes import Node, Pinned, Prepared
+from afresh.assets.planner.runkey import run_key
+
+
+def find_outcome(
+    node: Node, cut: tuple[Pinned, ...] | Gone
+) -> tuple[str, tuple[State, ...] | None]:
+    """The run key of a cut and what it is known to give, None if it must run to know.
+
+    Of what is gone nothing is made: no run key.
+    """
+    if isinstance(cut, Gone):
+        return "", tuple(cut for _ in node.plan.assets)
+    key = run_key(node, cut, node.plan.code)
+    return key, _find_known(node, key, cut)
+
+
+def reuse(node: Node, epoch: int) -> Prepared | None:
+    """What was worked out when the node was queued, if it holds at this epoch too."""
+    ready = node.prepared
+    if ready is None or not (ready[0] == epoch or node.dirty[-1] <= ready[0] < epoch):
+        return None
+    # No change has reached it since: what it reads is still the same.
+    if _find_known(node, *ready[1:]) is not None:
+        return None
+    node.prepared = (epoch, *ready[1:])
+    return node.prepared
+
+
+def _find_known(node: Node, key: str, cut: tuple[Pinned, ...]) -> tuple[State, ...] | None:
+    """What this run key is known to give.
+
+    With a policy that leaves code behind, what the old code gave.
+    """
+    node.code_stale = False
+    states = node.known.get(key)
+    function = node.plan.function
+    head = node.heads[0]
+    if states is not None or head is None or function is None:
+        return states
+    if function.on_code_change != "rebuild" and head.code != node.plan.code:
+        states = node.known.get(run_key(node, cut, head.code))
+        node.code_stale = states is not None
+    return states
