@@ -5,6 +5,7 @@ is stale. Used by the daemon at its start and by commands that read while none r
 """
 
 from collections.abc import Mapping
+from sys import intern
 
 import msgspec
 
@@ -68,8 +69,10 @@ def _load_contents(read: saved.Read) -> dict[tuple[str, str], dict[int, Content]
     contents: dict[tuple[str, str], dict[int, Content]] = {}
     for row in read(queries.CONTENTS, {}):
         asset, key, version, fingerprint, columns, uri, hash_, rows, code, event, run, at = row
+        # The same few names and keys come a thousand times.
+        hashes = {intern(name): digest for name, digest in _columns.decode(columns).items()}
         content = Content(
-            version, fingerprint, _columns.decode(columns), uri, hash_, rows, code, event, run, at
+            version, fingerprint, hashes, uri, hash_, rows, intern(code), event, run, at
         )
         contents.setdefault((asset, key), {})[version] = content
     return contents

@@ -5,7 +5,7 @@ Only `afresh read` imports this: pyarrow is a data library.
 
 import base64
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import IO, Any
 
@@ -14,8 +14,22 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from afresh.assets.errors import DataError
+
 _ROWS = 10_000
 """Rows that are turned into values at once."""
+
+
+def join(tables: Sequence[pa.Table]) -> pa.Table:
+    """Put the units of an asset together. Raises DataError where they do not fit."""
+    if len(tables) == 1:
+        return tables[0]
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"Expected units of one form, found: {error}", hint="read one of them: ASSET[KEY]"
+        ) from error
 
 
 def plain_rows(table: pa.Table) -> Iterator[dict[str, Any]]:

@@ -66,22 +66,14 @@ def _by_name(output: str | None) -> str:
 def _table(versions: list[dict[str, Any]], limit: int | None) -> Any:
     """Read units one after the other until there are enough rows."""
     # Lazy: a data library.
-    import pyarrow as pa  # noqa: PLC0415
+    from afresh.daemon.api.rows import join  # noqa: PLC0415
 
     tables: list[Any] = []
     for version in versions:
         tables.append(_read(version))
         if limit is not None and sum(table.num_rows for table in tables) >= limit:
             break
-    if len(tables) == 1:
-        return tables[0]
-    try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowInvalid as error:
-        raise UsageError(
-            f"Expected units of one form, found: {error}",
-            hint=f"read one of them, such as {versions[0]['ref']}",
-        ) from error
+    return join(tables)
 
 
 def _read(version: dict[str, Any]) -> Any:
