@@ -30,7 +30,7 @@ def restore_planner(
     """Build the planner for these definitions; nothing is running in it."""
     planner = Planner(topology, max_wait_seconds=max_wait_seconds, epoch=max(state.epoch, 1))
     contents = _load_contents(read)
-    heads = {(head.asset, head.partition): head for head in state.heads}
+    heads = {(head.asset, head.partition): head for head in state.units}
     for (asset, key), head in heads.items():
         plan = topology.plans.get(asset)
         if plan is not None and plan.source is not None:
@@ -67,7 +67,7 @@ def restore_planner(
 
 def _load_contents(read: saved.Read) -> dict[tuple[str, str], dict[int, Content]]:
     contents: dict[tuple[str, str], dict[int, Content]] = {}
-    for row in read(queries.CONTENTS, {}):
+    for row in saved.load_contents(read):
         asset, key, version, fingerprint, columns, uri, hash_, rows, code, event, run, at = row
         # The same few names and keys come a thousand times.
         hashes = {intern(name): digest for name, digest in _columns.decode(columns).items()}
@@ -97,7 +97,7 @@ def _index_run_keys(
 
 
 def _restore_source(
-    planner: Planner, name: str, key: str, head: saved.Head, contents: Contents
+    planner: Planner, name: str, key: str, head: saved.UnitRow, contents: Contents
 ) -> None:
     plan = planner.topology.plans[name]
     if key and not plan.partitioned:
@@ -123,7 +123,7 @@ def _restore_source(
 
 def _restore_function(
     node: Node,
-    heads: Mapping[tuple[str, str], saved.Head],
+    heads: Mapping[tuple[str, str], saved.UnitRow],
     contents: Contents,
     keys: Mapping[tuple[str, str], Mapping[str, State]],
     failures: Mapping[tuple[str, str], saved.FailureRow],

@@ -215,8 +215,10 @@ CONTENTS = """
 SELECT v.asset, v.partition, v.version, v.fingerprint, v.columns, v.uri, v.hash, v.rows,
 v.code_version, r.cause_event, v.run, v.created_at
 FROM version v LEFT JOIN run r ON r.run = v.run AND r.asset = v.asset
+WHERE (v.asset, v.partition, v.version) > (:asset, :partition, :version)
+ORDER BY v.asset, v.partition, v.version LIMIT :limit
 """
-"""Every kept version with the event that caused it: what the planner compares."""
+"""Kept versions with the event that caused each, by pages: what the planner compares."""
 
 INPUTS_OF_HEADS = """
 SELECT u.asset, u.partition, l.parameter, l.partition, l.version

@@ -1,6 +1,6 @@
 """What a start-up reads to rebuild the state in memory; whatever is only there comes from here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from afresh.storage.ledger import queries
@@ -38,6 +38,21 @@ class Head(NamedTuple):
     run: str | None
     created_at: float | None
     state: str | None
+
+
+class UnitRow(NamedTuple):
+    """A unit and the number of its head, as its row has it."""
+
+    asset: str
+    partition: str
+    version: int | None
+    epoch: int
+    run_key: str
+    deleted: bool
+    code_version: str
+    code_stale: bool
+    failed_run: str | None
+    updated_at: float
 
 
 class JournalEvent(NamedTuple):
@@ -134,7 +149,7 @@ class State(NamedTuple):
 
     seq: int
     epoch: int
-    heads: list[Head]
+    units: list[UnitRow]
     pending: list[JournalEvent]
     unmatched: list[JournalEvent]
     under_way: list[RunRow]
@@ -160,7 +175,7 @@ def load_state(read: Read) -> State:
     return State(
         seq=seq,
         epoch=epoch,
-        heads=load_heads(read),
+        units=[UnitRow(*row) for row in read(queries.UNITS, {})],
         pending=[JournalEvent(*row) for row in read(queries.PENDING_EVENTS, {})],
         unmatched=[JournalEvent(*row) for row in read(queries.UNMATCHED_EVENTS, {})],
         under_way=[RunRow(*row) for row in read(queries.RUNS_UNDER_WAY, {})],
@@ -170,6 +185,14 @@ def load_state(read: Read) -> State:
         alerts=[AlertRow(*row) for row in read(queries.ALERTS, {})],
         definitions=DefinitionsRow(*definitions[0]) if definitions else None,
     )
+
+
+def load_contents(read: Read, page: int = 1000) -> Iterator[tuple[Any, ...]]:
+    """Read all kept versions, a page at a time: thousands of rows are never held at once."""
+    after: dict[str, Any] = {"asset": "", "partition": "", "version": -1, "limit": page}
+    while rows := read(queries.CONTENTS, after):
+        yield from rows
+        after |= dict(zip(("asset", "partition", "version"), rows[-1], strict=False))
 
 
 def load_heads(read: Read) -> list[Head]:

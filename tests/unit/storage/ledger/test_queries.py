@@ -168,7 +168,7 @@ def test_a_start_up_finds_all_that_is_under_way(ledger: MemoryLedger) -> None:
     put(ledger, "failure", failed)
     put(ledger, "alert", {"subject": "totals", "state": "failed", "since": 1.0, "detail": ""})
     state = load_state(ledger.reader.rows)
-    assert (state.seq, state.epoch, len(state.heads)) == (5, 5, 4)
+    assert (state.seq, state.epoch, len(state.units)) == (5, 5, 4)
     assert [(found.seq, found.state) for found in state.pending] == [(4, "pending")]
     assert [found.seq for found in state.unmatched] == [5]
     assert [(found.run, found.state) for found in state.under_way] == [("r9", "running")]
