@@ -15,18 +15,12 @@ from afresh.assets.planner.changes import Settled
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Change, Planner
 from afresh.daemon.dispatch import make_task, run_rows
+from afresh.daemon.ingest_outcomes import end_delete, end_ingest, is_change
 from afresh.daemon.journal import Journal
-from afresh.daemon.outcomes import (
-    Outcome,
-    drop_run,
-    end_delete,
-    end_ingest,
-    end_run,
-    is_change,
-    path_row,
-)
+from afresh.daemon.outcome_rows import Outcome, drop_run, path_row
 from afresh.daemon.ports import Ports
 from afresh.daemon.run_lines import end_line, run_line
+from afresh.daemon.run_outcomes import end_run
 from afresh.daemon.settled import settle_rows
 from afresh.daemon.workers.task import Failed, Result, Task
 from afresh.sensors.base import Batch

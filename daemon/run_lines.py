@@ -3,7 +3,7 @@
 from typing import Any
 
 from afresh.daemon.lines import Line
-from afresh.daemon.outcomes import Outcome
+from afresh.daemon.outcome_rows import Outcome
 
 
 def run_line(row: dict[str, Any]) -> Line:

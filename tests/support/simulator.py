@@ -17,10 +17,12 @@ from afresh.assets.planner.nodes import NEVER, Attempt, Node
 from afresh.assets.planner.planner import Change, Planner
 from afresh.assets.planner.topology import build_topology
 from afresh.daemon.dispatch import make_task, run_rows
+from afresh.daemon.ingest_outcomes import end_delete, end_ingest, is_change
 from afresh.daemon.interrupted import interrupted_rows
 from afresh.daemon.journal import Journal
-from afresh.daemon.outcomes import Outcome, end_delete, end_ingest, end_run, is_change
+from afresh.daemon.outcome_rows import Outcome
 from afresh.daemon.restore import restore_planner
+from afresh.daemon.run_outcomes import end_run
 from afresh.daemon.settled import settle_rows
 from afresh.daemon.workers.task import Failed, Rejected, Result, Written
 from afresh.sensors.base import Arrival, Batch
