@@ -148,7 +148,8 @@ async def assemble(
     )
     state = saved.load_state(reader.rows)
     journal = Journal(state.seq)
-    journal.pending = {event.seq: event._asdict() for event in state.pending}
+    for event in state.pending:
+        journal.keep(event._asdict())
     alerts = Alerts(
         [build(**table) for table in map(_kind_first, settings.alerts)],
         ledger,

@@ -252,7 +252,7 @@ def _read_again(
             "detail": "",
             "identity": path.identity,
         }
-        reactor.journal.pending[seq] = event
+        reactor.journal.keep(event)
         events.append(event)
     return events
 

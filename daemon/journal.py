@@ -28,6 +28,7 @@ class Journal:
     def __init__(self, seq: int) -> None:
         self.seq = seq
         self.pending: dict[int, dict[str, Any]] = {}
+        self._newest: dict[tuple[str, str], int] = {}
 
     def next_seq(self) -> int:
         """The next event's number."""
@@ -63,7 +64,7 @@ class Journal:
                     recorded.changes.append(
                         Arrived(row["source"], row["partition"], row["seq"], arrival.kind)
                     )
-                    self.pending[row["seq"]] = row
+                    self.keep(row)
         if recorded.events:
             recorded.updates.append(Update("insert", "event", recorded.events))
         if gone:
@@ -76,12 +77,25 @@ class Journal:
             recorded.updates.append(Update("upsert", "cursor", rows))
         return recorded
 
+    def has_newer(self, seq: int) -> bool:
+        """Whether a newer event of the same file is pending."""
+        event = self.pending[seq]
+        return self._newest.get((event["sensor"], event["uri"]), seq) > seq
+
+    def keep(self, row: dict[str, Any]) -> None:
+        """Note a pending event."""
+        self.pending[row["seq"]] = row
+        self._newest[row["sensor"], row["uri"]] = row["seq"]
+
     def close(self, seqs: Sequence[int], updates: Sequence[Update]) -> list[dict[str, Any]]:
         """These events are pending no more; their rows as the updates leave them."""
         ended = {
             row["seq"]: row for update in updates if update.table == "event" for row in update.rows
         }
         rows = [self.pending.pop(seq, None) for seq in seqs]
+        for row in rows:
+            if row is not None and self._newest.get((row["sensor"], row["uri"])) == row["seq"]:
+                del self._newest[row["sensor"], row["uri"]]
         return [{**row, **ended.get(row["seq"], {})} for row in rows if row is not None]
 
     def request(

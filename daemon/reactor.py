@@ -23,7 +23,7 @@ from afresh.daemon.run_lines import end_line, run_line
 from afresh.daemon.run_outcomes import end_run
 from afresh.daemon.settled import settle_rows
 from afresh.daemon.workers.task import Failed, Result, Task
-from afresh.sensors.base import Batch
+from afresh.sensors.base import Batch, Identity
 from afresh.storage.ledger.commit import Commit, Update
 
 if TYPE_CHECKING:
@@ -297,12 +297,23 @@ class Reactor:
         else:
             outcome = end_ingest(attempt, result, taken, now, self.ports.random)
         if result is not None and result.identity is not None:
-            uri = self.journal.pending[attempt.events[-1]]["uri"]
-            outcome.updates.append(path_row(attempt, uri, result.identity))
-            self.ports.on_read(attempt.node.plan.name, uri, result.identity)
+            self._note_read(attempt, outcome, result.identity)
         if outcome.ended is None or outcome.ended.retry_at is None:
             outcome.events = self.journal.close(attempt.events, outcome.updates)
         return outcome
+
+    def _note_read(self, attempt: Attempt, outcome: Outcome, identity: Identity) -> None:
+        """A scan that finds the state that was read has found nothing new.
+
+        Not when a newer arrival of the file is recorded: its state is what scans compare with, and
+        going back to this one would make one delivery two events (P1).
+        """
+        seq = attempt.events[-1]
+        event = self.journal.pending[seq]
+        if self.journal.has_newer(seq):
+            return
+        outcome.updates.append(path_row(attempt, event["uri"], identity))
+        self.ports.on_read(attempt.node.plan.name, event["uri"], identity)
 
     # What is written without waiting, and what is shown
 

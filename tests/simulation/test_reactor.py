@@ -1,5 +1,6 @@
 """The reactor on a simulated clock: what arrives is downstream, once, whatever fails."""
 
+import json
 from contextlib import suppress
 
 import anyio
@@ -7,6 +8,7 @@ import pytest
 
 from afresh.assets.manifest import Manifest
 from afresh.daemon.workers.task import Failed, Task
+from afresh.sensors.base import Identity
 from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import Daemon, Workers, function, source
 
@@ -160,4 +162,23 @@ async def test_crash_in_a_stream_ends_where_no_crash_would(commits: int, lose_an
         assert all(count == 1 for (count,) in rows), "published twice"
         pending = second.ledger.reader.rows("SELECT COUNT(*) FROM event WHERE state = 'pending'")
         assert pending == [(0,)]
+        tasks.cancel_scope.cancel()
+
+
+async def test_what_an_ingest_read_never_takes_back_a_newer_arrival() -> None:
+    """Else a scan after a restart would find the newer state again: one delivery, two events."""
+    workers, ledger = Workers(), MemoryLedger()
+    daemon = Daemon(DIAMOND, workers, ledger)
+    first, second = Identity(1, 1, 1, 1), Identity(2, 2, 2, 2)
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        workers.files["landing/s/a"] = "1"
+        workers.identities["landing/s/a"] = first
+        await daemon.arrive("s", "a", identity=first)
+        await anyio.sleep(0.005)  # its ingest is under way, on the simulated clock
+        await daemon.arrive("s", "a", identity=second)
+        await anyio.sleep(0.006)
+        assert len(workers.started) == 2
+        rows = ledger.reader.rows("SELECT identity FROM path")
+        assert [tuple(json.loads(row[0])) for row in rows] == [(2, 2, 2, 2)]
         tasks.cancel_scope.cancel()

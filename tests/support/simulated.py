@@ -15,7 +15,7 @@ from afresh.daemon.journal import Journal
 from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.workers.task import Failed, Rejected, Result, Task, Written
-from afresh.sensors.base import Arrival, Batch
+from afresh.sensors.base import Arrival, Batch, Identity
 from afresh.storage.ledger import state as saved
 from afresh.storage.ledger.commit import Commit
 from afresh.storage.ledger.memory import MemoryLedger
@@ -43,6 +43,7 @@ class Workers:
     def __init__(self, seconds: Callable[[Task], float] = lambda _task: 0.01) -> None:
         self.size = 2
         self.files: dict[str, str] = {}
+        self.identities: dict[str, Identity] = {}
         self.contents: dict[str, str] = {}
         self.started: list[Task] = []
         self.seconds = seconds
@@ -72,7 +73,8 @@ class Workers:
             self.contents[target.uri] = made
         return Result(
             task.run,
-            tuple(
+            identity=self.identities.get(task.path),
+            outputs=tuple(
                 Written(t.asset, t.uri, made, {"value": made}, 1, 1, "hash", "")
                 for t in task.targets
             ),
@@ -89,7 +91,8 @@ class Daemon:
         ids = iter(range(10**9))
         state = saved.load_state(ledger.reader.rows)
         journal = Journal(state.seq)
-        journal.pending = {event.seq: event._asdict() for event in state.pending}
+        for event in state.pending:
+            journal.keep(event._asdict())
         self.discarded: list[str] = []
         ports = Ports(
             now=anyio.current_time,
@@ -119,11 +122,13 @@ class Daemon:
         tasks.start_soon(self.reactor.run)
         self.reactor.wake()
 
-    async def arrive(self, name: str, key: str, *, deleted: bool = False) -> None:
+    async def arrive(
+        self, name: str, key: str, *, deleted: bool = False, identity: Identity | None = None
+    ) -> None:
         """Hand on one arrival, as a sensor does."""
         uri = f"landing/{name}/{key}" if key else f"landing/{name}"
         kind = "deleted" if deleted else "arrived"
-        arrival = Arrival(uri, kind, key, anyio.current_time())
+        arrival = Arrival(uri, kind, key, anyio.current_time(), identity)
         await self.reactor.offer(Batch(name, (arrival,)))
 
     async def settle(self) -> None:

@@ -177,7 +177,8 @@ class World:
         if state.under_way:
             self._commit(rows)
         self.journal = Journal(state.seq)
-        self.journal.pending = {event.seq: event._asdict() for event in state.pending}
+        for event in state.pending:
+            self.journal.keep(event._asdict())
         self._rebuild(state.epoch + 1)
 
     def _rebuild(self, epoch: int) -> None:
