@@ -6,7 +6,6 @@ asyncio nor a real clock, and so runs as well on a simulated one.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
@@ -259,28 +258,19 @@ class Reactor:
             path, refused = self.ports.path_of(arrival["uri"]), arrival["detail"]
         task = make_task(attempt, self.ports.artifacts, path)
         rows = run_rows(attempt, task, now)
-        commit = Commit((Update("insert", "run", rows),), self.ports.require)
+        # Written without waiting: commits apply in order, so it is there before the run's end is.
+        self.ports.ledger.submit(
+            Commit((Update("insert", "run", rows),), self.ports.require), _ignore
+        )
         if self.ports.lines.wanted:
             for row in rows:
                 self.ports.lines.send(run_line(row))
         if refused:
-            self.ports.ledger.submit(commit, _ignore)
             self._put(Finished(attempt, Result(attempt.run, failed=Failed("unreadable", refused))))
             return
-        self._scopes[attempt.run] = anyio.CancelScope()
-        # The loop goes on; the worker begins when the row is durable. So whatever a crash leaves
-        # behind belongs to a run that the next start knows of and collects (P2).
-        self.ports.ledger.submit(commit, partial(self._begin, attempt, task))
-
-    def _begin(self, attempt: Attempt, task: Task, error: Exception | None) -> None:
-        """Hand a task to the workers; without its row it ends here, and that is told."""
-        scope = self._scopes.get(attempt.run)
-        if scope is None or self._tasks is None:
-            return
-        if error is not None:
-            failed = Failed("internal", f"its start could not be recorded: {error}")
-            self._put(Finished(attempt, Result(attempt.run, failed=failed)))
-            return
+        scope = anyio.CancelScope()
+        self._scopes[attempt.run] = scope
+        assert self._tasks is not None
         self._tasks.start_soon(self._execute, attempt, task, scope)
 
     async def _execute(self, attempt: Attempt, task: Task, scope: anyio.CancelScope) -> None:
