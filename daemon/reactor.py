@@ -76,6 +76,7 @@ class Reactor:
         self._inbox: list[Item] = []
         self._busy = False
         self._ending: list[int] = []
+        self._recorded: list[tuple[Attempt, Task, anyio.CancelScope]] = []
         self._wake = anyio.Event()
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._cancelled: set[str] = set()
@@ -151,6 +152,7 @@ class Reactor:
             self._tasks = tasks
             while True:
                 await self._wait()
+                self._hand_over(tasks)
                 items, self._inbox = self._inbox, []
                 self._busy = True
                 await self._turn(items)
@@ -158,7 +160,7 @@ class Reactor:
 
     async def _wait(self) -> None:
         """Sleep until something comes or a wake of the planner is due."""
-        if self._inbox:
+        if self._inbox or self._recorded:
             return
         due = self.planner.next_wake()
         if due is None:
@@ -258,20 +260,32 @@ class Reactor:
             path, refused = self.ports.path_of(arrival["uri"]), arrival["detail"]
         task = make_task(attempt, self.ports.artifacts, path)
         rows = run_rows(attempt, task, now)
-        # Written without waiting: commits apply in order, so it is there before the run's end is.
-        self.ports.ledger.submit(
-            Commit((Update("insert", "run", rows),), self.ports.require), _ignore
-        )
+        commit = Commit((Update("insert", "run", rows),), self.ports.require)
         if self.ports.lines.wanted:
             for row in rows:
                 self.ports.lines.send(run_line(row))
         if refused:
+            self.ports.ledger.submit(commit, _ignore)
             self._put(Finished(attempt, Result(attempt.run, failed=Failed("unreadable", refused))))
             return
         scope = anyio.CancelScope()
         self._scopes[attempt.run] = scope
-        assert self._tasks is not None
-        self._tasks.start_soon(self._execute, attempt, task, scope)
+
+        def recorded(error: Exception | None) -> None:
+            # A refused row is met again, and told, by the commit of the run's end.
+            del error
+            self._recorded.append((attempt, task, scope))
+            self._wake.set()
+
+        # The loop goes on; the worker begins when the row is durable, so that whatever a crash
+        # leaves behind belongs to a run that the next start knows of and collects (P2).
+        self.ports.ledger.submit(commit, recorded)
+
+    def _hand_over(self, tasks: "TaskGroup") -> None:
+        """Start what is recorded. Here, since the ledger's answers come outside of any task."""
+        while self._recorded:
+            attempt, task, scope = self._recorded.pop(0)
+            tasks.start_soon(self._execute, attempt, task, scope)
 
     async def _execute(self, attempt: Attempt, task: Task, scope: anyio.CancelScope) -> None:
         result: Result | None = None
