@@ -92,6 +92,8 @@ class Declared:
     format: str = ""
     options: Mapping[str, Option] = field(default_factory=dict)
     key_columns: bool = False
+    stream: bool = False
+    """Its source only grows: an arrival adds rows, none replaces what is there."""
 
 
 class SensorSpec(Protocol):

@@ -4,7 +4,7 @@ Everything the daemon and the command line know of a project they know from here
 imports a definition. Encoded with msgspec (MessagePack in the ledger and on sockets).
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -60,14 +60,21 @@ class Schema(msgspec.Struct, frozen=True):
 
 
 class Sensor(msgspec.Struct, frozen=True):
-    """What watches for a source's data: the kind names the sensor, the options are the kind's."""
+    """What watches for a source's data: the kind names the sensor, the options are the kind's.
+
+    Options are plain data as JSON has it; none is a secret (those come from the environment).
+    """
 
     kind: str
-    options: dict[str, str | int | float | bool | None]
+    options: dict[str, Any]
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A declared source. `captures` are the names its path pattern captures, in pattern order."""
+    """A declared source. `captures` are the names its path pattern captures, in pattern order.
+
+    A `stream` only grows: its versions are prefixes of one sequence of rows. `keep_seconds` is how
+    long its rows are kept, None for ever. `keep` says whether the data itself is kept.
+    """
 
     name: str
     sensor: Sensor
@@ -76,6 +83,9 @@ class Source(msgspec.Struct, frozen=True):
     format: str = ""
     options: dict[str, str | int | float | bool | None] = {}
     key_columns: bool = False
+    stream: bool = False
+    keep: Literal["data", "reference"] = "data"
+    keep_seconds: float | None = None
     on_delete: Literal["keep", "propagate", "fail"] = "keep"
     on_reject: Literal["keep", "hold"] = "keep"
     group: str = ""
@@ -89,13 +99,14 @@ class Source(msgspec.Struct, frozen=True):
 class Input(msgspec.Struct, frozen=True):
     """One parameter of a function that is given an asset's data.
 
-    `reads` is "own" (the same partition key) or "all" (every unit of the asset, in key order;
-    of an unpartitioned asset, its one unit). `columns` empty means every column.
+    `reads` is "own" (the same partition key), "all" (every unit of the asset, in key order;
+    of an unpartitioned asset, its one unit) or "new" (of a stream, the rows since the reader's own
+    last version). `columns` empty means every column.
     """
 
     parameter: str
     asset: str
-    reads: Literal["own", "all"]
+    reads: Literal["own", "all", "new"]
     given: Given
     columns: tuple[str, ...] = ()
     schema: str = ""

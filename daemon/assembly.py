@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
-import msgspec
 
 from afresh.assets.manifest import Manifest, Problem
 from afresh.assets.partition import format_ref
@@ -37,8 +37,7 @@ from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.supervisor import Supervisor
 from afresh.daemon.workers.pool import WorkerPool
-from afresh.sensors.base import Identity
-from afresh.sensors.file import FileSensor
+from afresh.sensors.base import Health, Sensor
 from afresh.sensors.uri import path_of
 from afresh.sensors.watcher import FolderWatcher
 from afresh.storage.artifacts.files import delete
@@ -49,7 +48,6 @@ from afresh.storage.ledger.reader import Reader
 from afresh.storage.ledger.sqlite import SqliteLedger
 
 _log = logging.getLogger("afresh")
-_identity = msgspec.json.Decoder(Identity)
 
 
 class DaemonView:
@@ -183,7 +181,10 @@ async def assemble(
             tasks,
             watcher=watcher,
             emit=reactor.offer,
-            known=partial(_known, reader),
+            recorded=LedgerRecords(reader),
+            project=settings.project,
+            staging=str(Path(settings.state, "staged")),
+            now=now,
             random=random,
             on_health=partial(_watch_health, alerts, manifest),
         )
@@ -236,11 +237,26 @@ async def _discard(settings: Settings, uris: list[str]) -> None:
         _log.warning("cannot delete what is not needed: %s", error)
 
 
-def _known(reader: Reader, sensor: str) -> tuple[dict[str, Identity], frozenset[str]]:
-    paths = saved.load_paths(reader.rows, sensor)
-    known = {uri: _identity.decode(path.identity) for uri, path in paths.items() if path.identity}
-    rows = reader.rows(queries.UNMATCHED_PATHS, {"sensor": sensor})
-    return known, frozenset(row[0] for row in rows)
+class LedgerRecords:
+    """What the ledger has of a sensor."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def paths(self, sensor: str) -> dict[str, str]:
+        """Give each recorded uri and its identity as JSON."""
+        paths = saved.load_paths(self._reader.rows, sensor)
+        return {uri: path.identity for uri, path in paths.items()}
+
+    def unmatched(self, sensor: str) -> frozenset[str]:
+        """Name the uris that were recorded as unmatched."""
+        rows = self._reader.rows(queries.UNMATCHED_PATHS, {"sensor": sensor})
+        return frozenset(row[0] for row in rows)
+
+    def cursor(self, sensor: str) -> str:
+        """Give what its last batch left."""
+        rows = self._reader.rows(queries.CURSOR, {"sensor": sensor})
+        return str(rows[0][0]) if rows else ""
 
 
 def _kind_first(table: dict[str, Any]) -> dict[str, Any]:
@@ -276,9 +292,8 @@ def _owner(node: Node, asset: str) -> str:
     return next((output.owner for output in outputs if output.asset == asset), "")
 
 
-def _watch_health(alerts: Alerts, manifest: Manifest, sensor: FileSensor) -> None:
+def _watch_health(alerts: Alerts, manifest: Manifest, sensor: Sensor, health: Health) -> None:
     owner = next((s.owner for s in manifest.sources if s.name == sensor.name), "")
-    health = sensor.health
     if health.state == "failed":
         alerts.failed(f"sensor {sensor.name}", health.error, (health.error, health.hint), owner)
     else:

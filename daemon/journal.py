@@ -62,7 +62,12 @@ class Journal:
                     }
                 if row["state"] == "pending":
                     recorded.changes.append(
-                        Arrived(row["source"], row["partition"], row["seq"], arrival.kind)
+                        Arrived(
+                            row["source"],
+                            row["partition"],
+                            row["seq"],
+                            "deleted" if arrival.kind == "deleted" else "arrived",
+                        )
                     )
                     self.keep(row)
         if recorded.events:
@@ -115,12 +120,17 @@ class Journal:
             "run": None,
             "detail": detail,
             "identity": "",
+            "payload": b"",
+            "staged": "",
+            "position": "",
         }
 
     def _event(self, sensor: str, arrival: Arrival) -> dict[str, Any]:
         # One that the sensor refuses is rejected as an ingest: its unit fails like any other.
         state = "pending"
-        if arrival.partition is None:
+        if arrival.kind == "gap":
+            state = "dead"
+        elif arrival.partition is None:
             state = "rejected" if arrival.problem else "unmatched"
         return {
             "seq": self.next_seq(),
@@ -133,6 +143,9 @@ class Journal:
             "observed_at": arrival.observed_at,
             "state": state,
             "run": None,
-            "detail": arrival.problem,
+            "detail": arrival.problem or arrival.detail,
             "identity": _encode(arrival.identity).decode() if arrival.identity is not None else "",
+            "payload": arrival.payload,
+            "staged": arrival.staged,
+            "position": arrival.position,
         }

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from afresh.assets.planner.nodes import Node
 from afresh.daemon.lines import Lines
 from afresh.daemon.workers.task import Result, Task
-from afresh.sensors.base import Identity
+from afresh.sensors.base import Identity, ObjectIdentity
 from afresh.storage.ledger.commit import Ledger, Require
 
 
@@ -41,4 +41,6 @@ class Ports:
     discard: Callable[[list[str]], Coroutine[Any, Any, None]]
     lines: Lines = field(default_factory=Lines)
     on_trouble: Callable[[Node, bool], None] = lambda _node, _well: None
-    on_read: Callable[[str, str, Identity], None] = lambda _source, _uri, _identity: None
+    on_read: Callable[[str, str, Identity | ObjectIdentity], None] = (
+        lambda _source, _uri, _identity: None
+    )

@@ -19,7 +19,7 @@ from afresh.daemon.ingest_outcomes import end_delete, end_ingest, is_change
 from afresh.daemon.journal import Journal
 from afresh.daemon.outcome_rows import Outcome, drop_run, path_row
 from afresh.daemon.ports import Ports
-from afresh.daemon.run_lines import end_line, run_line
+from afresh.daemon.run_lines import end_line, event_line, run_line
 from afresh.daemon.run_outcomes import end_run
 from afresh.daemon.settled import settle_rows
 from afresh.daemon.workers.task import Failed, Result, Task
@@ -342,10 +342,10 @@ class Reactor:
         if not self.ports.lines.wanted:
             return
         for event in events:
-            self.ports.lines.send({"type": "event", **event})
+            self.ports.lines.send(event_line(event))
         for outcome in ends:
             for event in outcome.events:
-                self.ports.lines.send({"type": "event", **event})
+                self.ports.lines.send(event_line(event))
             if outcome.state:
                 self.ports.lines.send(end_line(outcome, self.ports.now()))
 

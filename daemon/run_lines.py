@@ -1,4 +1,4 @@
-"""Runs that begin and end, as lines with the command line's keys."""
+"""Events, and runs that begin and end, as lines with the command line's keys."""
 
 from typing import Any
 
@@ -43,3 +43,8 @@ def end_line(outcome: Outcome, now: float) -> Line:
         "version": outcome.version,
         "error": outcome.error["error"] if outcome.error else None,
     }
+
+
+def event_line(event: dict[str, Any]) -> Line:
+    """An event as it is recorded; what it carries is not for lines."""
+    return {"type": "event", **{key: event[key] for key in event if key != "payload"}}

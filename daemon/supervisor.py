@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import msgspec
@@ -17,20 +17,35 @@ from afresh.assets.errors import AfreshError, UsageError
 from afresh.assets.manifest import Manifest, Source
 from afresh.assets.nearest import did_you_mean
 from afresh.assets.partition import Pattern
-from afresh.sensors.base import Emit, Identity
+from afresh.daemon.sensor_kinds import SensorContext, Unbuilt, build_sensor
+from afresh.daemon.sensor_tasks import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, SensorTask
+from afresh.sensors.base import Emit, Health, Identity, ObjectIdentity, Sensor
 from afresh.sensors.file import FileSensor
 from afresh.sensors.watcher import FolderWatcher
 
+_identity = msgspec.json.Decoder(Identity)
 _log = logging.getLogger("afresh.sensors")
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
 LOOK_AGAIN_SECONDS = 0.02
-Known = Callable[[str], tuple[Mapping[str, Identity], frozenset[str]]]
-"""What the ledger recorded of a source's paths: their identities, and which are unmatched."""
+
+
+class Recorded(Protocol):
+    """What the ledger has of a sensor, asked for when one starts."""
+
+    def paths(self, sensor: str) -> Mapping[str, str]:
+        """Give each recorded uri and its identity as JSON."""
+        ...
+
+    def unmatched(self, sensor: str) -> frozenset[str]:
+        """Name the uris that were recorded as unmatched."""
+        ...
+
+    def cursor(self, sensor: str) -> str:
+        """Give what its last batch left."""
+        ...
 
 
 class Supervisor:
-    """Starts, stops and restarts sensors. `known` is asked when one starts."""
+    """Starts, stops and restarts sensors. Files share one task, the others have one each."""
 
     def __init__(
         self,
@@ -38,17 +53,25 @@ class Supervisor:
         *,
         watcher: FolderWatcher,
         emit: Emit,
-        known: Known,
+        recorded: Recorded,
+        project: str,
+        staging: str,
+        now: Callable[[], float],
         random: Random,
-        on_health: Callable[[FileSensor], None],
+        on_health: Callable[[Sensor, Health], None],
     ) -> None:
         self._tasks = tasks
         self._watcher = watcher
         self._emit = emit
-        self._known = known
+        self._recorded = recorded
+        self._project = project
+        self._staging = staging
+        self._now = now
         self._random = random
         self._on_health = on_health
-        self.sensors: dict[str, FileSensor] = {}
+        self.sensors: dict[str, Sensor] = {}
+        self._own_tasks: dict[str, SensorTask] = {}
+        self._ending: dict[str, SensorTask] = {}
         self._declared: dict[str, bytes] = {}
         self._running: set[str] = set()
         self._with_news: dict[str, None] = {}
@@ -91,7 +114,7 @@ class Supervisor:
             return await self._find(name).scan(accept=accept)
         found = 0
 
-        async def scan_one(sensor: FileSensor) -> None:
+        async def scan_one(sensor: Sensor) -> None:
             nonlocal found
             # A sensor that is failed says so in its health; the others are scanned all the same.
             with suppress(AfreshError):
@@ -103,17 +126,17 @@ class Supervisor:
                     group.start_soon(scan_one, sensor)
         return found
 
-    def confirm(self, source: str, uri: str, identity: Identity) -> None:
+    def confirm(self, source: str, uri: str, identity: Identity | ObjectIdentity) -> None:
         """An ingest read this state of a file: it is no news."""
         sensor = self.sensors.get(source)
-        if sensor is not None:
+        if isinstance(sensor, FileSensor) and isinstance(identity, Identity):
             sensor.confirm(uri, identity)
 
     @property
     def quiet(self) -> bool:
         """All that the running sensors saw is recorded; one that is failed has nothing to say."""
         return all(
-            sensor.is_quiet or sensor.health.state == "failed" or name in self.crashed
+            sensor.is_quiet or self._health(sensor).state == "failed"
             for name, sensor in self.sensors.items()
             if name in self._running
         )
@@ -122,38 +145,45 @@ class Supervisor:
         """Return when every running sensor has looked at everything once, or cannot."""
         for name, sensor in list(self.sensors.items()):
             while name in self._running and not (
-                sensor.checked or sensor.health.state == "failed" or name in self.crashed
+                sensor.checked or self._health(sensor).state == "failed"
             ):
                 self._health_news = anyio.Event()
                 with anyio.move_on_after(LOOK_AGAIN_SECONDS):
                     await self._health_news.wait()
 
-    def _note_health(self, sensor: FileSensor) -> None:
+    def _note_health(self, sensor: Sensor) -> None:
         self._health_news.set()
-        self._on_health(sensor)
+        self._on_health(sensor, self._health(sensor))
+
+    def _health(self, sensor: Sensor) -> Health:
+        """How a sensor says it is, unless it is not running at all."""
+        own = self._own_tasks.get(sensor.name)
+        error = self.crashed.get(sensor.name) or (own.error if own is not None else "")
+        if error:
+            return msgspec.structs.replace(sensor.health, state="failed", error=error)
+        return sensor.health
 
     def rows(self, last: Mapping[str, Any]) -> list[dict[str, Any]]:
         """One row a sensor, with CLI.md's keys; `last` has the time of each one's last event."""
         rows = []
         for name, sensor in sorted(self.sensors.items()):
-            health = sensor.health
+            health = self._health(sensor)
             state = "paused" if name in self.paused else health.state
-            error = self.crashed.get(name) or health.error or health.note
             rows.append(
                 {
                     "sensor": name,
                     "kind": sensor.kind,
                     "source": name,
-                    "state": "failed" if name in self.crashed else state,
-                    "cursor": "",
+                    "state": state,
+                    "cursor": self._recorded.cursor(name),
                     "lag": health.lag,
                     "last_event_at": last.get(name),
-                    "error": error,
+                    "error": health.error or health.note,
                 }
             )
         return rows
 
-    def _find(self, name: str) -> FileSensor:
+    def _find(self, name: str) -> Sensor:
         return self.sensors[self._require(name)]
 
     def _require(self, name: str) -> str:
@@ -164,26 +194,71 @@ class Supervisor:
         return name
 
     def _start(self, source: Source) -> None:
-        known, unmatched = self._known(source.name)
+        try:
+            sensor = self._build(source)
+        except AfreshError as error:
+            sensor = Unbuilt(source.name, source.sensor.kind, error)
+        self.sensors[source.name] = sensor
+        if source.name in self.paused:
+            return
+        self._running.add(source.name)
+        if isinstance(sensor, FileSensor):
+            sensor.start(self._note_news)
+        else:
+            self._tasks.start_soon(self._run_own, sensor)
+
+    def _build(self, source: Source) -> Sensor:
+        if source.sensor.kind != "file":
+            return build_sensor(
+                SensorContext(
+                    source=source,
+                    project=self._project,
+                    staging=f"{self._staging}/{source.name}",
+                    cursor=self._recorded.cursor(source.name),
+                    known=self._recorded.paths(source.name),
+                    now=self._now,
+                    random=self._random,
+                    tell=lambda: self._note_health(self.sensors[source.name]),
+                )
+            )
         options = source.sensor.options
-        sensor = FileSensor(
+        known = self._recorded.paths(source.name)
+        return FileSensor(
             name=source.name,
             pattern=Pattern.parse(str(options["pattern"])),
             watcher=self._watcher,
             settle_seconds=float(options["settle_seconds"] or 0.0),
-            known=known,
-            unmatched=unmatched,
+            known={uri: _identity.decode(text) for uri, text in known.items() if text},
+            unmatched=self._recorded.unmatched(source.name),
             on_health=self._note_health,
         )
-        self.sensors[source.name] = sensor
-        if source.name not in self.paused:
-            self._running.add(source.name)
-            sensor.start(self._note_news)
+
+    async def _run_own(self, sensor: Sensor) -> None:
+        """Run a sensor in this task, when the one that it replaces has ended."""
+        before = self._ending.pop(sensor.name, None)
+        if before is not None:
+            await before.wait_ended()
+        if self.sensors.get(sensor.name) is not sensor or sensor.name not in self._running:
+            return
+        own = SensorTask(
+            sensor,
+            self._emit,
+            random=self._random,
+            now=self._now,
+            tell=lambda: self._note_health(sensor),
+        )
+        self._own_tasks[sensor.name] = own
+        await own.run()
 
     def _stop(self, name: str, *, forget: bool = True) -> None:
         if name in self._running:
             self._running.discard(name)
-            self.sensors[name].stop()
+            sensor = self.sensors[name]
+            if isinstance(sensor, FileSensor):
+                sensor.stop()
+            elif (own := self._own_tasks.pop(name, None)) is not None:
+                own.stop()
+                self._ending[name] = own
         if forget:
             self.sensors.pop(name, None)
             self.crashed.pop(name, None)
@@ -199,7 +274,7 @@ class Supervisor:
                 name = next(iter(self._with_news))
                 del self._with_news[name]
                 sensor = self.sensors.get(name)
-                if sensor is not None and name in self._running:
+                if isinstance(sensor, FileSensor) and name in self._running:
                     await self._drain(sensor)
             self._news = anyio.Event()
             await self._news.wait()
@@ -210,12 +285,12 @@ class Supervisor:
         except Exception as error:  # noqa: BLE001 - whatever it is, it costs this sensor alone
             _log.exception("sensor %s crashed", sensor.name)
             self.crashed[sensor.name] = str(error) or type(error).__name__
-            self._on_health(sensor)
+            self._note_health(sensor)
             self._tasks.start_soon(self._restart, sensor)
         else:
             if self.crashed.pop(sensor.name, None) is not None:
                 self._pauses.pop(sensor.name, None)
-                self._on_health(sensor)
+                self._note_health(sensor)
 
     async def _restart(self, sensor: FileSensor) -> None:
         """After a pause that grows: what it could not hand on is still there."""

@@ -19,6 +19,15 @@ class Identity(msgspec.Struct, frozen=True, array_like=True):
     ctime_ns: int
 
 
+class ObjectIdentity(msgspec.Struct, frozen=True, tag="object"):
+    """What a store's listing says of one state of an object; an etag is no content hash."""
+
+    etag: str
+    version: str
+    size: int
+    modified_at: float
+
+
 class Arrival(msgspec.Struct, frozen=True):
     """Something appeared, changed or went. `uri` is what the source's key is captured from.
 
@@ -26,21 +35,29 @@ class Arrival(msgspec.Struct, frozen=True):
     (`% , [ ] @ *`, control characters, bytes that are not UTF-8). `partition` is the captured key
     ("" without captures), None when the uri matches no source pattern: then it is unmatched, and a
     `deleted` only says that it need not be remembered.
+
+    Of a stream (a source that only grows) an arrival is a batch of records, encoded as `records`
+    says: in `payload` or, when it is large, in the synced file `staged`; `position` says as JSON
+    where in the stream they come from. A `gap` tells of records that are lost for good, `detail`
+    which exactly; nothing is ingested for it.
     """
 
     uri: str
-    kind: Literal["arrived", "deleted"]
+    kind: Literal["arrived", "deleted", "tick", "gap"]
     partition: str | None
     observed_at: float
-    identity: Identity | None = None
-    supersedes_unread: bool = True
+    identity: Identity | ObjectIdentity | None = None
     problem: str = ""
     """Why it is refused, in one line (two files of one key, a link out of the project). Then it is
     recorded as `rejected` with this detail, its identity as known, and is never read."""
+    payload: bytes = b""
+    staged: str = ""
+    position: str = ""
+    detail: str = ""
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What one look brought: committed together with the cursor."""
+    """What one look brought: committed together with the cursor ("" leaves it as it is)."""
 
     sensor: str
     arrivals: tuple[Arrival, ...]
@@ -72,6 +89,16 @@ class Sensor(Protocol):
     @property
     def health(self) -> Health:
         """How it is now."""
+        ...
+
+    @property
+    def checked(self) -> bool:
+        """Has it looked at everything that was there when it started."""
+        ...
+
+    @property
+    def is_quiet(self) -> bool:
+        """Is all that it saw acknowledged."""
         ...
 
     async def run(self, emit: Emit) -> None:

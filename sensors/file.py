@@ -184,7 +184,7 @@ class FileSensor:
     def current(self, path: str) -> Identity | None:
         """Give what was last said of a path, on its way or acknowledged; None for nothing."""
         offer = self._inbox.get(path)
-        return offer.arrival.identity if offer is not None else self.known.get(path)
+        return _identity(offer.arrival) if offer is not None else self.known.get(path)
 
     def remembers(self, path: str) -> bool:
         """Is there anything to take back when this path is gone."""
@@ -279,10 +279,11 @@ class FileSensor:
     def _acknowledge(self, offers: Mapping[str, _Offer]) -> None:
         for path, offer in offers.items():
             arrival = offer.arrival
-            if arrival.identity is None:
+            identity = _identity(arrival)
+            if identity is None:
                 self.known.pop(path, None)
             elif arrival.partition is not None:
-                self.known[path] = arrival.identity
+                self.known[path] = identity
             if self._inbox.get(path) is offer:
                 del self._inbox[path]
         self._flying = {}
@@ -311,3 +312,7 @@ class FileSensor:
                     f"Expected {self.name} to go on, found that it stopped",
                     hint="see afresh sensors for why",
                 )
+
+
+def _identity(arrival: Arrival) -> Identity | None:
+    return arrival.identity if isinstance(arrival.identity, Identity) else None

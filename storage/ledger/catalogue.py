@@ -9,6 +9,23 @@ from afresh.storage.ledger.shape import Shape
 TABLES = {
     "alert": Shape(columns=("subject", "state", "since", "detail"), key=("subject",), defaults={}),
     "cursor": Shape(columns=("sensor", "value", "updated_at"), key=("sensor",), defaults={}),
+    "dead_letter": Shape(
+        columns=(
+            "seq",
+            "number",
+            "source",
+            "partition",
+            "place",
+            "reason",
+            "record",
+            "state",
+            "run",
+            "at",
+            "replay_seq",
+        ),
+        key=("seq", "number"),
+        defaults={"replay_seq": None},
+    ),
     "definitions": Shape(
         columns=("epoch", "digest", "manifest", "loaded_at"), key=("epoch",), defaults={}
     ),
@@ -26,9 +43,20 @@ TABLES = {
             "run",
             "detail",
             "identity",
+            "payload",
+            "staged",
+            "position",
         ),
         key=("seq",),
-        defaults={"epoch": None, "run": None, "detail": "", "identity": ""},
+        defaults={
+            "epoch": None,
+            "run": None,
+            "detail": "",
+            "identity": "",
+            "payload": b"",
+            "staged": "",
+            "position": "",
+        },
     ),
     "failure": Shape(
         columns=("asset", "partition", "run_key", "run", "kind", "attempts", "at", "error"),
@@ -45,6 +73,12 @@ TABLES = {
         key=("run", "parameter"),
         defaults={"partition": "", "version": None},
     ),
+    "mark": Shape(
+        columns=("asset", "partition", "parameter", "row", "run"),
+        key=("asset", "partition", "parameter"),
+        defaults={},
+    ),
+    "outgoing": Shape(columns=("number", "target", "payload", "at"), key=("number",), defaults={}),
     "path": Shape(columns=("sensor", "uri", "identity", "seq"), key=("sensor", "uri"), defaults={}),
     "pause": Shape(
         columns=("kind", "name", "partition", "at"), key=("kind", "name", "partition"), defaults={}
@@ -81,6 +115,25 @@ TABLES = {
     "run_key": Shape(
         columns=("asset", "partition", "run_key", "version", "run"),
         key=("asset", "partition", "run_key"),
+        defaults={},
+    ),
+    "segment": Shape(
+        columns=(
+            "asset",
+            "partition",
+            "first_row",
+            "end_row",
+            "uri",
+            "bytes",
+            "hash",
+            "fingerprint",
+            "columns",
+            "schema_version",
+            "position",
+            "run",
+            "created_at",
+        ),
+        key=("asset", "partition", "first_row"),
         defaults={},
     ),
     "unit": Shape(
@@ -135,8 +188,10 @@ TABLES = {
             "created_at",
             "state",
             "metadata_json",
+            "start_row",
+            "end_row",
         ),
         key=("asset", "partition", "version"),
-        defaults={"metadata_json": "{}"},
+        defaults={"metadata_json": "{}", "start_row": None, "end_row": None},
     ),
 }

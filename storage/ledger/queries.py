@@ -46,18 +46,18 @@ CURSOR = "SELECT value FROM cursor WHERE sensor = :sensor"
 PATHS = "SELECT uri, identity, seq FROM path WHERE sensor = :sensor ORDER BY uri"
 
 EVENT = """
-SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity
-FROM event WHERE seq = :seq
+SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity,
+payload, staged, position FROM event WHERE seq = :seq
 """
 
 PENDING_EVENTS = """
-SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity
-FROM event WHERE state = 'pending' ORDER BY seq
+SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity,
+payload, staged, position FROM event WHERE state = 'pending' ORDER BY seq
 """
 
 UNMATCHED_EVENTS = """
-SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity
-FROM event WHERE state = 'unmatched' ORDER BY seq
+SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity,
+payload, staged, position FROM event WHERE state = 'unmatched' ORDER BY seq
 """
 
 LAST_EVENTS = """

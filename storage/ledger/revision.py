@@ -5,10 +5,10 @@ from sqlite3 import Connection
 
 from afresh.assets.errors import LedgerUnusable
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision this release knows: the last file in migrations/versions."""
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """All revisions this release can read or migrate from, oldest first."""
 
 SUSPECT_BYTES = 50 * 1024 * 1024

@@ -56,7 +56,7 @@ class UnitRow(NamedTuple):
 
 
 class JournalEvent(NamedTuple):
-    """One event of the journal; `identity` is JSON."""
+    """One event of the journal; `identity` and `position` are JSON."""
 
     seq: int
     epoch: int | None
@@ -70,6 +70,9 @@ class JournalEvent(NamedTuple):
     run: str | None
     detail: str
     identity: str
+    payload: bytes
+    staged: str
+    position: str
 
 
 class RunRow(NamedTuple):

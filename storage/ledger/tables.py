@@ -47,7 +47,10 @@ class Unit(Table, table=True):
 
 
 class Event(Table, table=True):
-    """The journal. `detail` is the reason of a rejection and the like; `identity` is JSON."""
+    """The journal. `detail` is the reason of a rejection and the like; `identity` is JSON.
+
+    A batch of a stream's records is in `payload`, or in the file `staged`; `position` is JSON.
+    """
 
     seq: int = Field(primary_key=True)
     epoch: int | None = Field(default=None, index=True)
@@ -61,6 +64,11 @@ class Event(Table, table=True):
     run: str | None = None
     detail: str = ""
     identity: str = ""
+    payload: bytes = Field(
+        default=b"", sa_column=Column(LargeBinary, nullable=False, server_default="")
+    )
+    staged: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    position: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class Path(Table, table=True):
@@ -84,7 +92,9 @@ class Cursor(Table, table=True):
 class Version(Table, table=True):
     """One kept content of a unit.
 
-    `columns` is JSON {column: content hash}; `hash` is of the stored bytes.
+    `columns` is JSON {column: content hash}; `hash` is of the stored bytes. Of a stream a version
+    is the rows from `start_row` to `end_row` (excluded) of its sequence, `uri` and `hash` are
+    empty: `segment` says where the rows are.
     """
 
     asset: str = Field(primary_key=True)
@@ -103,6 +113,70 @@ class Version(Table, table=True):
     created_at: float
     state: str
     metadata_json: str = "{}"
+    start_row: int | None = None
+    end_row: int | None = None
+
+
+class Segment(Table, table=True):
+    """Rows `first_row` to `end_row` (excluded) of a stream's sequence, in one artifact.
+
+    `columns` is JSON {column: content hash}; `position` is JSON: where in the stream they are from.
+    """
+
+    asset: str = Field(primary_key=True)
+    partition: str = Field(primary_key=True)
+    first_row: int = Field(primary_key=True)
+    end_row: int
+    uri: str
+    bytes: int
+    hash: str
+    fingerprint: str
+    columns: str
+    schema_version: str
+    position: str
+    run: str
+    created_at: float
+
+
+class Mark(Table, table=True):
+    """How far an incremental reader has read a stream; committed with its version."""
+
+    __table_args__ = _IN_KEY_ORDER
+    asset: str = Field(primary_key=True)
+    partition: str = Field(primary_key=True)
+    parameter: str = Field(primary_key=True)
+    row: int
+    run: str
+
+
+class DeadLetter(Table, table=True):
+    """A record that could not be published: where it came from, why, and its bytes.
+
+    `seq` is of the event that brought it, `number` counts within. `state` is `dead`, `replaying`
+    (the event `replay_seq` tries it again) or `replayed`.
+    """
+
+    __tablename__ = "dead_letter"
+    seq: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    source: str = Field(index=True)
+    partition: str
+    place: str
+    reason: str
+    record: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    state: str
+    run: str
+    at: float
+    replay_seq: int | None = None
+
+
+class Outgoing(Table, table=True):
+    """The outbox: what is to be told outside, in the order of `number`; gone when delivered."""
+
+    number: int = Field(primary_key=True)
+    target: str = Field(index=True)
+    payload: str
+    at: float
 
 
 class RunKey(Table, table=True):

@@ -1,0 +1,83 @@
+"""Which class runs a kind of sensor, and what it is given: an entry a kind, or an entry point.
+
+Kinds load when a source of theirs is declared: nobody pays for a client that is not used.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from random import Random
+
+from afresh.assets.errors import AfreshError, UsageError
+from afresh.assets.manifest import Source
+from afresh.sensors.base import Emit, Health, Sensor
+
+ENTRY_POINTS = "afresh.sensors"
+"""Others' kinds: each entry is a function that takes a `SensorContext` and gives a `Sensor`."""
+
+_HOMES: dict[str, str] = {}
+"""Module and function of each kind of ours; files are the supervisor's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class SensorContext:
+    """What a sensor is built from: its source, and what the ledger recorded of it.
+
+    `known` maps the uris that were recorded to their identities as JSON, `cursor` is what the last
+    batch left. `staging` is a folder of its own for what is too large for an event's row; `tell`
+    is to be called when its health has changed.
+    """
+
+    source: Source
+    project: str
+    staging: str
+    cursor: str
+    known: Mapping[str, str]
+    now: Callable[[], float]
+    random: Random
+    tell: Callable[[], None]
+
+
+def build_sensor(context: SensorContext) -> Sensor:
+    """Build the sensor of a source. Raises UsageError for a kind that nobody has."""
+    kind = context.source.sensor.kind
+    home = _HOMES.get(kind)
+    if home is not None:
+        module, _, name = home.partition(":")
+        sensor: Sensor = getattr(import_module(module), name)(context)
+        return sensor
+    for entry in entry_points(group=ENTRY_POINTS, name=kind):
+        other: Sensor = entry.load()(context)
+        return other
+    raise UsageError(
+        f"Expected a kind of sensor ({', '.join(['file', *sorted(_HOMES)])}), found {kind!r}",
+        hint=f"install what provides it as an entry point of {ENTRY_POINTS!r}",
+    )
+
+
+class Unbuilt:
+    """Stands for a sensor that cannot be built, and says why; it costs itself alone."""
+
+    checked = False
+    is_quiet = True
+
+    def __init__(self, name: str, kind: str, error: AfreshError) -> None:
+        self.name = name
+        self.kind = kind
+        self._error = error
+
+    @property
+    def health(self) -> Health:
+        """Failed, with the reason."""
+        return Health("failed", error=self._error.error, hint=self._error.hint)
+
+    async def run(self, emit: Emit) -> None:
+        """Raise the reason."""
+        del emit
+        raise self._error
+
+    async def scan(self, *, accept: bool = False) -> int:
+        """Raise the reason."""
+        del accept
+        raise self._error

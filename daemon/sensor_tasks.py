@@ -1,0 +1,75 @@
+"""A sensor with a task of its own: run, and run again after a pause that grows when it fails."""
+
+import logging
+from collections.abc import Callable
+from random import Random
+
+import anyio
+
+from afresh.sensors.base import Batch, Emit, Sensor
+
+_log = logging.getLogger("afresh.sensors")
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+WELL_SECONDS = 60.0
+"""Who ran so long begins with the first pause again when it fails."""
+
+
+class SensorTask:
+    """Runs one sensor until it is stopped; `error` is why it is not running at the moment."""
+
+    def __init__(
+        self,
+        sensor: Sensor,
+        emit: Emit,
+        *,
+        random: Random,
+        now: Callable[[], float],
+        tell: Callable[[], None],
+    ) -> None:
+        self.sensor = sensor
+        self.error = ""
+        self._emit = emit
+        self._random = random
+        self._now = now
+        self._tell = tell
+        self._scope = anyio.CancelScope()
+        self._ended = anyio.Event()
+
+    def stop(self) -> None:
+        """Ask for the end; what is not acknowledged is found again by the next start."""
+        self._scope.cancel()
+
+    async def wait_ended(self) -> None:
+        """Return when the sensor does nothing more."""
+        await self._ended.wait()
+
+    async def run(self) -> None:
+        """Run until stopped. Whatever the sensor raises costs it alone."""
+        pause = FIRST_PAUSE_SECONDS
+        with self._scope:
+            while True:
+                started_at = self._now()
+                error = await self._try()
+                if self._now() - started_at > WELL_SECONDS:
+                    pause = FIRST_PAUSE_SECONDS
+                if error != self.error:
+                    self.error = error
+                    self._tell()
+                await anyio.sleep(pause * (0.5 + 0.5 * self._random.random()))
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        self._ended.set()
+
+    async def _try(self) -> str:
+        async def emit(batch: Batch) -> None:
+            await self._emit(batch)
+            if self.error:
+                self.error = ""
+                self._tell()
+
+        try:
+            await self.sensor.run(emit)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this sensor alone
+            _log.warning("sensor %s failed", self.sensor.name, exc_info=error)
+            return str(error) or type(error).__name__
+        return "it ended by itself"
