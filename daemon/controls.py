@@ -129,6 +129,8 @@ class DaemonControls:
             epoch = reactor.planner.epoch
             while not self._is_over(units, epoch):
                 await self._next_look()
+            if reactor.committing:
+                await reactor.changed()
             return True
         return False
 

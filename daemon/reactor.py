@@ -5,13 +5,13 @@ asyncio nor a real clock, and so runs as well on a simulated one.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 
 from afresh.assets.errors import LedgerError
-from afresh.assets.planner.changes import Settled
+from afresh.assets.planner.changes import Commands
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Change, Planner
 from afresh.daemon.dispatch import make_task, run_rows
@@ -25,9 +25,6 @@ from afresh.daemon.settled import settle_rows
 from afresh.daemon.workers.task import Failed, Result, Task
 from afresh.sensors.base import Batch, Identity
 from afresh.storage.ledger.commit import Commit, Update
-
-if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
 
 AHEAD = 1
 """Tasks handed over beyond the workers there are: one that ends has its next at once, while the
@@ -49,6 +46,25 @@ class Finished:
 
     attempt: Attempt
     result: Result | None
+
+
+@dataclass(slots=True)
+class Begun:
+    """An attempt that begins with this turn's commit; the scope ends it."""
+
+    attempt: Attempt
+    task: Task
+    scope: anyio.CancelScope
+
+
+@dataclass(slots=True)
+class Step:
+    """What a step of the planner asks for: rows to write, then attempts to begin."""
+
+    commands: Commands
+    updates: list[Update] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    begun: list[Begun] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -76,12 +92,10 @@ class Reactor:
         self._inbox: list[Item] = []
         self._busy = False
         self._ending: list[int] = []
-        self._recorded: list[tuple[Attempt, Task, anyio.CancelScope]] = []
         self._wake = anyio.Event()
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._cancelled: set[str] = set()
         self._changed = anyio.Event()
-        self._tasks: TaskGroup | None = None
 
     # Called from outside the loop
 
@@ -140,6 +154,11 @@ class Reactor:
         return not self._inbox and not self._busy
 
     @property
+    def committing(self) -> bool:
+        """A turn is under way: what the planner knows may not be durable yet."""
+        return self._busy
+
+    @property
     def under_way(self) -> int:
         """How many attempts are in workers."""
         return len(self._scopes)
@@ -149,18 +168,17 @@ class Reactor:
     async def run(self) -> None:
         """Until cancelled. A commit that cannot be written now is waited for by the ledger."""
         async with anyio.create_task_group() as tasks:
-            self._tasks = tasks
             while True:
                 await self._wait()
-                self._hand_over(tasks)
                 items, self._inbox = self._inbox, []
                 self._busy = True
-                await self._turn(items)
+                for begun in await self._turn(items):
+                    tasks.start_soon(self._execute, begun)
                 self._busy = False
 
     async def _wait(self) -> None:
         """Sleep until something comes or a wake of the planner is due."""
-        if self._inbox or self._recorded:
+        if self._inbox:
             return
         due = self.planner.next_wake()
         if due is None:
@@ -170,8 +188,12 @@ class Reactor:
                 await self._wake.wait()
         self._wake = anyio.Event()
 
-    async def _turn(self, items: Sequence[Item]) -> None:
-        """All that has gathered: one transaction, one step of the planner."""
+    async def _turn(self, items: Sequence[Item]) -> list[Begun]:
+        """All that has gathered: one step of the planner, one transaction for it and what begins.
+
+        The step comes first: nothing of it leaves this process before the commit is durable, and if
+        the ledger refuses that, the daemon ends.
+        """
         now = self.ports.now()
         epoch = self.planner.epoch + 1
         recorded = self.journal.record([i.batch for i in items if isinstance(i, Offered)], now)
@@ -192,17 +214,24 @@ class Reactor:
         garbage = [uri for outcome in ends for uri in outcome.garbage]
         if garbage:
             await self.ports.discard(garbage)
-        failure = await self._commit(updates)
-        if failure is not None:
-            self._refuse(items, failure)
-        for call in calls:
-            call.after(epoch)
-        self._step(changes, now)
+        if calls:
+            # What a call does once its rows are durable, a new planner above all, is the step's.
+            await self._commit(items, updates)
+            updates = []
+            for call in calls:
+                call.after(epoch)
+        step = self._step(changes, now)
+        await self._commit(items, [*updates, *step.updates])
         self._ending = []
+        for node in step.commands.recovered:
+            self.ports.on_trouble(node, True)
+        for node in step.commands.troubled:
+            self.ports.on_trouble(node, False)
         self._answer(items)
-        self._report(recorded.events, ends)
+        self._report(recorded.events, ends, step.rows)
         self._changed.set()
         self._changed = anyio.Event()
+        return step.begun
 
     def _answer(self, items: Sequence[Item], error: LedgerError | None = None) -> None:
         for item in items:
@@ -213,43 +242,45 @@ class Reactor:
                 item.error = error
                 item.done.set()
 
-    async def _commit(self, updates: list[Update]) -> LedgerError | None:
-        """All of a turn in one transaction; the error if the ledger refused it."""
+    async def _commit(self, items: Sequence[Item], updates: list[Update]) -> None:
+        """Write all of a turn in one transaction; if it is refused whoever waits is told, we end.
+
+        Ended attempts cannot be kept, and the planner knows of what was not applied.
+        """
         if not updates:
-            return None
+            return
         try:
             await self.ports.ledger.commit(Commit(tuple(updates), self.ports.require))
         except LedgerError as error:
-            return error
-        return None
+            self._answer(items, error)
+            raise
 
-    def _step(self, changes: list[Change], now: float) -> None:
-        commands = self.planner.step(changes, now)
-        self._record_settled(commands.settled, now)
-        for node in commands.recovered:
-            self.ports.on_trouble(node, True)
-        for node in commands.troubled:
-            self.ports.on_trouble(node, False)
-        if self.dispatching:
+    def _step(self, changes: list[Change], now: float) -> Step:
+        """Step the planner, and start what there are workers for."""
+        step = Step(self.planner.step(changes, now))
+        settled = step.commands.settled
+        while self.dispatching:
             free = self.ports.executor.size + AHEAD - len(self._scopes)
-            while free > 0:
-                attempts = self.planner.start(free, now)
-                late = self.planner.take_commands()
-                self._record_settled(late.settled, now)
-                for attempt in attempts:
-                    self._start(attempt, now)
-                if not attempts:
-                    break
-                free = self.ports.executor.size + AHEAD - len(self._scopes)
-
-    def _refuse(self, items: Sequence[Item], failure: LedgerError) -> NoReturn:
-        """Nothing was applied, and ended attempts cannot be kept: whoever waits is told, we end."""
-        self._answer(items, failure)
-        raise failure
+            attempts = self.planner.start(free, now) if free > 0 else []
+            settled += self.planner.take_commands().settled
+            if not attempts:
+                break
+            for attempt in attempts:
+                self._start(attempt, now, step)
+        # Units whose head moved without a run; a restart would find the same by itself.
+        step.updates += [update for move in settled for update in settle_rows(move, now)]
+        if step.rows:
+            step.updates.append(Update("insert", "run", step.rows))
+        return step
 
     # Attempts
 
-    def _start(self, attempt: Attempt, now: float) -> None:
+    def _start(self, attempt: Attempt, now: float, step: Step) -> None:
+        """Give an attempt its rows and its task.
+
+        The worker begins when the rows are durable, so that whatever a crash leaves behind belongs
+        to a run that the next start knows of and collects (P2).
+        """
         attempt.run, attempt.started_at = self.ports.new_id(), now
         if attempt.kind == "delete":
             self._put(Finished(attempt, None))
@@ -259,38 +290,18 @@ class Reactor:
             arrival = self.journal.pending[attempt.events[-1]]
             path, refused = self.ports.path_of(arrival["uri"]), arrival["detail"]
         task = make_task(attempt, self.ports.artifacts, path)
-        rows = run_rows(attempt, task, now)
-        commit = Commit((Update("insert", "run", rows),), self.ports.require)
-        if self.ports.lines.wanted:
-            for row in rows:
-                self.ports.lines.send(run_line(row))
+        step.rows += run_rows(attempt, task, now)
         if refused:
-            self.ports.ledger.submit(commit, _ignore)
             self._put(Finished(attempt, Result(attempt.run, failed=Failed("unreadable", refused))))
             return
-        scope = anyio.CancelScope()
-        self._scopes[attempt.run] = scope
+        scope = self._scopes[attempt.run] = anyio.CancelScope()
+        step.begun.append(Begun(attempt, task, scope))
 
-        def recorded(error: Exception | None) -> None:
-            # A refused row is met again, and told, by the commit of the run's end.
-            del error
-            self._recorded.append((attempt, task, scope))
-            self._wake.set()
-
-        # The loop goes on; the worker begins when the row is durable, so that whatever a crash
-        # leaves behind belongs to a run that the next start knows of and collects (P2).
-        self.ports.ledger.submit(commit, recorded)
-
-    def _hand_over(self, tasks: "TaskGroup") -> None:
-        """Start what is recorded. Here, since the ledger's answers come outside of any task."""
-        while self._recorded:
-            attempt, task, scope = self._recorded.pop(0)
-            tasks.start_soon(self._execute, attempt, task, scope)
-
-    async def _execute(self, attempt: Attempt, task: Task, scope: anyio.CancelScope) -> None:
+    async def _execute(self, begun: Begun) -> None:
+        attempt = begun.attempt
         result: Result | None = None
-        with scope:
-            result = await self.ports.executor.run(task)
+        with begun.scope:
+            result = await self.ports.executor.run(begun.task)
         if result is None:
             if attempt.run not in self._cancelled:
                 return
@@ -330,15 +341,9 @@ class Reactor:
         outcome.updates.append(path_row(attempt, event["uri"], identity))
         self.ports.on_read(attempt.node.plan.name, event["uri"], identity)
 
-    # What is written without waiting, and what is shown
-
-    def _record_settled(self, settled: list[Settled], now: float) -> None:
-        """Units whose head moved without a run; a restart would find the same by itself."""
-        updates = [update for move in settled for update in settle_rows(move, now)]
-        if updates:
-            self.ports.ledger.submit(Commit(tuple(updates), self.ports.require), _ignore)
-
-    def _report(self, events: list[dict[str, Any]], ends: list[Outcome]) -> None:
+    def _report(
+        self, events: list[dict[str, Any]], ends: list[Outcome], begun: list[dict[str, Any]]
+    ) -> None:
         if not self.ports.lines.wanted:
             return
         for event in events:
@@ -348,15 +353,9 @@ class Reactor:
                 self.ports.lines.send(event_line(event))
             if outcome.state:
                 self.ports.lines.send(end_line(outcome, self.ports.now()))
+        for row in begun:
+            self.ports.lines.send(run_line(row))
 
     def _put(self, item: Item) -> None:
         self._inbox.append(item)
         self._wake.set()
-
-
-def _ignore(error: Exception | None) -> None:
-    """A run row that could not be written.
-
-    The commit of the run's end meets the same error and reports it.
-    """
-    del error
