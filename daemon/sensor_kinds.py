@@ -3,40 +3,17 @@
 Kinds load when a source of theirs is declared: nobody pays for a client that is not used.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
-from random import Random
 
 from afresh.assets.errors import AfreshError, UsageError
-from afresh.assets.manifest import Source
-from afresh.sensors.base import Emit, Health, Sensor
+from afresh.sensors.base import Emit, Health, Sensor, SensorContext
 
 ENTRY_POINTS = "afresh.sensors"
 """Others' kinds: each entry is a function that takes a `SensorContext` and gives a `Sensor`."""
 
 _HOMES: dict[str, str] = {}
 """Module and function of each kind of ours; files are the supervisor's own."""
-
-
-@dataclass(frozen=True, slots=True)
-class SensorContext:
-    """What a sensor is built from: its source, and what the ledger recorded of it.
-
-    `known` maps the uris that were recorded to their identities as JSON, `cursor` is what the last
-    batch left. `staging` is a folder of its own for what is too large for an event's row; `tell`
-    is to be called when its health has changed.
-    """
-
-    source: Source
-    project: str
-    staging: str
-    cursor: str
-    known: Mapping[str, str]
-    now: Callable[[], float]
-    random: Random
-    tell: Callable[[], None]
 
 
 def build_sensor(context: SensorContext) -> Sensor:

@@ -17,9 +17,9 @@ from afresh.assets.errors import AfreshError, UsageError
 from afresh.assets.manifest import Manifest, Source
 from afresh.assets.nearest import did_you_mean
 from afresh.assets.partition import Pattern
-from afresh.daemon.sensor_kinds import SensorContext, Unbuilt, build_sensor
+from afresh.daemon.sensor_kinds import Unbuilt, build_sensor
 from afresh.daemon.sensor_tasks import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, SensorTask
-from afresh.sensors.base import Emit, Health, Identity, ObjectIdentity, Sensor
+from afresh.sensors.base import Emit, Health, Identity, ObjectIdentity, Sensor, SensorContext
 from afresh.sensors.file import FileSensor
 from afresh.sensors.watcher import FolderWatcher
 

@@ -4,10 +4,15 @@
 one transaction (P1). A sensor that is cancelled before that emits again after a restart.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from random import Random
 from typing import Literal, Protocol
 
 import msgspec
+
+from afresh.assets.manifest import Source
+from afresh.sensors.http_route import HttpRoutes
 
 
 class Identity(msgspec.Struct, frozen=True, array_like=True):
@@ -108,3 +113,24 @@ class Sensor(Protocol):
     async def scan(self, *, accept: bool = False) -> int:
         """Look at everything now; return how many arrivals were emitted and acknowledged."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SensorContext:
+    """What a sensor is built from: its source, and what the ledger recorded of it.
+
+    `known` maps the uris that were recorded to their identities as JSON, `cursor` is what the last
+    batch left. `staging` is a folder of its own for what is too large for an event's row; `tell`
+    is to be called when its health has changed. `http` is the daemon's server, for sensors that
+    are called rather than call.
+    """
+
+    source: Source
+    project: str
+    staging: str
+    cursor: str
+    known: Mapping[str, str]
+    now: Callable[[], float]
+    random: Random
+    tell: Callable[[], None]
+    http: HttpRoutes | None = None
