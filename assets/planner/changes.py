@@ -1,14 +1,14 @@
 """What the planner is told, and what it asks for. Plain data, both ways."""
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from afresh.assets.planner.content import State
 from afresh.assets.planner.nodes import Attempt, Node
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(Struct, frozen=True):
     """An arrival or deletion of a source's unit was recorded (that is no epoch yet)."""
 
     source: str
@@ -17,8 +17,7 @@ class Arrived:
     kind: Literal["arrived", "deleted"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """An attempt ended and its end is committed, at the epoch that the commit took or was of.
 
     `states` has one entry an output; None where the attempt itself failed. `final` is false when
@@ -33,8 +32,7 @@ class Ended:
     retry_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Requested:
+class Requested(Struct, frozen=True):
     """Someone asked for these units now; with `force` they run though nothing changed."""
 
     epoch: int
@@ -43,8 +41,7 @@ class Requested:
     event: int
 
 
-@dataclass(frozen=True, slots=True)
-class Paused:
+class Paused(Struct, frozen=True):
     """Automation of these units stopped (`on`) or started again.
 
     Key `*` is all an asset has or gets.
@@ -54,8 +51,7 @@ class Paused:
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """Asked for: the ledger records that a unit's outputs moved without a run (P4)."""
 
     node: Node
@@ -64,8 +60,7 @@ class Settled:
     run_key: str
 
 
-@dataclass(slots=True)
-class Commands:
+class Commands(Struct):
     """What a step asks for: units that moved without a run, and those that failed or recovered."""
 
     settled: list[Settled] = field(default_factory=list)

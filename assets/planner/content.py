@@ -1,7 +1,8 @@
 """What a unit is at an epoch: its content, and the history of it by intervals of epochs."""
 
-from dataclasses import dataclass, field
 from enum import Enum
+
+from msgspec import Struct, field
 
 OPEN = 1 << 62
 """The end of an interval that holds until a change is known to reach the unit."""
@@ -18,8 +19,7 @@ class Gone(Enum):
     """There never was a version."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """One version of one unit: its identity, and where its artifact is.
 
     `columns` maps each column to its content hash; `fingerprint` is of the whole table; `event` is
@@ -47,8 +47,7 @@ class Content:
 State = Content | Gone
 
 
-@dataclass(slots=True)
-class Interval:
+class Interval(Struct):
     """From `start` to `end`, both included, the unit's outputs are in these states."""
 
     start: int
@@ -56,8 +55,7 @@ class Interval:
     states: tuple[State, ...]
 
 
-@dataclass(slots=True)
-class History:
+class History(Struct):
     """The intervals at which a unit is settled, oldest first, never overlapping.
 
     An epoch in no interval was not looked at, or is not settled yet.

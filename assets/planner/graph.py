@@ -1,16 +1,16 @@
 """All nodes of a generation: who reads whom, and which units are not settled."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
+
+from msgspec import Struct, field
 
 from afresh.assets.planner.content import OPEN, Gone
 from afresh.assets.planner.nodes import NEVER, Node
 from afresh.assets.planner.topology import Edge, Plan, Topology
 
 
-@dataclass(slots=True)
-class Pool:
+class Pool(Struct):
     """The units of one asset that are not settled at the newest epoch.
 
     `unsettled` maps each to the last epoch up to which it is settled without doubt, `heap` finds

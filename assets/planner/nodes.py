@@ -1,8 +1,9 @@
 """What the planner keeps of each unit. A function with several outputs has one node for a key."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from afresh.assets.planner.content import OPEN, Content, Gone, History, State
 from afresh.assets.planner.topology import Edge, Plan
@@ -12,8 +13,7 @@ MOST_EPOCHS = 256
 """A unit that is held up for days remembers no more changes than this one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pinned:
+class Pinned(Struct, frozen=True):
     """What one input is as of the run's epoch: the units in key order, with their contents."""
 
     edge: Edge
@@ -24,8 +24,7 @@ Prepared = tuple[int, str, tuple[Pinned, ...]]
 """What a run is to be made of: epoch, run key, inputs."""
 
 
-@dataclass(eq=False, slots=True)
-class Attempt:
+class Attempt(Struct, eq=False):
     """One try at a node on one cut. The reactor gives it its run id."""
 
     node: "Node"
@@ -43,8 +42,7 @@ class Attempt:
     started_at: float = 0.0
 
 
-@dataclass(eq=False, slots=True)
-class Trouble:
+class Trouble(Struct, eq=False):
     """Why the last attempts failed: on which run key, how often, and whether it is tried again."""
 
     run_key: str
@@ -58,8 +56,7 @@ class Trouble:
     """The outputs that failed; empty for all of them."""
 
 
-@dataclass(eq=False, slots=True)
-class Node:
+class Node(Struct, eq=False):
     """One (plan, key).
 
     `dirty` are the epochs of changes that may reach it and that it is not settled at, oldest first;

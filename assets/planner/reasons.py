@@ -1,6 +1,6 @@
 """Why a unit has to run: what differs from what its head was made of (P5)."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from afresh.assets.partition import format_ref
 from afresh.assets.planner.content import Content
@@ -9,8 +9,7 @@ from afresh.assets.planner.nodes import Node, Pinned
 MOST_NAMED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
+class Why(Struct, frozen=True):
     """Why a run has to be: sentences, the kind and event of the first cause, and all its events."""
 
     reasons: tuple[str, ...]

@@ -1,6 +1,7 @@
 """The run key: code, parameters, and of each input the columns that it reads (P4)."""
 
-from hashlib import blake2b
+# hashlib's own, without OpenSSL, which importing hashlib loads: 2 ms of a command's start.
+from _blake2 import blake2b
 
 from afresh.assets.planner.nodes import Node, Pinned
 

@@ -1,12 +1,11 @@
 """The manifest as the planner walks it: who reads whom, resolved once a generation."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from afresh.assets.manifest import Function, Manifest, Source
 
 
-@dataclass(eq=False, slots=True)
-class Edge:
+class Edge(Struct, eq=False):
     """One input of a plan. `own`: the producer's unit of the same key; else all of its units."""
 
     parameter: str
@@ -17,8 +16,7 @@ class Edge:
     columns: tuple[str, ...]
 
 
-@dataclass(eq=False, slots=True)
-class Plan:
+class Plan(Struct, eq=False):
     """A source or a function, with its edges both ways.
 
     `own_sources` are the sources that reach it by own partitions alone; `whole_sources` is the bit
@@ -47,8 +45,7 @@ class Plan:
         return [edge for edge in self.inputs if edge.own] if self.partitioned else []
 
 
-@dataclass(slots=True)
-class Topology:
+class Topology(Struct):
     """All plans of a generation, by plan name and by asset (with the output's position)."""
 
     plans: dict[str, Plan] = field(default_factory=dict)
