@@ -1,12 +1,18 @@
 """The command line's end of the local socket: blocking, with nothing but the standard library."""
 
-import socket
+# Paths are strings: pathlib is slow to import.
+# ruff: noqa: PTH110
+
+import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afresh.assets.errors import AfreshError, LedgerUnavailable
 from afresh.daemon.api.view import PROTOCOL
 from afresh.daemon.api.wire import HEADER, decode, encode, raise_fault, size_of, socket_path
+
+if TYPE_CHECKING:
+    import socket
 
 _CONNECT_SECONDS = 5.0
 
@@ -14,7 +20,7 @@ _CONNECT_SECONDS = 5.0
 class Client:
     """A connection to the running daemon."""
 
-    def __init__(self, connected: socket.socket) -> None:
+    def __init__(self, connected: "socket.socket") -> None:
         self._socket = connected
 
     def ask(
@@ -90,10 +96,16 @@ class Client:
 
 def connect(state: str) -> Client | None:
     """Connect to the daemon of a state folder; None where none listens."""
+    path = socket_path(state)
+    if not os.path.exists(path):
+        return None
+    # Lazy: without a daemon it is not needed.
+    import socket  # noqa: PLC0415
+
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         connected.settimeout(_CONNECT_SECONDS)
-        connected.connect(socket_path(state))
+        connected.connect(path)
     except OSError:
         connected.close()
         return None

@@ -1,8 +1,11 @@
 """The view of a project while no daemon runs: the ledger, opened read-only. Without anyio."""
 
+# Paths are strings: pathlib is slow to import.
+# ruff: noqa: PTH110
+
+import os
 from collections.abc import Awaitable, Callable
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -32,7 +35,7 @@ class OfflineView:
     @property
     def is_empty(self) -> bool:
         """Nothing has run here yet: there is no ledger, or nothing was ever loaded."""
-        return not Path(self.reader.path).exists() or not self._definitions
+        return not os.path.exists(self.reader.path) or not self._definitions
 
     @cached_property
     def _definitions(self) -> list[tuple[Any, ...]]:

@@ -12,4 +12,5 @@ def iso(seconds: float | None) -> str | None:
     """Write seconds since 1970 as ISO 8601 in UTC with microseconds."""
     if seconds is None:
         return None
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # A third of the time of strftime, a thousand times in one answer.
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"

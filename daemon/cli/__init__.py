@@ -1,5 +1,6 @@
 """The command line. `main` answers `--version` before anything is imported."""
 
+import gc
 import sys
 
 
@@ -9,7 +10,11 @@ def main() -> int:
         # The package is imported already, as our parent; what it declares is all that is asked for.
         sys.stdout.write(f"afresh {sys.modules['afresh'].__version__}\n")
         return 0
+    # What is imported stays: nothing is gained by looking for cycles in it, on the way or at exit.
+    gc.disable()
     # Lazy: the line above is the fast path.
     from afresh.daemon.cli.root import run  # noqa: PLC0415
 
-    return run(sys.argv[1:])
+    code = run(sys.argv[1:])
+    gc.freeze()
+    return code

@@ -48,6 +48,8 @@ class Call:
 
         `empty` is the answer for a project that has never run; None: that is an error.
         """
+        # This process ends with its answer: nothing is gained by looking for cycles on the way.
+        gc.disable()
         client = connect(self.settings.state)
         if client is not None:
             return client.ask(op, params, request=new_request(), timeout_seconds=_READ_SECONDS)
@@ -59,7 +61,6 @@ class Call:
         from afresh.daemon.api.offline import finish  # noqa: PLC0415
         from afresh.daemon.api.operations import perform  # noqa: PLC0415
 
-        # This process ends with its answer: nothing is gained by looking for cycles on the way.
         gc.disable()
         view = self.offline_view()
         if empty is not None and view.is_empty:
@@ -158,6 +159,8 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., int | None]
                 as_json=as_json or above.get("as_json", False),
                 project=project or above.get("project"),
             )
+            gc.freeze()
+            gc.enable()
             return function(call, **params) or 0
 
         own = getattr(function, "__click_params__", [])

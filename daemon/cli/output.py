@@ -112,10 +112,16 @@ def print_table(
     colour = (
         width is not None and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     )
-    sys.stdout.write(_line(titles, widths, colour="1" if colour else ""))
-    for row in cells:
-        painted = [_COLOURS.get(cell.split(" ")[0], "") if colour else "" for cell in row]
-        sys.stdout.write(_line(row, widths, paints=painted))
+    lines = [_line(titles, widths, colour="1" if colour else "")]
+    if width is None and all(cell.isascii() for row in cells for cell in row):
+        # What is not cut, painted or wide needs no counting: thousands of rows come this way.
+        form = "  ".join(f"{{:<{most}}}" for most in widths).format
+        lines += [form(*row).rstrip() + "\n" for row in cells]
+    else:
+        for row in cells:
+            painted = [_COLOURS.get(cell.split(" ")[0], "") if colour else "" for cell in row]
+            lines.append(_line(row, widths, paints=painted))
+    sys.stdout.write("".join(lines))
 
 
 def _line(

@@ -1,9 +1,12 @@
 """What SQLite's errors mean for a ledger: it can be mended, it is lost, or the commit is wrong."""
 
 import sqlite3
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from afresh.assets.errors import LedgerConflict, LedgerError, LedgerUnavailable, LedgerUnusable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _LOCKED = "another program has locked it: close that, the ledger goes on by itself"
 _HINTS = {
@@ -35,7 +38,7 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and _primary(error) in _LOST
 
 
-def translate(error: BaseException, path: Path | str) -> LedgerError:
+def translate(error: BaseException, path: "Path | str") -> LedgerError:
     """Return the error of ours for one that came from SQLite or from binding a value."""
     code = _primary(error)
     if code in _LOST:

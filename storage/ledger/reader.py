@@ -1,17 +1,22 @@
 """Reading a SQLite ledger with nothing but the standard library: the command line's fast path."""
 
+# Paths are strings: pathlib is slow to import.
+# ruff: noqa: PTH100, PTH110, PTH202
+
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from afresh.assets.errors import LedgerUnavailable
 from afresh.storage.ledger.faults import translate
-from afresh.storage.ledger.lock import is_held
 from afresh.storage.ledger.revision import check_revision
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BUSY_SECONDS = 2.0
 
@@ -22,8 +27,8 @@ class Reader:
     May be used by several threads. Opens at the first read.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+    def __init__(self, path: "Path | str") -> None:
+        self.path = os.fspath(path)
         self._connection: sqlite3.Connection | None = None
         self._lock = RLock()
 
@@ -72,7 +77,7 @@ class Reader:
         self.close()
 
     def _open(self) -> sqlite3.Connection:
-        if not self.path.exists():
+        if not os.path.exists(self.path):
             raise LedgerUnavailable(
                 f"Expected a ledger, found no file {self.path}",
                 hint="`afresh up` makes one",
@@ -82,17 +87,25 @@ class Reader:
         except sqlite3.OperationalError:
             # Reading a WAL needs its shared memory file, which this user cannot make. Nobody
             # writes and nothing waits in a log: the file alone is the whole state.
-            if self._has_log() or is_held(self.path.parent):
+            if self._has_log() or self._is_held():
                 raise
             return self._connect("mode=ro&immutable=1")
 
     def _has_log(self) -> bool:
-        log = self.path.with_name(self.path.name + "-wal")
-        return log.exists() and log.stat().st_size > 0
+        log = f"{self.path}-wal"
+        return os.path.exists(log) and os.path.getsize(log) > 0
+
+    def _is_held(self) -> bool:
+        # Lazy: only where the ledger does not open the usual way.
+        from pathlib import Path  # noqa: PLC0415
+
+        from afresh.storage.ledger.lock import is_held  # noqa: PLC0415
+
+        return is_held(Path(self.path).parent)
 
     def _connect(self, options: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?{options}",
+            f"file://{_quoted(os.path.abspath(self.path))}?{options}",
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,
@@ -105,3 +118,8 @@ class Reader:
             connection.close()
             raise
         return connection
+
+
+def _quoted(path: str) -> str:
+    """Write a path for SQLite's URIs: only what would end it has a meaning there."""
+    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")

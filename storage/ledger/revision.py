@@ -1,9 +1,12 @@
 """Which revision a ledger has, and what is refused: newer, damaged, no ledger at all."""
 
-from pathlib import Path
 from sqlite3 import Connection
+from typing import TYPE_CHECKING
 
 from afresh.assets.errors import LedgerUnusable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAD = "0002"
 """The newest revision this release knows: the last file in migrations/versions."""
@@ -33,7 +36,7 @@ def stored_revision(connection: Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
-def check_revision(connection: Connection, path: Path) -> None:
+def check_revision(connection: Connection, path: "Path | str") -> None:
     """Raise LedgerUnusable unless the ledger is of the very revision that this release writes."""
     revision = stored_revision(connection)
     refuse_newer(revision, path)
@@ -44,7 +47,7 @@ def check_revision(connection: Connection, path: Path) -> None:
         )
 
 
-def refuse_newer(revision: str | None, path: Path) -> None:
+def refuse_newer(revision: str | None, path: "Path | str") -> None:
     """Raise LedgerUnusable if the ledger is of a release that is newer than this one."""
     if revision is not None and revision not in REVISIONS:
         raise LedgerUnusable(
@@ -53,7 +56,7 @@ def refuse_newer(revision: str | None, path: Path) -> None:
         )
 
 
-def refuse_damaged(connection: Connection, path: Path) -> None:
+def refuse_damaged(connection: Connection, path: "Path | str") -> None:
     """Raise LedgerUnusable if SQLite finds the file damaged; reads all of it."""
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
