@@ -1,5 +1,6 @@
 """How long commands take to start, from a wheel: an editable install adds 10 ms to each."""
 
+import compileall
 import subprocess
 import sys
 import sysconfig
@@ -30,11 +31,10 @@ def measure(folder: Path) -> list[Row]:
     for number in range(333):
         (project.folder / f"landing/s{number}.csv").write_text("n\n1\n")
     project.run("up", "--until-idle", timeout=120)
-    nothing = timed(str(python), "-c", "pass")
-    version = timed(str(command), "--version")
-    status = timed(str(command), "status", "--project", str(project.folder))
+    ask = (str(command), "status", "--project", str(project.folder))
+    nothing, version, status = timed((str(python), "-c", "pass"), (str(command), "--version"), ask)
     with project.running():
-        live = timed(str(command), "status", "--project", str(project.folder))
+        (nothing_meanwhile, live) = timed((str(python), "-c", "pass"), ask)
     return [
         Row(
             "afresh --version",
@@ -47,8 +47,8 @@ def measure(folder: Path) -> list[Row]:
             "afresh status of 1,000 assets",
             f"{ms(status)}; with a daemon {ms(live)}",
             ms(nothing),
-            f"≤ 15 × ({status / nothing:.1f} ×; {live / nothing:.1f} ×)",
-            judged(max(status, live) <= 15 * nothing),
+            f"≤ 15 × ({status / nothing:.1f} ×; {live / nothing_meanwhile:.1f} ×)",
+            judged(status <= 15 * nothing and live <= 15 * nothing_meanwhile),
         ),
     ]
 
@@ -65,6 +65,8 @@ def install(folder: Path) -> tuple[Path, Path]:
     (packages,) = environment.glob("lib/python*/site-packages")
     with zipfile.ZipFile(wheel) as opened:
         opened.extractall(packages)
+    # As pip does: where nothing may write bytecode, each command would compile anew.
+    compileall.compile_dir(packages / "afresh", quiet=2)
     # Only the folder: the editable install's own .pth in there is not followed.
     (packages / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
     python, command = environment / "bin/python", environment / "bin/afresh"
@@ -73,11 +75,12 @@ def install(folder: Path) -> tuple[Path, Path]:
     return python, command
 
 
-def timed(*command: str) -> float:
-    """Median wall time of a command."""
-    seconds = []
+def timed(*commands: tuple[str, ...]) -> list[float]:
+    """Median wall time of each command; in turn, so that all meet the same machine."""
+    seconds: list[list[float]] = [[] for _ in commands]
     for _ in range(REPEAT + 2):
-        began = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        seconds.append(time.perf_counter() - began)
-    return median(seconds[2:])
+        for command, taken in zip(commands, seconds, strict=True):
+            began = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True)
+            taken.append(time.perf_counter() - began)
+    return [median(taken[2:]) for taken in seconds]
