@@ -30,6 +30,10 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(INSTALL) --editable . --group test --group demo
 	@touch $@
 
+# Servers that tests talk to; what cannot be had is told, and skipped by name unless CI=true.
+$(VENV)/.services: $(VENV)/.test .ci/services $(wildcard tests/services/java/*.xml)
+	.ci/services $(PY) && touch $@ || true
+
 $(VENV)/.lint: $(VENV)/bin/python pyproject.toml
 	$(INSTALL) --editable . --group test --group lint
 	@touch $@
@@ -37,7 +41,7 @@ $(VENV)/.lint: $(VENV)/bin/python pyproject.toml
 demo: $(VENV)/.demo
 	$(PY) deploy/demo/replay.py --days $(DAYS) flights-demo
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.services
 	$(PY) -m pytest -m "not benchmark" $(ARGS)
 
 lint: $(VENV)/.lint

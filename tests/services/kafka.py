@@ -1,0 +1,196 @@
+"""A real Apache Kafka broker in KRaft mode, alone on loopback ports, for as long as the tests run.
+
+`AFRESH_TEST_KAFKA=host:port` uses a broker that somebody runs; what must kill or stop the broker
+is skipped then.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from services.java import classpath, free_ports
+from services.missing import Missing, skip
+
+START_SECONDS = 60.0
+_JAVA = ("java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Xshare:auto")
+_QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+# The signal comes when the thread ends that started the process: one that lives as long as we do.
+_starter = ThreadPoolExecutor(1, "broker")
+
+
+def _die_with_parent() -> None:
+    """Between fork and exec: no broker outlives the tests, however they end."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Kafka:
+    """One broker with its log folder: stopped, killed and started again on the same port."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.logs = folder / "logs"
+        self.port, self._controller = free_ports(2)
+        self.servers = f"127.0.0.1:{self.port}"
+        self._settings = dict(settings or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._jars = classpath("kafka")
+
+    @property
+    def pid(self) -> int:
+        """The broker's process id. Raises AssertionError when it is not running."""
+        assert self._process is not None
+        return self._process.pid
+
+    def format(self) -> None:
+        """Write the settings and an empty log folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "listeners": f"PLAINTEXT://{self.servers},CONTROLLER://127.0.0.1:{self._controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.servers}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller}",
+            "log.dirs": str(self.logs),
+            "num.partitions": "1",
+            "offsets.topic.num.partitions": "1",
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.num.partitions": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.num.partitions": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            # A broker that was killed may come back at once, not after nine seconds.
+            "broker.session.timeout.ms": "1000",
+            "broker.heartbeat.interval.ms": "250",
+            "group.initial.rebalance.delay.ms": "0",
+            "log.retention.check.interval.ms": "1000",
+            "log.initial.task.delay.ms": "500",
+            "file.delete.delay.ms": "500",
+            "message.max.bytes": str(32 << 20),
+            # As brokers come: who asks for a topic makes it. A reader must not do that.
+            "auto.create.topics.enable": "true",
+            **self._settings,
+        }
+        lines = "".join(f"{name}={value}\n" for name, value in settings.items())
+        (self.folder / "server.properties").write_text(lines)
+        self._java(
+            "kafka.tools.StorageTool",
+            *("format", "-t", "afreshtestsafreshtests", "-c", "server.properties"),
+        )
+
+    def _java(self, *command: str) -> None:
+        done = subprocess.run(
+            [*_JAVA, _QUIET, "-cp", self._jars, *command],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start(self) -> None:
+        """Start it and return when it answers."""
+        if not (self.folder / "server.properties").exists():
+            self.format()
+        with (self.folder / "broker.log").open("ab") as log:
+            self._process = _starter.submit(
+                subprocess.Popen,
+                [*_JAVA, _QUIET, "-cp", self._jars, "kafka.Kafka", "server.properties"],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            ).result()
+        until = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > until:
+                self.kill()
+                said = (self.folder / "broker.log").read_text(errors="replace")[-2000:]
+                raise Missing(f"the broker did not start: {said}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        """Does it answer a request for its API versions: the port alone is open too early."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as sock:
+                sock.sendall(b"\0\0\0\x0a\0\x12\0\0\0\0\0\x01\xff\xff")
+                return len(sock.recv(8)) > 0
+        except OSError:
+            return False
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(how)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def kill(self) -> None:
+        """End it at once, as `kill -9` does."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._end(signal.SIGTERM)
+
+    def hang(self) -> None:
+        """Stop its process without closing anything."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Go on after `hang`."""
+        os.kill(self.pid, signal.SIGCONT)
+
+
+def kafka_running(settings: Mapping[str, str] | None = None) -> Iterator[Kafka]:
+    """Run one, for a fixture: skips the test where it cannot be had."""
+    with tempfile.TemporaryDirectory(prefix="afresh-kafka-") as folder:
+        try:
+            broker = Kafka(Path(folder), settings)
+            broker.start()
+        except Missing as missing:
+            skip("Kafka", missing)
+        try:
+            yield broker
+        finally:
+            broker.kill()
+
+
+@pytest.fixture(scope="session")
+def kafka_servers() -> Iterator[str]:
+    """Where a broker is that all tests share: they use topics of their own and leave it alone."""
+    given = os.environ.get("AFRESH_TEST_KAFKA")
+    if given:
+        yield given
+        return
+    for broker in kafka_running():
+        yield broker.servers
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[Kafka]:
+    """A broker that a module's tests may stop, kill and start again."""
+    yield from kafka_running()
