@@ -12,13 +12,41 @@ from afresh.sensors.base import Identity
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One version of one unit that a run reads: where its artifact is, and its bytes' hash."""
+    """One version of one unit that a run reads: where its artifact is, and its bytes' hash.
+
+    A version of a stream has several parts, a segment each: of its artifact `take` rows (None: all)
+    from row `skip` on. `rows` counts what is read.
+    """
 
     partition: str
     version: int
     uri: str
     hash: str
     rows: int
+    skip: int = 0
+    take: int | None = None
+
+
+class RecordBatch(msgspec.Struct, frozen=True):
+    """Records that a stream's source brought in one event, encoded as `sensors.records` says.
+
+    They are in `payload`, or in the file `staged`; `position` says as JSON where they come from.
+    """
+
+    seq: int
+    uri: str = ""
+    payload: bytes = b""
+    staged: str = ""
+    position: str = ""
+    observed_at: float = 0.0
+
+
+class Merge(msgspec.Struct, frozen=True):
+    """Small segments that lie beside each other, in order, to be one artifact at `uri`."""
+
+    asset: str
+    uri: str
+    parts: tuple[Part, ...]
 
 
 class TaskInput(msgspec.Struct, frozen=True):
@@ -53,6 +81,12 @@ class Task(msgspec.Struct, frozen=True):
     """Per output asset the fingerprint of the head: equal content is not written again."""
     events: tuple[int, ...] = ()
     timeout_seconds: float | None = None
+    batches: tuple[RecordBatch, ...] = ()
+    """Ingest of a stream: what to append, in order; there is no `path` then."""
+    appends: bool = False
+    """Run: what is returned are new rows of the outputs, which are streams."""
+    merges: tuple[Merge, ...] = ()
+    """To be done beside; that it cannot be done is no failure."""
 
 
 class Written(msgspec.Struct, frozen=True, tag=True):
@@ -108,8 +142,36 @@ class Failed(msgspec.Struct, frozen=True):
     """The exception's qualified class name, for retries by class."""
 
 
+class DeadRecord(msgspec.Struct, frozen=True):
+    """A record of a batch that cannot be published: number `number` of event `seq`, from 0.
+
+    `place` is JSON: uri, channel and offset; `record` is it as `sensors.records` encodes one.
+    """
+
+    seq: int
+    number: int
+    place: str
+    reason: str
+    record: bytes
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """What a merge wrote."""
+
+    asset: str
+    uri: str
+    fingerprint: str
+    columns: dict[str, str]
+    rows: int
+    bytes: int
+    hash: str
+
+
 class Result(msgspec.Struct, frozen=True):
-    """What came of a task: one entry an output, or `failed`; `identity` is what an ingest read."""
+    """What came of a task: one entry an output, or `failed`; `identity` is what an ingest read.
+
+    An ingest of a stream has no output where no record is left after `dead`.
+    """
 
     run: str
     outputs: tuple[Written | Rejected, ...] = ()
@@ -117,3 +179,5 @@ class Result(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     source_hash: str = ""
     identity: Identity | None = None
+    dead: tuple[DeadRecord, ...] = ()
+    merged: tuple[Merged, ...] = ()

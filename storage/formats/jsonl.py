@@ -48,18 +48,33 @@ class JsonLines:
                 "Expected at most 1 GiB of text without a schema",
                 hint="declare a schema: types cannot be inferred over so much",
             )
-        explicit = {name: _read_as(kind) for name, kind in wanted.items()}
-        table = _explaining(data, explicit)
-        texts = {
-            field.name: _texts(field.type) for field in table.schema if field.name not in wanted
-        }
-        texts = {name: kind for name, kind in texts.items() if table.field(name).type != kind}
-        if texts:  # text that looks like a time is text
-            table = _explaining(data, explicit | texts)
-        check_names(table.column_names)
-        table = _cast(_present(table, data, wanted), wanted)
-        check_floats(table, data, lambda name: _texts_of(data, name), first_row=1)
-        return table
+        return parse(data, wanted, present=True)
+
+
+def parse(
+    data: bytes,
+    wanted: Mapping[str, pa.DataType],
+    *,
+    others: str = "infer",
+    present: bool = False,
+    explain: bool = True,
+) -> pa.Table:
+    """Parse objects in UTF-8, one after the other, at least one.
+
+    `others` says what is done with fields that are not `wanted`: "infer", "ignore" or "error".
+    A wanted column that no object has is null, and with `present` left out. Raises as `Format`;
+    without `explain` what is wrong is not searched for.
+    """
+    explicit = {name: _read_as(kind) for name, kind in wanted.items()}
+    table = _explaining(data, explicit, others, explain=explain)
+    texts = {field.name: _texts(field.type) for field in table.schema if field.name not in wanted}
+    texts = {name: kind for name, kind in texts.items() if table.field(name).type != kind}
+    if texts:  # text that looks like a time is text
+        table = _explaining(data, explicit | texts, others, explain=explain)
+    check_names(table.column_names)
+    table = _cast(_present(table, data, wanted) if present else table, wanted)
+    check_floats(table, data, lambda name: _texts_of(data, name), first_row=1)
+    return table
 
 
 def _read(data: bytes, types: Mapping[str, pa.DataType], *, others: str = "infer") -> pa.Table:
@@ -75,15 +90,19 @@ def _read(data: bytes, types: Mapping[str, pa.DataType], *, others: str = "infer
     )
 
 
-def _explaining(data: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
+def _explaining(
+    data: bytes, types: Mapping[str, pa.DataType], others: str, *, explain: bool
+) -> pa.Table:
     try:
-        return _read(data, types)
+        return _read(data, types, others=others)
     except pa.ArrowNotImplementedError as error:
         raise UsageError(
             f"Expected types that JSON has a form for, found: {error}",
             hint="declare the column as text and convert it in an asset",
         ) from error
     except pa.ArrowInvalid as error:
+        if not explain:
+            raise unreadable("Expected JSON of its types, found other") from error
         raise _explained(str(error), data, types) from error
 
 

@@ -1,0 +1,51 @@
+"""Which message formats there are: a file each, or an entry point."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from afresh.assets.errors import UsageError
+from afresh.assets.nearest import did_you_mean
+from afresh.storage.formats.base import Options
+from afresh.storage.formats.messages.base import MessageFormat
+
+ENTRY_POINTS = "afresh.messages"
+"""Others' formats: each entry is a class without arguments that meets `MessageFormat`."""
+
+COMMON_OPTIONS = frozenset({"columns"})
+"""Options of any stream source: which places of a record are columns."""
+
+_HOMES: Mapping[str, str] = {
+    "json": "afresh.storage.formats.messages.json:Json",
+    "jsonl": "afresh.storage.formats.messages.json:JsonLines",
+}
+"""Module and class of each format of ours: what needs a client library loads it when it is used."""
+
+
+def message_format(name: str) -> MessageFormat:
+    """Give the format of that name. Raises UsageError for one that nobody has."""
+    home = _HOMES.get(name)
+    if home is not None:
+        module, _, kind = home.partition(":")
+        found: MessageFormat = getattr(import_module(module), kind)()
+        return found
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
+        other: MessageFormat = entry.load()()
+        return other
+    known = ", ".join(_HOMES)
+    raise UsageError(
+        f"Expected a format of messages ({known}), found {name!r}",
+        hint=did_you_mean(name, _HOMES, f"for example format={next(iter(_HOMES))!r}"),
+    )
+
+
+def check_message_options(kind: MessageFormat, options: Options) -> None:
+    """Raise UsageError for options that the format does not know, or that cannot be."""
+    for option in options:
+        if option not in kind.options | COMMON_OPTIONS:
+            known = ", ".join(sorted(kind.options | COMMON_OPTIONS))
+            raise UsageError(
+                f"Expected an option of {kind.name} messages ({known}), found {option!r}",
+                hint=did_you_mean(option, kind.options | COMMON_OPTIONS, "leave it out"),
+            )
+    kind.check(options)
