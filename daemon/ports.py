@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol
 
+import anyio
+
 from afresh.assets.planner.nodes import Node
 from afresh.daemon.lines import Lines
 from afresh.daemon.workers.task import Result, Task
@@ -20,8 +22,12 @@ class Executor(Protocol):
         """How many tasks run at once."""
         ...
 
-    async def run(self, task: Task) -> Result:
-        """Run one task to its end; what user code does is in the result. Cancelling ends it."""
+    async def run(self, task: Task, recorded: anyio.Event) -> Result:
+        """Run one task to its end; what user code does is in the result. Cancelling ends it.
+
+        It may read at once, but calls no asset's function and writes nothing before `recorded` is
+        set.
+        """
         ...
 
 

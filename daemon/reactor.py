@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 
 from afresh.assets.errors import LedgerError
 from afresh.assets.planner.changes import Commands
@@ -50,11 +51,12 @@ class Finished:
 
 @dataclass(slots=True)
 class Begun:
-    """An attempt that begins with this turn's commit; the scope ends it."""
+    """An attempt that begins; `recorded` is set when its row is durable, the scope ends it."""
 
     attempt: Attempt
     task: Task
     scope: anyio.CancelScope
+    recorded: anyio.Event = field(default_factory=anyio.Event)
 
 
 @dataclass(slots=True)
@@ -172,8 +174,7 @@ class Reactor:
                 await self._wait()
                 items, self._inbox = self._inbox, []
                 self._busy = True
-                for begun in await self._turn(items):
-                    tasks.start_soon(self._execute, begun)
+                await self._turn(items, tasks)
                 self._busy = False
 
     async def _wait(self) -> None:
@@ -188,11 +189,11 @@ class Reactor:
                 await self._wake.wait()
         self._wake = anyio.Event()
 
-    async def _turn(self, items: Sequence[Item]) -> list[Begun]:
+    async def _turn(self, items: Sequence[Item], tasks: TaskGroup) -> None:
         """All that has gathered: one step of the planner, one transaction for it and what begins.
 
-        The step comes first: nothing of it leaves this process before the commit is durable, and if
-        the ledger refuses that, the daemon ends.
+        The step comes first: nothing of it shows before the commit is durable, and if the ledger
+        refuses that, the daemon ends.
         """
         now = self.ports.now()
         epoch = self.planner.epoch + 1
@@ -221,17 +222,16 @@ class Reactor:
             for call in calls:
                 call.after(epoch)
         step = self._step(changes, now)
+        for begun in step.begun:
+            tasks.start_soon(self._execute, begun)
         await self._commit(items, [*updates, *step.updates])
+        for begun in step.begun:
+            begun.recorded.set()
         self._ending = []
-        for node in step.commands.recovered:
-            self.ports.on_trouble(node, True)
-        for node in step.commands.troubled:
-            self.ports.on_trouble(node, False)
         self._answer(items)
-        self._report(recorded.events, ends, step.rows)
+        self._report(recorded.events, ends, step)
         self._changed.set()
         self._changed = anyio.Event()
-        return step.begun
 
     def _answer(self, items: Sequence[Item], error: LedgerError | None = None) -> None:
         for item in items:
@@ -278,8 +278,8 @@ class Reactor:
     def _start(self, attempt: Attempt, now: float, step: Step) -> None:
         """Give an attempt its rows and its task.
 
-        The worker begins when the rows are durable, so that whatever a crash leaves behind belongs
-        to a run that the next start knows of and collects (P2).
+        The worker reads meanwhile, but leaves no trace before the rows are durable: whatever a
+        crash leaves behind belongs to a run that the next start knows of and collects (P2).
         """
         attempt.run, attempt.started_at = self.ports.new_id(), now
         if attempt.kind == "delete":
@@ -301,7 +301,7 @@ class Reactor:
         attempt = begun.attempt
         result: Result | None = None
         with begun.scope:
-            result = await self.ports.executor.run(begun.task)
+            result = await self.ports.executor.run(begun.task, begun.recorded)
         if result is None:
             if attempt.run not in self._cancelled:
                 return
@@ -341,9 +341,11 @@ class Reactor:
         outcome.updates.append(path_row(attempt, event["uri"], identity))
         self.ports.on_read(attempt.node.plan.name, event["uri"], identity)
 
-    def _report(
-        self, events: list[dict[str, Any]], ends: list[Outcome], begun: list[dict[str, Any]]
-    ) -> None:
+    def _report(self, events: list[dict[str, Any]], ends: list[Outcome], step: Step) -> None:
+        for node in step.commands.recovered:
+            self.ports.on_trouble(node, True)
+        for node in step.commands.troubled:
+            self.ports.on_trouble(node, False)
         if not self.ports.lines.wanted:
             return
         for event in events:
@@ -353,7 +355,7 @@ class Reactor:
                 self.ports.lines.send(event_line(event))
             if outcome.state:
                 self.ports.lines.send(end_line(outcome, self.ports.now()))
-        for row in begun:
+        for row in step.rows:
             self.ports.lines.send(run_line(row))
 
     def _put(self, item: Item) -> None:

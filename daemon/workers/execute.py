@@ -4,7 +4,7 @@ Nothing is raised for what user code or data does: it is in the result.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,18 +21,25 @@ from afresh.daemon.workers.task import Rejected, Result, Target, Task, Written
 from afresh.daemon.workers.wire import Plan
 
 
-def execute(task: Task, loaded: Loaded, plan: Plan) -> tuple[Result, str]:
-    """Do a task; give what came of it and why this process must do no other ("": it may)."""
+def execute(
+    task: Task, loaded: Loaded, plan: Plan, begin: Callable[[], None] = lambda: None
+) -> tuple[Result, str]:
+    """Do a task; give what came of it and why this process must do no other ("": it may).
+
+    `begin` is called, perhaps more than once, before anything that leaves a trace.
+    """
     try:
         if task.kind == "ingest":
-            return ingest(task, loaded, plan), ""
-        return Result(task.run, tuple(_run(task, loaded, plan))), ""
+            return ingest(task, loaded, plan, begin), ""
+        return Result(task.run, tuple(_run(task, loaded, plan, begin))), ""
     except BaseException as error:  # noqa: BLE001 - user code raises what it likes
         failed, retire = failure(error, os.path.realpath(plan.snapshot), plan.project)
         return Result(task.run, failed=failed), retire
 
 
-def _run(task: Task, loaded: Loaded, plan: Plan) -> list[Written | Rejected]:
+def _run(
+    task: Task, loaded: Loaded, plan: Plan, begin: Callable[[], None]
+) -> list[Written | Rejected]:
     function = loaded.functions.get(task.name)
     if function is None:
         raise UsageError(
@@ -44,6 +51,7 @@ def _run(task: Task, loaded: Loaded, plan: Plan) -> list[Written | Rejected]:
     arguments = read_inputs(function, task.inputs, loaded.manifest, facts.made_by)
     arguments.update(function.parameters)
     context = _special(task, function, facts, arguments)
+    begin()
     process = os.getpid()
     returned = function.callable(**arguments)
     if os.getpid() != process:

@@ -1,6 +1,7 @@
 """Read an arrived file into its source's unit: by the schema's types, validated and hashed."""
 
 import os
+from collections.abc import Callable
 
 import pyarrow as pa
 
@@ -18,8 +19,11 @@ from afresh.storage.formats.source_file import SourceRead, read_source, show_pat
 _ATTEMPTS = 3
 
 
-def ingest(task: Task, loaded: Loaded, plan: Plan) -> Result:
-    """Do an ingest. Raises UnreadableData and whatever else is not the data's validity."""
+def ingest(task: Task, loaded: Loaded, plan: Plan, begin: Callable[[], None]) -> Result:
+    """Do an ingest; `begin` is called before anything is written.
+
+    Raises UnreadableData and whatever else is not the data's validity.
+    """
     live = loaded.sources.get(task.name)
     if live is None:
         raise UsageError(
@@ -47,6 +51,7 @@ def ingest(task: Task, loaded: Loaded, plan: Plan) -> Result:
         known=task.known.get(target.asset, ""),
         rejected=rejected_uri(plan, task, target.asset),
         metadata={},
+        begin=begin,
     )
     return Result(task.run, (output,), source_hash=read.hash, identity=Identity(*read.identity))
 

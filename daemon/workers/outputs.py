@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -40,8 +41,12 @@ def settle(
     known: str,
     rejected: str,
     metadata: dict[str, str],
+    begin: Callable[[], None] = lambda: None,
 ) -> Written | Rejected:
-    """Validate, hash and write one output. What is invalid is kept at `rejected`, if it can be."""
+    """Validate, hash and write one output. What is invalid is kept at `rejected`, if it can be.
+
+    `begin` is called before anything is written.
+    """
     try:
         if live is None:
             _check_shape(data, given)
@@ -51,9 +56,11 @@ def settle(
         table = to_table(valid)
         content = hash_table(table)
         # Early cutoff (P4): what exists already is not written again.
+        begin()
         same = content.fingerprint == known
         stored = Stored("", 0, "") if same else write_table(table, target.uri)
     except InvalidData as error:
+        begin()
         kept = _keep(data, rejected)
         return Rejected(target.asset, error.error, error.hint, error.cases, error.total, kept)
     return Written(

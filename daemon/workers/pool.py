@@ -184,9 +184,10 @@ class WorkerPool:
         if digest != self._active and digest in self._crews:
             self._drain(self._crews.pop(digest))
 
-    async def run(self, task: Task) -> Result:
+    async def run(self, task: Task, recorded: anyio.Event | None = None) -> Result:
         """Run one task to its end; what user code does is in the result.
 
+        It reads at once, but calls no asset's function and writes nothing before `recorded` is set.
         Waits for a worker if none is free. Cancelling kills the attempt and all that it started.
         """
         if self._closing:
@@ -201,20 +202,25 @@ class WorkerPool:
         crew, seat = ticket.place
         self._running += 1
         try:
-            return await self._attempt(crew, seat, task)
+            return await self._attempt(crew, seat, task, recorded)
         finally:
             self._running -= 1
             self._settle(crew, seat)
 
     # Attempts
 
-    async def _attempt(self, crew: Crew, seat: Seat, task: Task) -> Result:
+    async def _attempt(
+        self, crew: Crew, seat: Seat, task: Task, recorded: anyio.Event | None
+    ) -> Result:
         log = os.path.join(self._logs, f"{task.run}.log")
         started = anyio.current_time()
         answer: wire.Answer | None = None
         try:
+            await seat.give(task, log)
+            if recorded is not None:
+                await recorded.wait()
             with anyio.move_on_after(task.timeout_seconds) as limit:
-                answer = await seat.ask(task, log)
+                answer = await seat.begin()
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await crew.killed(seat)

@@ -50,13 +50,17 @@ class Seat:
         except OSError:
             return True
 
-    async def ask(self, task: Task, log: str) -> wire.Answer | None:
-        """Have a task done, its output in `log`; None when the worker ended instead."""
+    async def give(self, task: Task, log: str) -> None:
+        """Have a task prepared; its output goes to `log`."""
         self.state = "busy"
         self._answer = None
         self._heard = anyio.Event()
         self.output.begin(log)
         await self._send(wire.encode_task(task))
+
+    async def begin(self) -> wire.Answer | None:
+        """Have the task that was given done; None when the worker ended instead."""
+        await self._send(wire.GO)
         if self.state == "busy":
             await self._heard.wait()
         return self._answer

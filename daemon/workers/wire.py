@@ -45,6 +45,10 @@ class Give(msgspec.Struct, frozen=True, tag=True):
     path: bytes = b""
 
 
+class Go(msgspec.Struct, frozen=True, tag=True):
+    """Daemon to worker, after each task: its run is recorded, what it does may leave traces now."""
+
+
 class Fork(msgspec.Struct, frozen=True, tag=True):
     """Daemon to generation: fork a worker; its task socket and its output pipe come beside."""
 
@@ -121,6 +125,9 @@ def encode(message: Any) -> bytes:
     _encoder.encode_into(message, buffer, HEADER)
     buffer[:HEADER] = (len(buffer) - HEADER).to_bytes(HEADER, "little")
     return bytes(buffer)
+
+
+GO = encode(Go())
 
 
 def encode_task(task: Task) -> bytes:

@@ -60,7 +60,8 @@ def _do(
 ) -> None:
     hygiene.prepare()
     started = time.perf_counter()
-    result, retire = execute(wire.decode_task(body), loaded, plan)
+    gate = _Gate(sock)
+    result, retire = execute(wire.decode_task(body), loaded, plan, gate.pass_through)
     result = msgspec.structs.replace(result, seconds=time.perf_counter() - started)
     retire = hygiene.clean() or retire
     try:
@@ -68,9 +69,25 @@ def _do(
     except UnicodeEncodeError as error:
         failed = Failed("raised", f"Expected text in what a run says of itself, found: {error}")
         frame = wire.encode(wire.Answer(Result(result.run, failed=failed), retire))
+    gate.pass_through()
     sock.sendall(frame)
     if retire:
         _end(0)
+
+
+class _Gate:
+    """Where a task waits until its run is recorded; what it reads need not wait for that."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._open = False
+
+    def pass_through(self) -> None:
+        """Return when the daemon has said so; end where it no longer can."""
+        if not self._open:
+            if wire.receive(self._sock) is None:
+                _end(0)
+            self._open = True
 
 
 def _next(sock: socket.socket) -> bytes | None:

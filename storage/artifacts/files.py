@@ -3,7 +3,7 @@
 Imports no data library: the daemon and the command line use it.
 """
 # Flags, descriptors and plain text paths, which pathlib has no words for:
-# ruff: noqa: PTH102, PTH108, PTH112, PTH116, PTH120, PTH123
+# ruff: noqa: PTH102, PTH108, PTH116, PTH120, PTH123
 
 import contextlib
 import errno
@@ -49,13 +49,15 @@ def create(uri: str) -> Iterator[IO[bytes]]:
 @contextmanager
 def _create_local(path: str) -> Iterator[IO[bytes]]:
     folder = os.path.dirname(path)
-    _make_folders(folder)
+    unsynced = _make_folders(folder)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         with os.fdopen(descriptor, "wb", buffering=0) as file:
             yield _Whole(file)  # type: ignore[misc]
             os.fsync(descriptor)
         _sync_folder(folder)
+        if unsynced:  # last: the file's own sync has done most of the work by now
+            _sync_folder(os.path.dirname(folder))
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -95,16 +97,20 @@ def _create_remote(uri: str) -> Iterator[IO[bytes]]:
         raise
 
 
-def _make_folders(folder: str) -> None:
-    """Make the folder and its parents; each new one's entry is durable."""
-    missing = []
-    while folder and not os.path.isdir(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    for new in reversed(missing):
-        with contextlib.suppress(FileExistsError):  # another worker was faster
-            os.mkdir(new)
-        _sync_folder(os.path.dirname(new))
+def _make_folders(folder: str) -> bool:
+    """Make the folder and its parents. True: its own entry is not durable yet; those above are."""
+    if not folder:
+        return False
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        above = os.path.dirname(folder)
+        if _make_folders(above):
+            _sync_folder(os.path.dirname(above))
+        _make_folders(folder)
+    return True
 
 
 def _sync_folder(folder: str) -> None:

@@ -49,8 +49,9 @@ class Workers:
         self.seconds = seconds
         self.fail: Callable[[Task], Failed | Rejected | None] = lambda _task: None
 
-    async def run(self, task: Task) -> Result:
-        """Take the time, then give back what it makes."""
+    async def run(self, task: Task, recorded: anyio.Event) -> Result:
+        """Take the time once the run is recorded, then give back what it makes."""
+        await recorded.wait()
         self.started.append(task)
         await anyio.sleep(self.seconds(task))
         trouble = self.fail(task)

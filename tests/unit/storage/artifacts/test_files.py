@@ -43,8 +43,8 @@ def test_file_and_every_new_folder_are_synced(
     monkeypatch.setattr(os, "fsync", fsync)
     path = tmp_path / "a" / "b" / "file"
     write(str(path), b"data")
-    folders = [tmp_path, tmp_path / "a", path, tmp_path / "a" / "b"]
-    assert synced == [str(folder) for folder in folders]
+    synced_in_order = [tmp_path, path, tmp_path / "a" / "b", tmp_path / "a"]
+    assert synced == [str(each) for each in synced_in_order]
     assert path.read_bytes() == b"data"
 
 
