@@ -15,6 +15,8 @@ class Arrived(Struct, frozen=True):
     partition: str
     seq: int
     kind: Literal["arrived", "deleted"]
+    size: int = 0
+    """Of a stream's batch, in bytes."""
 
 
 class Ended(Struct, frozen=True):

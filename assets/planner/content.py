@@ -19,11 +19,24 @@ class Gone(Enum):
     """There never was a version."""
 
 
+class Span(Struct, frozen=True):
+    """Rows `start` to `end` (excluded) of a stream's sequence, which only grows.
+
+    `origin` is the row with which it was begun anew last: a reader that has read rows before it
+    has read what is no more.
+    """
+
+    start: int
+    end: int
+    origin: int
+
+
 class Content(Struct, frozen=True):
     """One version of one unit: its identity, and where its artifact is.
 
     `columns` maps each column to its content hash; `fingerprint` is of the whole table; `event` is
-    the journal's seq of the first cause (P5).
+    the journal's seq of the first cause (P5). `span` is which rows it is of a stream, None for
+    anything else.
     """
 
     version: int
@@ -36,6 +49,7 @@ class Content(Struct, frozen=True):
     event: int | None = None
     run: str = ""
     created_at: float = 0.0
+    span: Span | None = None
 
     def digest(self, columns: tuple[str, ...]) -> str:
         """The identity of those columns; of all of them when none is named."""

@@ -107,6 +107,9 @@ class Cuts:
         """Coalescing: wait at most `max_wait` for known work that will change what it reads."""
         if node.requested or node.owes or node.target is not None:
             return False
+        if node.plan.incremental:
+            # Each row is read once, by whichever run takes it: nothing is saved by waiting.
+            return False
         waits = self._ingests.pending_above(node) or (
             epoch < self._graph.epoch and any(self.is_live(unit) for unit in node.watching)
         )

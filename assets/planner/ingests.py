@@ -1,6 +1,6 @@
-"""Arrivals that are recorded and not read yet.
+"""Arrivals that are recorded and not read yet, one ingest a unit at a time.
 
-One ingest a unit at a time, the newest state wins.
+Of a file the newest state wins. Of a stream all are read, in order, as many at once as fit.
 """
 
 from collections import deque
@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 from afresh.assets.planner.changes import Arrived
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.nodes import NEVER, Attempt, Node
+
+MOST_BATCHES = 512
+MOST_BYTES = 32 << 20
+"""What one ingest of a stream takes at most; the rest follows."""
 
 if TYPE_CHECKING:
     from afresh.assets.planner.topology import Plan
@@ -21,6 +25,7 @@ class Ingests:
         self._graph = graph
         self._queue: deque[Node] = deque()
         self._busy: dict[Plan, set[Node]] = {}
+        self._sizes: dict[int, int] = {}
         self.mask = 0
 
     @property
@@ -28,15 +33,30 @@ class Ingests:
         """How many units wait to be read."""
         return len(self._queue)
 
-    def arrive(self, change: Arrived) -> None:
-        """Note an arrival or deletion of a source's unit."""
+    def arrive(self, change: Arrived) -> Node:
+        """Note an arrival or deletion of a source's unit; give its node."""
         plan, _ = self._graph.topology.assets[change.source]
         node = self._graph.get(plan, change.partition)
         if node is None:
             node = self._graph.add(Node(plan, change.partition, NEVER))
         node.pending.append((change.seq, change.kind))
-        self._mark(node)
-        self._enqueue(node)
+        if plan.stream:
+            self._sizes[change.seq] = change.size
+        if not self.is_halted(node):
+            self._mark(node)
+            self._enqueue(node)
+        return node
+
+    def is_halted(self, node: Node) -> bool:
+        """Whether a stream waits behind something that could not be read."""
+        trouble = node.trouble
+        return (
+            node.plan.source is not None
+            and node.plan.stream
+            and bool(node.pending)
+            and trouble is not None
+            and trouble.final
+        )
 
     def start(self) -> Attempt | None:
         """Take the oldest unit; what came before its newest arrival is superseded unread."""
@@ -44,10 +64,13 @@ class Ingests:
         node.queued = False
         if not node.pending or node.running is not None or node.paused:
             return None
-        events = tuple(seq for seq, _ in node.pending)
-        kind = "delete" if node.pending[-1][1] == "deleted" else "ingest"
         number = node.trouble.attempts + 1 if node.trouble and not node.trouble.final else 1
-        node.pending = []
+        if node.plan.stream:
+            events, kind = self._take_batches(node, number), "ingest"
+        else:
+            events = tuple(seq for seq, _ in node.pending)
+            kind = "delete" if node.pending[-1][1] == "deleted" else "ingest"
+            node.pending = []
         node.running = Attempt(
             node,
             "delete" if kind == "delete" else "ingest",
@@ -55,18 +78,42 @@ class Ingests:
             "",
             number,
             events=events,
-            cause=("deleted" if kind == "delete" else "arrived", events[-1]),
+            cause=(
+                "deleted" if kind == "delete" else "arrived",
+                events[0 if node.plan.stream else -1],
+            ),
             code=node.plan.code,
         )
         return node.running
+
+    def _take_batches(self, node: Node, number: int) -> tuple[int, ...]:
+        """The oldest batches that fit; after failures fewer, so that a bad one is alone at last."""
+        most = max(1, MOST_BATCHES >> (5 * (number - 1)))
+        size = count = 0
+        for seq, _ in node.pending[:most]:
+            size += self._sizes.get(seq, 0)
+            if count and size > MOST_BYTES:
+                break
+            count += 1
+        events = tuple(seq for seq, _ in node.pending[:count])
+        del node.pending[:count]
+        return events
 
     def retry(self, attempt: Attempt) -> None:
         """The attempt is to be made again, unless something newer came meanwhile."""
         node = attempt.node
         node.pending[:0] = [(seq, "arrived") for seq in attempt.events]
 
-    def ended(self, node: Node) -> bool:
+    def forget(self, attempt: Attempt) -> None:
+        """What it read is read for good."""
+        for seq in attempt.events:
+            self._sizes.pop(seq, None)
+
+    def ended(self, node: Node, *, halted: bool = False) -> bool:
         """An ingest ended: queue the next one. True if readers may have waited for this one."""
+        if halted:
+            self._forget(node)
+            return True
         if node.pending and not node.paused:
             if node.wake_at is None:
                 self._enqueue(node)

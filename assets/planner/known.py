@@ -3,6 +3,7 @@
 from afresh.assets.planner.content import Gone, State
 from afresh.assets.planner.nodes import Node, Pinned, Prepared
 from afresh.assets.planner.runkey import run_key
+from afresh.assets.planner.streams import find_new
 
 
 def find_outcome(
@@ -14,6 +15,8 @@ def find_outcome(
     """
     if isinstance(cut, Gone):
         return "", tuple(cut for _ in node.plan.assets)
+    if node.plan.incremental:
+        return find_new(node, cut)
     key = run_key(node, cut, node.plan.code)
     return key, _find_known(node, key, cut)
 
@@ -24,7 +27,9 @@ def reuse(node: Node, epoch: int) -> Prepared | None:
     if ready is None or not (ready[0] == epoch or node.dirty[-1] <= ready[0] < epoch):
         return None
     # No change has reached it since: what it reads is still the same.
-    if _find_known(node, *ready[1:]) is not None:
+    _, key, cut = ready
+    known = find_new(node, cut)[1] if node.plan.incremental else _find_known(node, key, cut)
+    if known is not None:
         return None
     node.prepared = (epoch, *ready[1:])
     return node.prepared

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from afresh.assets.planner.content import OPEN, Content, Gone, History, State
+from afresh.assets.planner.content import OPEN, Content, Gone, History, Span, State
 from afresh.assets.planner.topology import Edge, Plan
 
 NEVER = 1 << 62
@@ -40,6 +40,10 @@ class Attempt(Struct, eq=False):
     forced: bool = False
     run: str = ""
     started_at: float = 0.0
+    reads_from: dict[str, int] = {}
+    """Of an incremental reader, the first row of each parameter that it is given."""
+    replaces: bool = False
+    """What it makes takes the place of all rows before."""
 
 
 class Trouble(Struct, eq=False):
@@ -110,6 +114,8 @@ class Node(Struct, eq=False):
     updated_at: float | None = None
     requested_event: int | None = None
     requested_epoch: int = 0
+    marks: dict[str, Span] | None = None
+    """Of an incremental reader, by parameter: what it has read of the stream, up to its end."""
     code_event: int | None = None
     """The journal's seq of the change of definitions that it was last marked for."""
 

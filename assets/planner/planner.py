@@ -16,9 +16,12 @@ from afresh.assets.planner.growth import add_units
 from afresh.assets.planner.ingests import Ingests
 from afresh.assets.planner.nodes import NEVER, Attempt, Node, Trouble
 from afresh.assets.planner.settling import Settling
+from afresh.assets.planner.streams import marks_after
 from afresh.assets.planner.topology import Topology
 
 Change = Arrived | Ended | Requested | Paused
+HALTED_SECONDS = 10.0
+"""A stream that could not be read is tried again when something arrives, after so long."""
 
 
 class Planner:
@@ -70,7 +73,7 @@ class Planner:
         for change in changes:
             match change:
                 case Arrived():
-                    self.ingests.arrive(change)
+                    self._arrive(change, now)
                 case Ended():
                     self._end(change, now)
                 case Requested():
@@ -139,6 +142,12 @@ class Planner:
 
     # Changes
 
+    def _arrive(self, change: Arrived, now: float) -> None:
+        node = self.ingests.arrive(change)
+        if self.ingests.is_halted(node) and node.wake_at is None:
+            # What could not be read is the first thing to read: not more often than this.
+            self._agenda.wake(node, now + HALTED_SECONDS)
+
     def _end(self, change: Ended, now: float) -> None:
         node = change.attempt.node
         self.running.pop(change.attempt, None)
@@ -168,6 +177,10 @@ class Planner:
             node.trouble = _trouble(change, attempt.run_key, failed)
             node.failures[attempt.run_key] = node.trouble
             self._settling.commands.troubled.append(node)
+        if node.plan.incremental and not failed:
+            # What was read is behind the mark: this run key never comes again.
+            del node.known[attempt.run_key]
+            node.marks = marks_after(attempt)
         if change.states is not None:
             node.last_read = {
                 item.edge.parameter: tuple((key, part.version) for key, part in item.parts)
@@ -180,6 +193,7 @@ class Planner:
         if change.states is None:
             self._fail_ingest(change, now)
         else:
+            self.ingests.forget(change.attempt)
             node.deleted = change.attempt.kind == "delete"
             if node.trouble is not None:
                 node.trouble = None
@@ -187,15 +201,17 @@ class Planner:
             if change.states and change.states != node.history.latest:
                 self._change_source(node, change.epoch, change.states, now)
         node.updated_at = now
-        if self.ingests.ended(node):
+        halted = node.plan.stream and change.states is None and change.retry_at is None
+        if self.ingests.ended(node, halted=halted):
             self._agenda.look_at_all(self._agenda.held)
 
     def _fail_ingest(self, change: Ended, now: float) -> None:
         node = change.attempt.node
         node.trouble = _trouble(change, "")
+        if change.retry_at is not None or node.plan.stream:
+            self.ingests.retry(change.attempt)
         if change.retry_at is not None:
             self._agenda.wake(node, change.retry_at)
-            self.ingests.retry(change.attempt)
             return
         self._settling.commands.troubled.append(node)
         source = node.plan.source
@@ -211,7 +227,8 @@ class Planner:
         node.epoch = epoch
         if isinstance(states[0], Content):
             node.heads[0] = states[0]
-            node.by_fingerprint[0][states[0].fingerprint] = states[0]
+            if states[0].span is None:
+                node.by_fingerprint[0][states[0].fingerprint] = states[0]
         if node.born == NEVER:
             node.born = epoch
             add_units(self.graph, node, epoch)
@@ -242,6 +259,8 @@ class Planner:
             if node is not None:
                 node.forced = node.forced or (change.force and plan.function is not None)
                 found.append(node)
+                if self.ingests.is_halted(node):
+                    self.ingests.resume(node)
         marks: list[Node] = []
         stack, seen = list(found), set(found)
         while stack:

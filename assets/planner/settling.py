@@ -9,6 +9,7 @@ from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.known import find_outcome, reuse
 from afresh.assets.planner.nodes import NEVER, Attempt, Node, Prepared
 from afresh.assets.planner.reasons import explain
+from afresh.assets.planner.streams import first_rows, must_replace
 
 
 class Settling:
@@ -65,6 +66,9 @@ class Settling:
             code=node.plan.code,
             forced=node.forced,
         )
+        if node.plan.incremental:
+            attempt.reads_from = first_rows(node, pinned)
+            attempt.replaces = must_replace(node, pinned)
         node.running, node.forced, node.stale_since, node.wake_at = attempt, False, None, None
         return attempt
 
@@ -88,7 +92,7 @@ class Settling:
             node.stale_since = None
             self._agenda.held.pop(node, None)
         for position, state in enumerate(states):
-            if isinstance(state, Content):
+            if isinstance(state, Content) and state.span is None:
                 node.by_fingerprint[position][state.fingerprint] = state
         self._graph.refresh(node)
         if held:

@@ -14,6 +14,8 @@ class Edge(Struct, eq=False):
     asset: str
     own: bool
     columns: tuple[str, ...]
+    new: bool = False
+    """Of a stream, only the rows since the reader's own mark."""
 
 
 class Plan(Struct, eq=False):
@@ -32,6 +34,10 @@ class Plan(Struct, eq=False):
     parameters: str = ""
     suspended: bool = False
     """Its module does not import: it keeps what it has, and cannot run."""
+    stream: bool = False
+    """Its versions are rows of a sequence that only grows."""
+    incremental: bool = False
+    """It reads a stream's new rows, and appends what it makes of them."""
     inputs: list[Edge] = field(default_factory=list)
     readers: list[tuple["Plan", Edge]] = field(default_factory=list)
     own_sources: set["Plan"] = field(default_factory=set)
@@ -59,7 +65,7 @@ def build_topology(manifest: Manifest) -> Topology:
         plan = Plan(
             source.name, (source.name,), source.code_key, source, None, bool(source.captures)
         )
-        plan.bit = 1 << position
+        plan.bit, plan.stream = 1 << position, source.stream
         _add(topology, plan)
     for function in manifest.functions:
         parameters = "\0".join(
@@ -78,8 +84,11 @@ def build_topology(manifest: Manifest) -> Topology:
         for item in function.inputs:
             producer, output = topology.assets[item.asset]
             own = item.reads == "own" or not (producer.partitioned or plan.partitioned)
-            edge = Edge(item.parameter, producer, output, item.asset, own, item.columns)
+            new = item.reads == "new"
+            edge = Edge(item.parameter, producer, output, item.asset, own, item.columns, new)
             plan.inputs.append(edge)
+            plan.incremental = plan.incremental or new
+            plan.stream = plan.incremental
             producer.readers.append((plan, edge))
     for name in manifest.kept:
         if name in topology.plans:
