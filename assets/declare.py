@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, Literal, Protocol, Self, TypeVar, overload
 
 from afresh.assets.errors import DefinitionError
+from afresh.assets.lines import line_of
 from afresh.assets.manifest import Retry, Sensor
 from afresh.assets.partition import decode_key
 
@@ -298,7 +299,7 @@ def source(
         tags=tags,
         description=description,
         file=frame.f_code.co_filename,
-        line=frame.f_lineno,
+        line=line_of(frame),
         module=frame.f_globals.get("__name__", ""),
     )
     if _open:
@@ -314,4 +315,4 @@ def _place(function: Callable[..., Any], frame: FrameType) -> tuple[str, int]:
     code = getattr(inner, "__code__", None)
     if code is not None and code.co_filename == frame.f_code.co_filename:
         return code.co_filename, code.co_firstlineno
-    return frame.f_code.co_filename, frame.f_lineno
+    return frame.f_code.co_filename, line_of(frame)
