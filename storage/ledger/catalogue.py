@@ -63,6 +63,7 @@ TABLES = {
         key=("asset", "partition"),
         defaults={},
     ),
+    "garbage": Shape(columns=("uri", "at"), key=("uri",), defaults={}),
     "lease": Shape(
         columns=("id", "term", "holder", "pid", "host", "socket", "acquired_at", "released_at"),
         key=("id",),
@@ -74,7 +75,7 @@ TABLES = {
         defaults={"partition": "", "version": None},
     ),
     "mark": Shape(
-        columns=("asset", "partition", "parameter", "row", "run"),
+        columns=("asset", "partition", "parameter", "end_row", "origin_row", "run"),
         key=("asset", "partition", "parameter"),
         defaults={},
     ),
@@ -190,8 +191,9 @@ TABLES = {
             "metadata_json",
             "start_row",
             "end_row",
+            "origin_row",
         ),
         key=("asset", "partition", "version"),
-        defaults={"metadata_json": "{}", "start_row": None, "end_row": None},
+        defaults={"metadata_json": "{}", "start_row": None, "end_row": None, "origin_row": None},
     ),
 }

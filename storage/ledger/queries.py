@@ -213,12 +213,31 @@ SELECT run, asset, partition, error, cases, total, uri FROM rejection ORDER BY r
 
 CONTENTS = """
 SELECT v.asset, v.partition, v.version, v.fingerprint, v.columns, v.uri, v.hash, v.rows,
-v.code_version, r.cause_event, v.run, v.created_at
+v.code_version, r.cause_event, v.run, v.created_at, v.start_row, v.end_row, v.origin_row
 FROM version v LEFT JOIN run r ON r.run = v.run AND r.asset = v.asset
 WHERE (v.asset, v.partition, v.version) > (:asset, :partition, :version)
+AND (v.end_row IS NULL OR v.version = (SELECT u.version FROM unit u
+WHERE u.asset = v.asset AND u.partition = v.partition))
 ORDER BY v.asset, v.partition, v.version LIMIT :limit
 """
-"""Kept versions with the event that caused each, by pages: what the planner compares."""
+"""Kept versions with the event that caused each, by pages: what the planner compares.
+
+Of a stream the head alone: no other is ever the same.
+"""
+
+SEGMENTS = """
+SELECT asset, partition, first_row, end_row, uri, bytes, hash, fingerprint, columns, schema_version,
+position, run, created_at FROM segment ORDER BY asset, partition, first_row
+"""
+
+SEGMENTS_OF_UNIT = """
+SELECT first_row, end_row, uri, bytes, hash FROM segment
+WHERE asset = :asset AND partition = :partition ORDER BY first_row
+"""
+
+MARKS = "SELECT asset, partition, parameter, end_row, origin_row FROM mark"
+
+GARBAGE = "SELECT uri, at FROM garbage ORDER BY at, uri LIMIT :limit"
 
 INPUTS_OF_HEADS = """
 SELECT u.asset, u.partition, l.parameter, l.partition, l.version

@@ -93,8 +93,8 @@ class Version(Table, table=True):
     """One kept content of a unit.
 
     `columns` is JSON {column: content hash}; `hash` is of the stored bytes. Of a stream a version
-    is the rows from `start_row` to `end_row` (excluded) of its sequence, `uri` and `hash` are
-    empty: `segment` says where the rows are.
+    is the rows from `start_row` to `end_row` (excluded) of its sequence, which was begun anew with
+    `origin_row`; `uri` and `hash` are empty: `segment` says where the rows are.
     """
 
     asset: str = Field(primary_key=True)
@@ -115,6 +115,7 @@ class Version(Table, table=True):
     metadata_json: str = "{}"
     start_row: int | None = None
     end_row: int | None = None
+    origin_row: int | None = None
 
 
 class Segment(Table, table=True):
@@ -139,21 +140,33 @@ class Segment(Table, table=True):
 
 
 class Mark(Table, table=True):
-    """How far an incremental reader has read a stream; committed with its version."""
+    """How far an incremental reader has read a stream; committed with its version.
+
+    `origin_row` is the row with which the stream was begun anew last.
+    """
 
     __table_args__ = _IN_KEY_ORDER
     asset: str = Field(primary_key=True)
     partition: str = Field(primary_key=True)
     parameter: str = Field(primary_key=True)
-    row: int
+    end_row: int
+    origin_row: int
     run: str
+
+
+class Garbage(Table, table=True):
+    """An artifact that no version needs any more, to be deleted when nobody can be reading it."""
+
+    uri: str = Field(primary_key=True)
+    at: float
 
 
 class DeadLetter(Table, table=True):
     """A record that could not be published: where it came from, why, and its bytes.
 
-    `seq` is of the event that brought it, `number` counts within. `state` is `dead`, `replaying`
-    (the event `replay_seq` tries it again) or `replayed`.
+    `seq` is of the event that brought it, `number` counts within. `place` is JSON. `state` is
+    `dead`, `replaying` (the event `replay_seq` tries it again), `replayed`, or `failed_again`: that
+    event has a letter of its own for it.
     """
 
     __tablename__ = "dead_letter"

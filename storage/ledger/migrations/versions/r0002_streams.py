@@ -18,6 +18,7 @@ def upgrade() -> None:
     op.add_column("event", sa.Column("position", sa.String(), nullable=False, server_default=""))
     op.add_column("version", sa.Column("start_row", sa.Integer(), nullable=True))
     op.add_column("version", sa.Column("end_row", sa.Integer(), nullable=True))
+    op.add_column("version", sa.Column("origin_row", sa.Integer(), nullable=True))
     op.create_table(
         "segment",
         sa.Column("asset", sa.String(), nullable=False),
@@ -40,7 +41,8 @@ def upgrade() -> None:
         sa.Column("asset", sa.String(), nullable=False),
         sa.Column("partition", sa.String(), nullable=False),
         sa.Column("parameter", sa.String(), nullable=False),
-        sa.Column("row", sa.Integer(), nullable=False),
+        sa.Column("end_row", sa.Integer(), nullable=False),
+        sa.Column("origin_row", sa.Integer(), nullable=False),
         sa.Column("run", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("asset", "partition", "parameter"),
         sqlite_with_rowid=False,
@@ -61,6 +63,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", "number"),
     )
     op.create_index(op.f("ix_dead_letter_source"), "dead_letter", ["source"], unique=False)
+    op.create_table(
+        "garbage",
+        sa.Column("uri", sa.String(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("uri"),
+    )
     op.create_table(
         "outgoing",
         sa.Column("number", sa.Integer(), nullable=False),
