@@ -183,9 +183,9 @@ async def _running(settings: Settings, problem: Callable[[str], None]) -> AsyncI
 def _describe(daemon: Daemon) -> str:
     manifest = daemon.generations.manifest
     outputs = sum(len(function.outputs) for function in manifest.functions)
-    return (
-        f"{len(manifest.sources)} sources, {outputs} assets, epoch {daemon.reactor.planner.epoch}"
-    )
+    where = f", {daemon.http.url}" if daemon.http.url else ""
+    epoch = daemon.reactor.planner.epoch
+    return f"{len(manifest.sources)} sources, {outputs} assets, epoch {epoch}{where}"
 
 
 async def _observe(daemon: Daemon, observer: Observer) -> None:

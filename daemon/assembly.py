@@ -13,6 +13,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from afresh.assets.errors import SensorError
 from afresh.assets.manifest import Manifest, Problem
 from afresh.assets.partition import format_ref
 from afresh.assets.planner.look import Looks
@@ -30,11 +31,13 @@ from afresh.daemon.generations import (
     say,
 )
 from afresh.daemon.housekeeping import keep_house
+from afresh.daemon.http.server import HttpServer
 from afresh.daemon.interrupted import interrupted_rows
 from afresh.daemon.journal import Journal
 from afresh.daemon.notifiers.load import build
 from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
+from afresh.daemon.recorded import LedgerRecords
 from afresh.daemon.supervisor import Supervisor
 from afresh.daemon.workers.pool import WorkerPool
 from afresh.sensors.base import Health, Sensor
@@ -98,6 +101,7 @@ class Daemon:
     reader: Reader
     now: Callable[[], float]
     settings: Settings
+    http: HttpServer
     stop_wanted: anyio.Event = field(default_factory=anyio.Event)
 
     def __post_init__(self) -> None:
@@ -116,7 +120,8 @@ class Daemon:
         await self.supervisor.wait_until_checked()
 
     async def drain(self) -> None:
-        """Start nothing more; wait for what is running and its commits."""
+        """Start and take nothing more; wait for what is running and its commits."""
+        self.http.stopping = True
         self.reactor.dispatching = False
         while self.reactor.under_way or not self.reactor.empty:
             await self.reactor.changed()
@@ -177,8 +182,12 @@ async def assemble(
     # This frame lives as long as the daemon: thousands of rows must not.
     del old, state
     async with anyio.create_task_group() as tasks:
+        http = HttpServer(
+            settings.http, tasks, now=now, expected=lambda: _paths(generations.manifest)
+        )
         supervisor = Supervisor(
             tasks,
+            http=http,
             watcher=watcher,
             emit=reactor.offer,
             recorded=LedgerRecords(reader),
@@ -207,8 +216,10 @@ async def assemble(
         tasks.start_soon(generations.watch)
         tasks.start_soon(keep_house, settings, now)
         supervisor.follow(manifest)
+        if settings.http:
+            await _listen(http, problem)
         reactor.wake()
-        yield Daemon(reactor, supervisor, generations, reader, now, settings)
+        yield Daemon(reactor, supervisor, generations, reader, now, settings, http)
         tasks.cancel_scope.cancel()
 
 
@@ -237,26 +248,18 @@ async def _discard(settings: Settings, uris: list[str]) -> None:
         _log.warning("cannot delete what is not needed: %s", error)
 
 
-class LedgerRecords:
-    """What the ledger has of a sensor."""
+async def _listen(http: HttpServer, problem: Callable[[str], None]) -> None:
+    """Listen though nothing is declared that needs it, as the settings say."""
+    try:
+        await http.listen()
+    except SensorError as error:
+        problem(str(error))
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
 
-    def paths(self, sensor: str) -> dict[str, str]:
-        """Give each recorded uri and its identity as JSON."""
-        paths = saved.load_paths(self._reader.rows, sensor)
-        return {uri: path.identity for uri, path in paths.items()}
-
-    def unmatched(self, sensor: str) -> frozenset[str]:
-        """Name the uris that were recorded as unmatched."""
-        rows = self._reader.rows(queries.UNMATCHED_PATHS, {"sensor": sensor})
-        return frozenset(row[0] for row in rows)
-
-    def cursor(self, sensor: str) -> str:
-        """Give what its last batch left."""
-        rows = self._reader.rows(queries.CURSOR, {"sensor": sensor})
-        return str(rows[0][0]) if rows else ""
+def _paths(manifest: Manifest) -> set[str]:
+    """Name the paths of the webhooks that are declared."""
+    sensors = [source.sensor for source in manifest.sources]
+    return {str(s.options.get("path", "")) for s in sensors if s.kind == "webhook"}
 
 
 def _kind_first(table: dict[str, Any]) -> dict[str, Any]:

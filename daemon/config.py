@@ -39,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True):
     """How long a run waits at most for work that will change what it reads."""
     scan_interval_seconds: float = 60.0
     keep_rejected_seconds: float = 30 * _DAY
+    http: str = ""
+    """Where the HTTP server listens, `host:port`; "" is 127.0.0.1:8787, once a webhook needs it."""
     alerts: tuple[dict[str, Any], ...] = ()
     """Tables of notifiers: `kind`, and what that kind needs."""
     parameters: dict[str, dict[str, Any]] = {}
@@ -206,6 +208,7 @@ def _complete(project: str, file: str, values: dict[str, Any]) -> Settings:
         max_wait_seconds=values.get("max_wait", 1.0),
         scan_interval_seconds=values.get("scan_interval", 60.0),
         keep_rejected_seconds=values.get("keep_rejected", 30 * _DAY),
+        http=values.get("http", ""),
         alerts=values.get("alerts", ()),
         parameters=values.get("parameters", {}),
     )

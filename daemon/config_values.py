@@ -88,6 +88,17 @@ def _parameters(value: object) -> dict[str, dict[str, Any]]:
     return tables
 
 
+_ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):([0-9]{1,5})")
+
+
+def _address(value: object) -> str:
+    found = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    if found is None or int(found[1]) > 65535:
+        msg = f'Expected an address like "127.0.0.1:8787" or "[::1]:8787", found {value!r}'
+        raise ValueError(msg)
+    return found[0]
+
+
 READERS: dict[str, Callable[[Any], Any]] = {
     "definitions": _modules,
     "state": _text,
@@ -97,6 +108,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "max_wait": _duration,
     "scan_interval": _interval,
     "keep_rejected": _duration,
+    "http": _address,
     "alerts": _alerts,
     "parameters": _parameters,
 }

@@ -12,7 +12,10 @@ from afresh.sensors.base import Emit, Health, Sensor, SensorContext
 ENTRY_POINTS = "afresh.sensors"
 """Others' kinds: each entry is a function that takes a `SensorContext` and gives a `Sensor`."""
 
-_HOMES: dict[str, str] = {}
+_HOMES: dict[str, str] = {
+    "kafka": "afresh.sensors.kafka.build:build",
+    "webhook": "afresh.sensors.webhook.sensor:build",
+}
 """Module and function of each kind of ours; files are the supervisor's own."""
 
 

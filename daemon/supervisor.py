@@ -21,6 +21,7 @@ from afresh.daemon.sensor_kinds import Unbuilt, build_sensor
 from afresh.daemon.sensor_tasks import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, SensorTask
 from afresh.sensors.base import Emit, Health, Identity, ObjectIdentity, Sensor, SensorContext
 from afresh.sensors.file import FileSensor
+from afresh.sensors.http_route import HttpRoutes
 from afresh.sensors.watcher import FolderWatcher
 
 _identity = msgspec.json.Decoder(Identity)
@@ -30,6 +31,10 @@ LOOK_AGAIN_SECONDS = 0.02
 
 class Recorded(Protocol):
     """What the ledger has of a sensor, asked for when one starts."""
+
+    def known(self, sensor: str) -> Mapping[str, str]:
+        """Give the same, looked up when it is asked for."""
+        ...
 
     def paths(self, sensor: str) -> Mapping[str, str]:
         """Give each recorded uri and its identity as JSON."""
@@ -59,7 +64,9 @@ class Supervisor:
         now: Callable[[], float],
         random: Random,
         on_health: Callable[[Sensor, Health], None],
+        http: HttpRoutes | None = None,
     ) -> None:
+        self._http = http
         self._tasks = tasks
         self._watcher = watcher
         self._emit = emit
@@ -178,7 +185,8 @@ class Supervisor:
                     "cursor": self._recorded.cursor(name),
                     "lag": health.lag,
                     "last_event_at": last.get(name),
-                    "error": health.error or health.note,
+                    "error": health.error or (health.note if sensor.kind == "file" else ""),
+                    "note": health.note,
                 }
             )
         return rows
@@ -215,10 +223,11 @@ class Supervisor:
                     project=self._project,
                     staging=f"{self._staging}/{source.name}",
                     cursor=self._recorded.cursor(source.name),
-                    known=self._recorded.paths(source.name),
+                    known=self._recorded.known(source.name),
                     now=self._now,
                     random=self._random,
                     tell=lambda: self._note_health(self.sensors[source.name]),
+                    http=self._http,
                 )
             )
         options = source.sensor.options

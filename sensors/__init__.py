@@ -5,10 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from afresh.sensors.file_spec import files
+    from afresh.sensors.kafka.spec import kafka
+    from afresh.sensors.secret import env, secret_file
+    from afresh.sensors.webhook.spec import webhook
 
-__all__ = ["files"]
+__all__ = ["env", "files", "kafka", "secret_file", "webhook"]
 
-_HOMES = {"files": "afresh.sensors.file_spec"}
+_HOMES = {
+    "env": "afresh.sensors.secret",
+    "files": "afresh.sensors.file_spec",
+    "kafka": "afresh.sensors.kafka.spec",
+    "secret_file": "afresh.sensors.secret",
+    "webhook": "afresh.sensors.webhook.spec",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A local socket as a byte stream, by waiting for readiness.
+"""A socket as a byte stream, by waiting for readiness.
 
 anyio's own stream of a UNIX socket may be told twice that it is readable when the loop is busy, and
 then reports an InvalidStateError in the log; `wait_readable` knows of it.
@@ -7,7 +7,8 @@ then reports an InvalidStateError in the log; `wait_readable` knows of it.
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import anyio
 from anyio.abc import ByteStream, TaskStatus
@@ -51,7 +52,10 @@ class LocalStream(ByteStream):
 
     async def send_eof(self) -> None:
         """Say that nothing more comes."""
-        self._socket.shutdown(socket.SHUT_WR)
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise anyio.BrokenResourceError from error
 
     async def aclose(self) -> None:
         """Close; whoever waits for it is told."""
@@ -71,7 +75,19 @@ async def listen(
         _bind(server, path)
         server.listen(BACKLOG)
         task_status.started()
-        async with anyio.create_task_group() as tasks:
+
+        async def serve(connection: socket.socket) -> None:
+            await handle(LocalStream(connection))
+
+        await accept_forever(server, serve)
+
+
+async def accept_forever(
+    server: socket.socket, serve: Callable[[socket.socket], Coroutine[Any, Any, None]]
+) -> None:
+    """Take connections until cancelled, each served in a task of its own; closes the socket."""
+    async with anyio.create_task_group() as tasks:
+        with server:
             while True:
                 await anyio.wait_readable(server)
                 try:
@@ -83,13 +99,7 @@ async def listen(
                     _LOG.warning("cannot take a connection: %s", error)
                     await anyio.sleep(RETRY_SECONDS)
                     continue
-                tasks.start_soon(_serve, connection, handle)
-
-
-async def _serve(
-    connection: socket.socket, handle: Callable[[ByteStream], Awaitable[None]]
-) -> None:
-    await handle(LocalStream(connection))
+                tasks.start_soon(serve, connection)
 
 
 def _bind(server: socket.socket, path: str) -> None:

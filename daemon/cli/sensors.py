@@ -47,7 +47,7 @@ def _people(rows: list[dict[str, Any]]) -> None:
                 row["lag"],
                 short(row["last_event_at"]),
                 row["cursor"],
-                row["error"],
+                row["error"] or row.get("note"),
             )
             for row in rows
         ],
