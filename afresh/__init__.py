@@ -4,11 +4,26 @@
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from afresh.assets.declare import Context, Partition, Retry, asset, source
+    from afresh.assets.refresh import all_new, any_new, cron, debounce, every, freshness, manual
 
 __version__ = "0.1.0"
-__all__ = ["Context", "Partition", "Retry", "__version__", "asset", "source"]
+__all__ = [
+    "Context",
+    "Partition",
+    "Retry",
+    "__version__",
+    "all_new",
+    "any_new",
+    "asset",
+    "cron",
+    "debounce",
+    "every",
+    "freshness",
+    "manual",
+    "source",
+]
 
-_HOME = "afresh.assets.declare"
+_REFRESH = {"all_new", "any_new", "cron", "debounce", "every", "freshness", "manual"}
 
 
 def __getattr__(name: str) -> object:
@@ -17,6 +32,7 @@ def __getattr__(name: str) -> object:
         # Lazy: a definition module needs it, the command line does not.
         from importlib import import_module  # noqa: PLC0415
 
-        return getattr(import_module(_HOME), name)
+        home = "refresh" if name in _REFRESH else "declare"
+        return getattr(import_module(f"afresh.assets.{home}"), name)
     msg = f"module 'afresh' has no attribute {name!r}"
     raise AttributeError(msg)

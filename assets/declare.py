@@ -141,7 +141,7 @@ class FunctionDeclaration:
     description: str
     retries: int | Retry
     timeout: float | str | None
-    refresh: str
+    refresh: Any
     version: str | int | None
     volatile: str | Sequence[str]
     on_code_change: str | None
@@ -190,7 +190,7 @@ def asset(
     description: str = ...,
     retries: int | Retry = ...,
     timeout: float | str | None = ...,
-    refresh: str = ...,
+    refresh: Any = ...,
     version: str | int | None = ...,
     volatile: str | Sequence[str] = ...,
     on_code_change: OnCodeChange | None = ...,
@@ -212,7 +212,7 @@ def asset(
     description: str = "",
     retries: int | Retry = 0,
     timeout: float | str | None = None,
-    refresh: str = "eager",
+    refresh: Any = "eager",
     version: str | int | None = None,
     volatile: str | Sequence[str] = (),
     on_code_change: OnCodeChange | None = None,
@@ -224,8 +224,10 @@ def asset(
     own partition of them; others are read whole. `outputs` declares several assets,
     `{"name": Schema}` or names: the function then returns a tuple or a dict. `columns` lists, by
     parameter, the columns that are read. `retries` is how often a failed run is tried again, or a
-    `Retry`; `timeout` is in seconds, or "30s", "5m", "2h". `version` replaces the fingerprint of
-    the code; `volatile` names parameters whose change makes nothing stale.
+    `Retry`; `timeout` is in seconds, or "30s", "5m", "2h". `refresh` says when it runs: at once
+    ("eager"), or by a policy: `cron("0 6 * * *")`, `every("15m")`, `manual()`, `freshness("10m")`,
+    `debounce(quiet="5s")`, `all_new("a", "b") | any_new("c")`. `version` replaces the fingerprint
+    of the code; `volatile` names parameters whose change makes nothing stale.
     """
 
     def declare(function: F) -> F:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from afresh.assets.policy import Eager, Policy
+
 Given = Literal["pandas", "polars", "polars_lazy", "pyarrow", "object"]
 """The shape in which a function is given an input or returns an output."""
 
@@ -148,7 +150,7 @@ class Function(msgspec.Struct, frozen=True):
     parameters: dict[str, str] = {}
     volatile: tuple[str, ...] = ()
     special: dict[str, str] = {}
-    refresh: str = "eager"
+    refresh: Policy = msgspec.field(default=Eager(), name="refresh_policy")
     on_code_change: Literal["rebuild", "new_only", "manual"] = "rebuild"
     retry: Retry = Retry()
     timeout_seconds: float | None = None

@@ -4,6 +4,7 @@ from typing import Any
 
 from afresh.assets.errors import DefinitionError
 from afresh.assets.manifest import Function, Manifest, Problem
+from afresh.assets.policy import describe
 from afresh.daemon.cli.call import Call, command
 from afresh.daemon.cli.output import print_table
 
@@ -64,7 +65,7 @@ def declared(manifest: Manifest) -> list[dict[str, Any]]:
                 "deps": list(dict.fromkeys(given.asset for given in function.inputs)),
                 "schema": output.schema,
                 "partitions": _partitions(function, captures, made),
-                "refresh": function.refresh,
+                "refresh": describe(function.refresh),
                 "code_version": function.code_key,
             }
             for output in function.outputs

@@ -117,7 +117,7 @@ class Builder:
             parameters=texts,
             volatile=(volatile,) if isinstance(volatile, str) else tuple(volatile),
             special=signature.special,
-            refresh=options.refresh(declaration.refresh, found),
+            refresh=options.refresh(declaration.refresh, inputs, found),
             on_code_change=options.on_code_change(
                 declaration.on_code_change, found, partitioned=bool(own)
             ),

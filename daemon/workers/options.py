@@ -6,16 +6,18 @@ from typing import Any, Literal, get_args
 
 from afresh.assets.declare import FunctionDeclaration, OnCodeChange, SourceDeclaration
 from afresh.assets.duration import seconds
-from afresh.assets.manifest import Retry
+from afresh.assets.errors import DefinitionError
+from afresh.assets.manifest import Input, Retry
 from afresh.assets.nearest import did_you_mean
 from afresh.assets.partition import is_asset_name
+from afresh.assets.policy import Eager, Policy
+from afresh.assets.refresh import bind_inputs, read_policy
 from afresh.daemon.workers.signature import Problems
 
 _LABEL = re.compile(r"[^\s,+!*@\[\]\x00-\x1f\x7f]+")
 _LONGEST_NAME = 200
-REFRESH = ("eager",)
 ON_CODE_CHANGE: tuple[str, ...] = get_args(OnCodeChange)
-Policy = Literal["rebuild", "new_only", "manual"]
+CodePolicy = Literal["rebuild", "new_only", "manual"]
 
 
 def name_problem(name: object) -> tuple[str, str] | None:
@@ -115,17 +117,21 @@ def version(value: object, problems: Problems) -> str | None:
     return None
 
 
-def refresh(value: object, problems: Problems) -> str:
-    """Read a refresh policy."""
-    return _one_of("refresh", value, REFRESH, problems)
+def refresh(value: object, inputs: Sequence[Input], problems: Problems) -> Policy:
+    """Read a refresh policy; its conditions name these inputs."""
+    try:
+        return bind_inputs(read_policy(value), [(each.parameter, each.asset) for each in inputs])
+    except DefinitionError as error:
+        problems.append((error.error, error.hint))
+        return Eager()
 
 
-def on_code_change(value: object, problems: Problems, *, partitioned: bool) -> Policy:
+def on_code_change(value: object, problems: Problems, *, partitioned: bool) -> CodePolicy:
     """Read what new code means: by default old partitions are not run again."""
     if value is None:
         return "new_only" if partitioned else "rebuild"
     chosen: Any = _one_of("on_code_change", value, ON_CODE_CHANGE, problems)
-    policy: Policy = chosen
+    policy: CodePolicy = chosen
     return policy
 
 
