@@ -13,8 +13,9 @@ ENTRY_POINTS = "afresh.sensors"
 """Others' kinds: each entry is a function that takes a `SensorContext` and gives a `Sensor`."""
 
 _HOMES: dict[str, str] = {
+    "bucket": "afresh.sensors.bucket.sensor:build",
     "kafka": "afresh.sensors.kafka.build:build",
-    "webhook": "afresh.sensors.webhook.sensor:build",
+    "webhook": "afresh.sensors.webhooks.sensor:build",
 }
 """Module and function of each kind of ours; files are the supervisor's own."""
 

@@ -9,7 +9,7 @@ import msgspec
 from afresh.sensors.cloudevents import CloudEvent, from_http
 from afresh.sensors.http_route import HttpRequest
 from afresh.sensors.records import Record
-from afresh.sensors.webhook.signature import Form, Signed
+from afresh.sensors.webhooks.signature import Form, Signed
 
 MOST_KEY = 256
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -10,8 +10,8 @@ from afresh.assets.duration import seconds
 from afresh.assets.errors import DefinitionError
 from afresh.assets.manifest import Sensor
 from afresh.sensors.secret import Secret, env
-from afresh.sensors.webhook.rate import per_second
-from afresh.sensors.webhook.signature import FORMS
+from afresh.sensors.webhooks.rate import per_second
+from afresh.sensors.webhooks.signature import FORMS
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
