@@ -6,6 +6,7 @@ from random import Random
 
 import anyio
 
+from afresh.assets.errors import AfreshError
 from afresh.sensors.base import Batch, Emit, Sensor
 
 _log = logging.getLogger("afresh.sensors")
@@ -70,6 +71,9 @@ class SensorTask:
         try:
             await self.sensor.run(emit)
         except Exception as error:  # noqa: BLE001 - whatever it is, it costs this sensor alone
-            _log.warning("sensor %s failed", self.sensor.name, exc_info=error)
+            known = isinstance(error, AfreshError)
+            _log.warning(
+                "sensor %s failed: %s", self.sensor.name, error, exc_info=None if known else error
+            )
             return str(error) or type(error).__name__
         return "it ended by itself"

@@ -18,6 +18,7 @@ from afresh.daemon.workers.modules import relative
 from afresh.daemon.workers.parameters import values_of
 from afresh.daemon.workers.signature import Frame, Hints, Problems, Signature, read
 from afresh.storage.formats.base import check_options
+from afresh.storage.formats.messages.registry import check_message_options, message_format
 from afresh.storage.formats.registry import detect
 
 _NO_SENSOR = Declared(Sensor("", {}))
@@ -291,6 +292,9 @@ def _unreadable(error: Exception) -> tuple[str, str]:
 
 def _check_format(declared: Declared) -> None:
     """Raise UsageError for a format or option that nothing reads; open names show it at arrival."""
+    if declared.stream:
+        check_message_options(message_format(declared.format or "json"), declared.options)
+        return
     name = str(declared.sensor.options.get("pattern", ""))
     if declared.format or not name.endswith(("}", "*", "?")):
         kind, _ = detect(name, declared.format)
