@@ -1,0 +1,62 @@
+"""Micro-batches: as many records as there are, within bounds of rows, bytes and time."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import anyio
+import anyio.lowlevel
+
+SLICE_ROWS = 4_000
+"""What is taken at once: parsing it holds up the loop for some milliseconds."""
+
+
+class Takes(Protocol):
+    """Where records come from."""
+
+    async def take(self, most: int, seconds: float) -> dict[int, Sequence[Any]]:
+        """Give what there is, or comes within some seconds, by partition."""
+        ...
+
+
+class Gathering:
+    """Gathers the next batch. The first record after a pause goes at once, others wait for it.
+
+    So a batch is told at most every `seconds` unless it is full, and one that is alone never waits.
+    """
+
+    def __init__(
+        self,
+        source: Takes,
+        *,
+        rows: int,
+        size: int,
+        seconds: float,
+        note: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._source = source
+        self._rows = rows
+        self._size = size
+        self._seconds = seconds
+        self._note = note
+        self._due = 0.0
+
+    async def gather(self, wait_seconds: float) -> dict[int, list[Any]]:
+        """Wait for records so long, and give what came; `note` is called when the first ones do."""
+        taken: dict[int, list[Any]] = {}
+        rows = size = 0
+        wait = wait_seconds
+        while rows < self._rows and size < self._size:
+            found = await self._source.take(min(SLICE_ROWS, self._rows - rows), max(0.0, wait))
+            if found and not taken:
+                self._note()
+            for partition, messages in found.items():
+                taken.setdefault(partition, []).extend(messages)
+                rows += len(messages)
+                size += sum(message.serialized_value_size for message in messages)
+            wait = self._due - anyio.current_time()
+            if not found and (wait <= 0 or not taken):
+                break
+            await anyio.lowlevel.checkpoint()
+        if taken:
+            self._due = anyio.current_time() + self._seconds
+        return taken
