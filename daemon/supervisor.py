@@ -19,7 +19,15 @@ from afresh.assets.nearest import did_you_mean
 from afresh.assets.partition import Pattern
 from afresh.daemon.sensor_kinds import Unbuilt, build_sensor
 from afresh.daemon.sensor_tasks import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, SensorTask
-from afresh.sensors.base import Emit, Health, Identity, ObjectIdentity, Sensor, SensorContext
+from afresh.sensors.base import (
+    Confirming,
+    Emit,
+    Health,
+    Identity,
+    ObjectIdentity,
+    Sensor,
+    SensorContext,
+)
 from afresh.sensors.file import FileSensor
 from afresh.sensors.http_route import HttpRoutes
 from afresh.sensors.watcher import FolderWatcher
@@ -136,8 +144,11 @@ class Supervisor:
     def confirm(self, source: str, uri: str, identity: Identity | ObjectIdentity) -> None:
         """An ingest read this state of a file: it is no news."""
         sensor = self.sensors.get(source)
-        if isinstance(sensor, FileSensor) and isinstance(identity, Identity):
-            sensor.confirm(uri, identity)
+        match identity:
+            case Identity() if isinstance(sensor, FileSensor):
+                sensor.confirm(uri, identity)
+            case ObjectIdentity() if isinstance(sensor, Confirming):
+                sensor.confirm(uri, identity)
 
     @property
     def quiet(self) -> bool:

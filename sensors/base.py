@@ -7,7 +7,7 @@ one transaction (P1). A sensor that is cancelled before that emits again after a
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -112,6 +112,15 @@ class Sensor(Protocol):
 
     async def scan(self, *, accept: bool = False) -> int:
         """Look at everything now; return how many arrivals were emitted and acknowledged."""
+        ...
+
+
+@runtime_checkable
+class Confirming(Protocol):
+    """A sensor of objects: an ingest may read a later state than the one that was reported."""
+
+    def confirm(self, uri: str, identity: ObjectIdentity) -> None:
+        """Note what was read: then it is not news."""
         ...
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Protocol
 
 import anyio
@@ -13,6 +14,8 @@ import pytest
 from afresh.assets.errors import SensorError
 from afresh.assets.partition import Pattern
 from afresh.sensors.base import Batch, Identity, Sensor
+from afresh.sensors.bucket.sensor import BucketSensor
+from afresh.sensors.bucket.stores import open_store
 from afresh.sensors.file import FileSensor
 from afresh.sensors.watcher import FolderWatcher
 from support.watching import Journal, until
@@ -63,7 +66,54 @@ class FileRig:
         (self.folder / f"{key}.csv").unlink()
 
 
-@pytest.fixture(params=[FileRig])
+class BucketRig:
+    """Objects of a store, and hints that tell of them."""
+
+    def __init__(self, project: Path) -> None:
+        self.folder = project / "lake"
+        self.folder.mkdir()
+        # More than half gone at once would not be believed.
+        for number in range(2):
+            (self.folder / f"other{number}.txt").write_text("")
+        self.sensors: list[BucketSensor] = []
+
+    def sensor(self, known: dict[str, Identity]) -> Sensor:
+        pattern = Pattern.parse(f"{os.fspath(self.folder)[1:]}/{{key}}.csv")
+        sensor = BucketSensor(
+            name="things",
+            pattern=pattern,
+            protocol="file",
+            store=open_store("file", pattern, {}),
+            interval_seconds=0.3,
+            now=time.time,
+            random=Random(1),
+            known=known,  # type: ignore[arg-type]
+        )
+        self.sensors.append(sensor)
+        return sensor
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        yield
+
+    def arrive(self, key: str, content: str) -> None:
+        path = self.folder / f"{key}.csv"
+        path.with_suffix(".part").write_text(content)
+        path.with_suffix(".part").rename(path)
+        self._tell(path)
+
+    def delete(self, key: str) -> None:
+        path = self.folder / f"{key}.csv"
+        path.unlink()
+        self._tell(path)
+
+    def _tell(self, path: Path) -> None:
+        for sensor in self.sensors:
+            if sensor.health.state == "watching":
+                sensor.look_at([f"file://{path}"])
+
+
+@pytest.fixture(params=[FileRig, BucketRig])
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
     made: Rig = request.param(tmp_path)
     return made

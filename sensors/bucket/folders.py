@@ -1,0 +1,130 @@
+"""Any store that fsspec has: listed a folder at a time, in this loop or in threads."""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import fsspec
+
+from afresh.assets.errors import AfreshError
+from afresh.sensors.bucket.store import PAGE, Entry, Pages, StoreError, identity_of
+
+DEADLINE_SECONDS = 60.0
+THREADS = 4
+"""A slow store must not hold the threads that others wait for: its sensor has so many, its own."""
+
+
+class FolderStore:
+    """The objects below one folder; `recursive` if those in folders below it count too."""
+
+    def __init__(
+        self, protocol: str, root: str, options: Mapping[str, Any], *, recursive: bool
+    ) -> None:
+        self.recursive = recursive
+        self.root = root
+        self._lead = "/" if protocol in ("file", "memory") else ""
+        made = fsspec.get_filesystem_class(protocol)
+        self._is_async = bool(made.async_impl)
+        shared = {"asynchronous": True} if self._is_async else {}
+        # Listings would be cached for ever, and instances with them.
+        self._system = made(
+            use_listings_cache=False, skip_instance_cache=True, **shared, **dict(options)
+        )
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def close(self) -> None:
+        """Let go of connections, where the file system has a way."""
+        session = getattr(self._system, "_session", None)
+        if session is not None and hasattr(session, "close"):
+            await session.close()
+
+    def pages(self) -> Pages:
+        """Begin to list."""
+        return _FolderPages(self)
+
+    async def look(self, path: str) -> Entry | None:
+        """Ask for one object."""
+        try:
+            info = await self._call("info", self._lead + path)
+        except FileNotFoundError:
+            return None
+        if info.get("type") == "directory":
+            return None
+        return Entry(path, self._identity(info))
+
+    async def list_folder(self, path: str) -> tuple[list[Entry], list[str]]:
+        """List one folder: its objects, and the folders in it; a folder that is not there is empty.
+
+        (Stores of objects have no folders: none of its name is what an empty one looks like.)
+        """
+        try:
+            infos = await self._call("ls", self._lead + path, detail=True)
+        except FileNotFoundError:
+            return [], []
+        except NotADirectoryError as error:
+            raise StoreError(f"Expected a folder, found an object at {path!r}") from error
+        entries, folders = [], []
+        for info in infos:
+            name = str(info["name"]).removeprefix("/").rstrip("/")
+            if name == path:
+                continue
+            if info["type"] == "directory":
+                folders.append(name)
+            else:
+                entries.append(Entry(name, self._identity(info)))
+        return entries, folders
+
+    def _identity(self, info: Mapping[str, Any]) -> Any:
+        """Local files and memory have no etag: when they were made tells them apart."""
+        identity = identity_of(info)
+        if "ino" in info:  # a file replaced by one of equal size within the clock's tick
+            return type(identity)("", str(info["ino"]), identity.size, identity.modified_at)
+        return identity
+
+    async def _call(self, method: str, *args: Any, **options: Any) -> Any:
+        try:
+            with anyio.fail_after(DEADLINE_SECONDS):
+                if self._is_async:
+                    return await getattr(self._system, f"_{method}")(*args, **options)
+                self._limiter = self._limiter or anyio.CapacityLimiter(THREADS)
+                call = partial(getattr(self._system, method), *args, **options)
+                return await anyio.to_thread.run_sync(
+                    call, limiter=self._limiter, abandon_on_cancel=True
+                )
+        except (FileNotFoundError, NotADirectoryError):
+            raise
+        except TimeoutError as error:
+            raise StoreError(
+                f"Expected the store to answer within {DEADLINE_SECONDS:g} s, found nothing"
+            ) from error
+        except (AfreshError, MemoryError):
+            raise
+        except Exception as error:
+            # Each client has errors of its own; all of them mean that it is not known.
+            text = getattr(error, "strerror", "") or str(error) or type(error).__name__
+            raise StoreError(f"cannot {method} {os.fspath(args[0])!r}: {text}") from error
+
+
+class _FolderPages:
+    """One folder after the other, in order of their names; at most `PAGE` objects at once."""
+
+    def __init__(self, store: FolderStore) -> None:
+        self._store = store
+        self._folders = [store.root]
+        self._entries: list[Entry] = []
+
+    async def next(self) -> list[Entry] | None:
+        while not self._entries:
+            if not self._folders:
+                return None
+            entries, folders = await self._store.list_folder(self._folders[-1])
+            self._folders.pop()
+            if self._store.recursive:
+                self._folders += sorted(folders, reverse=True)
+            self._entries = sorted(entries, reverse=True)
+        page = self._entries[: -PAGE - 1 : -1]
+        del self._entries[-PAGE:]
+        return page

@@ -1,0 +1,164 @@
+"""Lists all objects at an interval, and when asked: what notifications lost is found here."""
+
+from collections.abc import Callable
+from random import Random
+
+import anyio
+import anyio.lowlevel
+
+from afresh.assets.errors import SensorError
+from afresh.sensors.bucket.listing import Comparison, Missing
+from afresh.sensors.bucket.objects import Objects
+from afresh.sensors.bucket.store import Entry, Store, StoreError
+
+SLICE = 100
+"""Entries that are compared before the daemon's loop has its turn: about a millisecond."""
+CONFIRM_SECONDS = 5.0
+"""An absence is confirmed by a second listing so soon after the first, or at the interval."""
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 10.0
+TRIES_BEFORE_FAILED = 3
+TRIES_OF_ONE_LISTING = 60
+
+
+class Lister:
+    """Compares listings with what is known. `error` is why it cannot at the moment, or ""."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        store: Store,
+        *,
+        interval_seconds: float,
+        now: Callable[[], float],
+        random: Random,
+        tell: Callable[[], None],
+    ) -> None:
+        self.error = ""
+        self.hint = ""
+        self.suspicion = ""
+        """Why what a listing did not have does not count as deleted."""
+        self.checked = False
+        self.comparison: Comparison | None = None
+        self.unmatched = 0
+        self.missed: frozenset[str] = frozenset()
+        self._objects = objects
+        self._store = store
+        self._interval = interval_seconds
+        self._now = now
+        self._random = random
+        self._tell = tell
+        self._wanted = anyio.Event()
+        self._accept = False
+        self._ended = 0
+        self._begun = 0
+        self._turn = anyio.Event()
+
+    async def run(self) -> None:
+        """List until cancelled."""
+        self.comparison = None
+        while True:
+            self._wanted = anyio.Event()
+            started_at = anyio.current_time()
+            await self._list()
+            wait = self._interval
+            if self.missed and not self.suspicion:
+                wait = min(wait, CONFIRM_SECONDS)
+            with anyio.move_on_after(max(0.0, started_at + wait - anyio.current_time())):
+                await self._wanted.wait()
+
+    async def scan(self, *, accept: bool) -> None:
+        """List everything now, twice if something is absent. Raises SensorError when it cannot."""
+        self._accept = self._accept or accept
+        await self._one_more()
+        if self.missed and not self.suspicion:
+            await self._one_more()
+        if self.suspicion and not accept:
+            raise SensorError(self.suspicion, hint=self.hint)
+
+    async def _one_more(self) -> None:
+        """Wait for the end of a listing that begins from now on."""
+        wanted = self._begun + 1
+        self._wanted.set()
+        while self._ended < wanted:
+            if self.error:
+                raise SensorError(self.error, hint=self.hint)
+            turn = self._turn
+            await turn.wait()
+
+    async def _list(self) -> None:
+        self._begun += 1
+        number = self._begun
+        accept, self._accept = self._accept, False
+        self.comparison = Comparison(self._objects.known, self.missed)
+        pages = self._store.pages()
+        self.unmatched, failures, pause = 0, 0, FIRST_PAUSE_SECONDS
+        while True:
+            asked_at = anyio.current_time()
+            try:
+                page = await pages.next()
+            except StoreError as error:
+                failures += 1
+                if failures >= TRIES_BEFORE_FAILED:
+                    self._say(str(error.error), error.hint)
+                if failures >= TRIES_OF_ONE_LISTING:
+                    self.comparison = None
+                    return
+                await anyio.sleep(pause * (0.5 + 0.5 * self._random.random()))
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                continue
+            failures, pause = 0, FIRST_PAUSE_SECONDS
+            self._say("", "")
+            if page is None:
+                break
+            await self._compare(page, asked_at)
+        self._end(self.comparison.missing(self._objects.known, accept=accept), number)
+
+    async def _compare(self, page: list[Entry], asked_at: float) -> None:
+        objects, comparison = self._objects, self.comparison
+        assert comparison is not None
+        await objects.room()
+        ours: list[Entry] = []
+        for start in range(0, len(page), SLICE):
+            ours += objects.ours(page[start : start + SLICE])
+            await anyio.lowlevel.checkpoint()
+        self.unmatched += len(page) - len(ours)
+        for start in range(0, len(ours), SLICE):
+            part = ours[start : start + SLICE]
+            for entry in comparison.news(part, objects.current, asked_at):
+                objects.arrive(entry, self._now())
+            await anyio.lowlevel.checkpoint()
+
+    def _end(self, missing: Missing, number: int) -> None:
+        self.comparison = None
+        self.missed = missing.first
+        known = len(self._objects.known)
+        self.suspicion = ""
+        if missing.suspicious:
+            name = self._objects.name
+            self.suspicion = (
+                f"Expected most of {known} known objects, found {missing.unseen} gone at once"
+            )
+            self.hint = (
+                "restore them; if they were deleted on purpose, "
+                f"confirm it: afresh sensors scan {name} --accept"
+            )
+        else:
+            self.hint = ""
+        for path in missing.gone:
+            self._objects.leave(path, self._now())
+        self.checked = True
+        self._ended = number
+        self._next_turn()
+
+    def _say(self, error: str, hint: str) -> None:
+        if error == self.error:
+            return
+        self.error = error
+        self.hint = hint
+        self._next_turn()
+
+    def _next_turn(self) -> None:
+        self._turn.set()
+        self._turn = anyio.Event()
+        self._tell()
