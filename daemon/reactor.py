@@ -11,7 +11,6 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from afresh.assets.errors import LedgerError
 from afresh.assets.planner.changes import Commands
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Change, Planner
@@ -224,16 +223,14 @@ class Reactor:
         step = self._step(changes, now)
         for begun in step.begun:
             tasks.start_soon(self._execute, begun)
-        await self._commit(items, [*updates, *step.updates])
-        for begun in step.begun:
-            begun.recorded.set()
+        await self._commit(items, [*updates, *step.updates], step.begun)
         self._ending = []
         self._answer(items)
         self._report(recorded.events, ends, step)
         self._changed.set()
         self._changed = anyio.Event()
 
-    def _answer(self, items: Sequence[Item], error: LedgerError | None = None) -> None:
+    def _answer(self, items: Sequence[Item], error: Exception | None = None) -> None:
         for item in items:
             if isinstance(item, Offered):
                 item.error = error
@@ -242,18 +239,31 @@ class Reactor:
                 item.error = error
                 item.done.set()
 
-    async def _commit(self, items: Sequence[Item], updates: list[Update]) -> None:
+    async def _commit(
+        self, items: Sequence[Item], updates: list[Update], begun: Sequence[Begun] = ()
+    ) -> None:
         """Write all of a turn in one transaction; if it is refused whoever waits is told, we end.
 
         Ended attempts cannot be kept, and the planner knows of what was not applied.
         """
         if not updates:
             return
-        try:
-            await self.ports.ledger.commit(Commit(tuple(updates), self.ports.require))
-        except LedgerError as error:
+        answered = anyio.Event()
+        refused: list[Exception] = []
+
+        def done(error: Exception | None) -> None:
+            if error is None:
+                for each in begun:
+                    each.recorded.set()
+            else:
+                refused.append(error)
+            answered.set()
+
+        self.ports.ledger.submit(Commit(tuple(updates), self.ports.require), done)
+        await answered.wait()
+        for error in refused:
             self._answer(items, error)
-            raise
+            raise error
 
     def _step(self, changes: list[Change], now: float) -> Step:
         """Step the planner, and start what there are workers for."""

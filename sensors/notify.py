@@ -22,6 +22,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
+from afresh.assets.partition import is_temporary
 from afresh.sensors.scan import Place
 
 CLOSED = InotifyConstants.IN_CLOSE_WRITE
@@ -105,11 +106,16 @@ class _Reader(InotifyFD):
         """Nobody is called from the thread."""
 
     def _matters(self, event: InotifyEvent) -> bool:
-        """Of the many openings keep those of files just created: these are being written."""
+        """Of the many openings keep those of files just created: these are being written.
+
+        Nothing of a temporary file: its events come just before the rename that is waited for.
+        """
         if event.mask & InotifyConstants.IN_IGNORED:
             self.handle_event(event)  # watchdog's own books
         if event.mask & FOLDER:
             return not event.mask & OPENED
+        if is_temporary(os.fsdecode(event.name)):
+            return False
         place = (event.wd, event.name)
         if event.mask & OPENED:
             return place in self._created
