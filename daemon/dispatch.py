@@ -5,15 +5,23 @@ from typing import Any
 import msgspec
 
 from afresh.assets.planner.nodes import Attempt
-from afresh.daemon.workers.task import Part, Target, Task, TaskInput
+from afresh.daemon.streams import Streams
+from afresh.daemon.workers.task import RecordBatch, Target, Task, TaskInput
 from afresh.storage.artifacts.paths import artifact_uri
 
 _encode = msgspec.json.Encoder().encode
 
 
-def make_task(attempt: Attempt, artifacts: str, path: str) -> Task:
-    """Describe an attempt; `path` is the file that an ingest reads."""
+def make_task(
+    attempt: Attempt,
+    artifacts: str,
+    path: str,
+    streams: Streams | None = None,
+    batches: tuple[RecordBatch, ...] = (),
+) -> Task:
+    """Describe an attempt; `path` is the file that an ingest reads, `batches` what a stream got."""
     node, plan = attempt.node, attempt.node.plan
+    streams = streams or Streams()
     targets = tuple(
         Target(asset, artifact_uri(artifacts, asset, node.key, attempt.run, asset))
         for asset in plan.assets
@@ -23,6 +31,11 @@ def make_task(attempt: Attempt, artifacts: str, path: str) -> Task:
         for asset, head in zip(plan.assets, node.heads, strict=True)
         if head is not None
     }
+    merges = tuple(
+        merge
+        for target in (targets if plan.stream else ())
+        for merge in streams.plan_merge(attempt, target.asset, target.uri)
+    )
     if attempt.kind == "ingest":
         return Task(
             attempt.run,
@@ -34,13 +47,19 @@ def make_task(attempt: Attempt, artifacts: str, path: str) -> Task:
             path=path,
             known=known,
             events=attempt.events,
+            batches=batches,
+            merges=merges,
         )
     inputs = tuple(
         TaskInput(
             item.edge.parameter,
             item.edge.asset,
             tuple(
-                Part(key, part.version, part.uri, part.hash, part.rows) for key, part in item.parts
+                piece
+                for key, part in item.parts
+                for piece in streams.parts(
+                    (item.edge.asset, key), part, attempt.reads_from.get(item.edge.parameter)
+                )
             ),
         )
         for item in attempt.pinned
@@ -54,9 +73,11 @@ def make_task(attempt: Attempt, artifacts: str, path: str) -> Task:
         attempt.number,
         targets,
         inputs,
-        known=known,
+        known={} if attempt.replaces else known,
         events=attempt.events,
         timeout_seconds=function.timeout_seconds if function is not None else None,
+        appends=plan.incremental,
+        merges=merges,
     )
 
 

@@ -38,6 +38,8 @@ def is_change(attempt: Attempt, result: Result | None) -> bool:
     node, source = attempt.node, attempt.node.plan.source
     if source is None:
         return False
+    if source.stream:
+        return result is not None and result.failed is None and bool(result.outputs)
     head, latest = node.heads[0], node.history.latest
     current = latest[0] if latest is not None else None
     if attempt.kind == "delete":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from afresh.storage.artifacts.paths import merged_uri
 from afresh.storage.ledger import queries
 from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.state import Read, RunRow
@@ -48,7 +49,8 @@ def interrupted_rows(
                 "updated_at": now,
             }
             updates += [Update("upsert", "failure", [failure]), Update("upsert", "unit", [unit])]
-    return updates, [run.staging for run in runs if run.staging]
+    staged = [run.staging for run in runs if run.staging]
+    return updates, [*staged, *map(merged_uri, staged)]
 
 
 def _count_in_a_row(run: RunRow, read: Read) -> int:

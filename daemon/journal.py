@@ -1,6 +1,6 @@
 """The journal: arrivals as rows, with the sensor's memory of their paths, for one commit (P1)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,8 @@ from afresh.sensors.base import Arrival, Batch
 from afresh.storage.ledger.commit import Update
 
 _encode = msgspec.json.Encoder().encode
+STAGED_BYTES = 4 << 20
+"""What a staged batch is taken for: nobody looks at the file before a worker does."""
 
 
 @dataclass(slots=True)
@@ -20,6 +22,33 @@ class Recorded:
     updates: list[Update] = field(default_factory=list)
     changes: list[Arrived] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+
+
+def batch_size(event: Mapping[str, Any]) -> int:
+    """About how many bytes of records an event has brought."""
+    return len(event["payload"]) or (STAGED_BYTES if event["staged"] else 0)
+
+
+def _is_batch(arrival: Arrival) -> bool:
+    """Of a stream nothing is remembered by path: its cursor says what is new."""
+    return bool(arrival.payload or arrival.staged or arrival.position or arrival.kind != "arrived")
+
+
+def _note_path(
+    paths: dict[tuple[str, str], dict[str, Any]],
+    gone: dict[tuple[str, str], dict[str, Any]],
+    arrival: Arrival,
+    event: Mapping[str, Any],
+) -> None:
+    """What is remembered of the path of an arrival: what a scan compares with."""
+    path = {"sensor": event["sensor"], "uri": arrival.uri}
+    key = (path["sensor"], path["uri"])
+    if arrival.kind == "deleted":
+        paths.pop(key, None)
+        gone[key] = path
+    elif arrival.identity is not None or not _is_batch(arrival):
+        gone.pop(key, None)
+        paths[key] = {**path, "identity": event["identity"], "seq": event["seq"]}
 
 
 class Journal:
@@ -49,17 +78,7 @@ class Journal:
                     continue
                 row = self._event(batch.sensor, arrival)
                 recorded.events.append(row)
-                if arrival.kind == "deleted":
-                    paths.pop(path, None)
-                    gone[path] = {"sensor": path[0], "uri": path[1]}
-                else:
-                    gone.pop(path, None)
-                    paths[path] = {
-                        "sensor": path[0],
-                        "uri": path[1],
-                        "identity": row["identity"],
-                        "seq": row["seq"],
-                    }
+                _note_path(paths, gone, arrival, row)
                 if row["state"] == "pending":
                     recorded.changes.append(
                         Arrived(
@@ -67,6 +86,7 @@ class Journal:
                             row["partition"],
                             row["seq"],
                             "deleted" if arrival.kind == "deleted" else "arrived",
+                            batch_size(row),
                         )
                     )
                     self.keep(row)

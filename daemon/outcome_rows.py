@@ -90,6 +90,7 @@ def drop_run(attempt: Attempt, result: Result | None, now: float) -> Outcome:
     updates = [end_row(attempt, i, "cancelled", now, error=error) for i in range(count)]
     outputs = result.outputs if result is not None else ()
     garbage = [output.uri for output in outputs if isinstance(output, Written) and output.uri]
+    garbage += [merged.uri for merged in (result.merged if result is not None else ())]
     return Outcome(attempt, None, updates, garbage, "cancelled", error)
 
 

@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from afresh.assets.planner.changes import Commands
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Change, Planner
+from afresh.assets.planner.streams import first_unread
 from afresh.daemon.dispatch import make_task, run_rows
 from afresh.daemon.ingest_outcomes import end_delete, end_ingest, is_change
 from afresh.daemon.journal import Journal
@@ -22,7 +23,9 @@ from afresh.daemon.ports import Ports
 from afresh.daemon.run_lines import end_line, event_line, run_line
 from afresh.daemon.run_outcomes import end_run
 from afresh.daemon.settled import settle_rows
-from afresh.daemon.workers.task import Failed, Result, Task
+from afresh.daemon.stream_outcomes import end_stream_ingest
+from afresh.daemon.streams import Streams
+from afresh.daemon.workers.task import Failed, RecordBatch, Result, Task
 from afresh.sensors.base import Batch, Identity
 from afresh.storage.ledger.commit import Commit, Update
 
@@ -85,9 +88,12 @@ Item = Offered | Finished | Told
 class Reactor:
     """One loop over all that happens. `planner` and `journal` were rebuilt from the ledger."""
 
-    def __init__(self, planner: Planner, journal: Journal, ports: Ports) -> None:
+    def __init__(
+        self, planner: Planner, journal: Journal, ports: Ports, streams: Streams | None = None
+    ) -> None:
         self.planner = planner
         self.journal = journal
+        self.streams = streams or Streams()
         self.ports = ports
         self.dispatching = True
         self._inbox: list[Item] = []
@@ -296,10 +302,13 @@ class Reactor:
             self._put(Finished(attempt, None))
             return
         path = refused = ""
-        if attempt.kind == "ingest":
+        batches: tuple[RecordBatch, ...] = ()
+        if attempt.kind == "ingest" and attempt.node.plan.stream:
+            batches = tuple(self._batch(seq) for seq in attempt.events)
+        elif attempt.kind == "ingest":
             arrival = self.journal.pending[attempt.events[-1]]
             path, refused = self.ports.path_of(arrival["uri"]), arrival["detail"]
-        task = make_task(attempt, self.ports.artifacts, path)
+        task = make_task(attempt, self.ports.artifacts, path, self.streams, batches)
         step.rows += run_rows(attempt, task, now)
         if refused:
             self._put(Finished(attempt, Result(attempt.run, failed=Failed("unreadable", refused))))
@@ -326,17 +335,45 @@ class Reactor:
             return drop_run(attempt, result, now)
         if attempt.kind == "run":
             assert result is not None
-            return end_run(attempt, result, now, self.ports.random)
+            return end_run(attempt, result, now, self.ports.random, self.streams)
         taken = epoch if is_change(attempt, result) else self.planner.epoch
         if result is None:
             outcome = end_delete(attempt, taken, now)
+        elif attempt.node.plan.stream:
+            outcome = self._end_stream(attempt, result, taken, now)
         else:
             outcome = end_ingest(attempt, result, taken, now, self.ports.random)
         if result is not None and result.identity is not None:
             self._note_read(attempt, outcome, result.identity)
-        if outcome.ended is None or outcome.ended.retry_at is None:
+        waits = attempt.node.plan.stream and result is not None and result.failed is not None
+        if not waits and (outcome.ended is None or outcome.ended.retry_at is None):
             outcome.events = self.journal.close(attempt.events, outcome.updates)
         return outcome
+
+    def _end_stream(self, attempt: Attempt, result: Result, epoch: int, now: float) -> Outcome:
+        unread = first_unread(self.planner.graph, attempt.node)
+        pending, random = self.journal.pending, self.ports.random
+        return end_stream_ingest(
+            attempt,
+            result,
+            epoch,
+            now,
+            random,
+            streams=self.streams,
+            events=pending,
+            unread=unread,
+        )
+
+    def _batch(self, seq: int) -> RecordBatch:
+        event = self.journal.pending[seq]
+        return RecordBatch(
+            seq,
+            event["uri"],
+            event["payload"],
+            event["staged"],
+            event["position"],
+            event["observed_at"],
+        )
 
     def _note_read(self, attempt: Attempt, outcome: Outcome, identity: Identity) -> None:
         """A scan that finds the state that was read has found nothing new.

@@ -10,11 +10,12 @@ from sys import intern
 import msgspec
 
 from afresh.assets.planner.changes import Arrived, Paused
-from afresh.assets.planner.content import OPEN, Content, Gone, State
+from afresh.assets.planner.content import OPEN, Content, Gone, Span, State
 from afresh.assets.planner.growth import add_units
 from afresh.assets.planner.nodes import NEVER, Node, Trouble
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import Topology
+from afresh.daemon.journal import batch_size
 from afresh.storage.ledger import queries
 from afresh.storage.ledger import state as saved
 
@@ -38,6 +39,7 @@ def restore_planner(
     keys = _index_run_keys(state, contents)
     failures = {(row.asset, row.partition): row for row in state.failures}
     inputs = _load_inputs(read)
+    marks = _load_marks(read)
     code_event = read(queries.LAST_CODE_EVENT, {})[0][0]
     for plan in topology.plans.values():
         for node in planner.graph.nodes[plan.name].values():
@@ -45,13 +47,18 @@ def restore_planner(
                 _restore_function(node, heads, contents, keys, failures)
                 node.code_event = code_event
                 node.last_read = inputs.get((plan.assets[0], node.key), {})
-            elif (row := failures.get(node.name)) is not None:
+                node.marks = marks.get((plan.assets[0], node.key)) if plan.incremental else None
+            elif (row := failures.get(node.name)) is not None and not plan.stream:
                 node.trouble = Trouble("", row.attempts, row.kind, row.error, row.run)
     for event in state.pending:
         if event.source in topology.plans:
             deleted = event.kind == "deleted"
             arrived = Arrived(
-                event.source, event.partition, event.seq, "deleted" if deleted else "arrived"
+                event.source,
+                event.partition,
+                event.seq,
+                "deleted" if deleted else "arrived",
+                batch_size(event._asdict()),
             )
             planner.step([arrived], now)
     _pause(planner, state, now)
@@ -68,11 +75,12 @@ def restore_planner(
 def _load_contents(read: saved.Read) -> dict[tuple[str, str], dict[int, Content]]:
     contents: dict[tuple[str, str], dict[int, Content]] = {}
     for row in saved.load_contents(read):
-        asset, key, version, fingerprint, columns, uri, hash_, rows, code, event, run, at = row
+        asset, key, version, fingerprint, columns, uri, hash_, rows, code, event, run, at = row[:12]
         # The same few names and keys come a thousand times.
         hashes = {intern(name): digest for name, digest in _columns.decode(columns).items()}
+        span = Span(*row[12:]) if row[13] is not None else None
         content = Content(
-            version, fingerprint, hashes, uri, hash_, rows, intern(code), event, run, at
+            version, fingerprint, hashes, uri, hash_, rows, intern(code), event, run, at, span
         )
         contents.setdefault((asset, key), {})[version] = content
     return contents
@@ -83,6 +91,13 @@ def _load_inputs(read: saved.Read) -> dict[tuple[str, str], dict[str, tuple[tupl
     for asset, key, parameter, partition, version in read(queries.INPUTS_OF_HEADS, {}):
         inputs.setdefault((asset, key), {})[parameter] = ((partition, version),)
     return inputs
+
+
+def _load_marks(read: saved.Read) -> dict[tuple[str, str], dict[str, Span]]:
+    marks: dict[tuple[str, str], dict[str, Span]] = {}
+    for asset, key, parameter, end, origin in read(queries.MARKS, {}):
+        marks.setdefault((asset, key), {})[parameter] = Span(origin, end, origin)
+    return marks
 
 
 def _index_run_keys(
@@ -165,7 +180,8 @@ def _take_contents(
     node: Node, output: int, versions: Mapping[int, Content], head: int | None
 ) -> None:
     for number, content in sorted(versions.items()):
-        node.by_fingerprint[output][content.fingerprint] = content
+        if content.span is None:
+            node.by_fingerprint[output][content.fingerprint] = content
         node.numbers[output] = max(node.numbers[output], number)
     if head is not None:
         node.heads[output] = versions.get(head)

@@ -23,16 +23,28 @@ from afresh.daemon.outcome_rows import (
     rejection,
     validity,
 )
+from afresh.daemon.stream_outcomes import end_incremental
+from afresh.daemon.streams import Streams
 from afresh.daemon.workers.task import Failed, Rejected, Result
 from afresh.storage.ledger.commit import Update
 
 _encode = msgspec.json.Encoder().encode
 
 
-def end_run(attempt: Attempt, result: Result, now: float, random: Random) -> Outcome:
-    """A function's run ended: each output is kept, unchanged or rejected on its own."""
+def end_run(
+    attempt: Attempt, result: Result, now: float, random: Random, streams: Streams | None = None
+) -> Outcome:
+    """A function's run ended: each output is kept, unchanged or rejected on its own.
+
+    Of a reader of new rows it is all or none.
+    """
+    streams = streams or Streams()
     if result.failed is not None:
+        for asset in attempt.node.plan.assets:
+            streams.take_merging(attempt.run, asset)
         return _fail_run(attempt, result.failed, now, random)
+    if attempt.node.plan.incremental:
+        return end_incremental(attempt, result, now, streams)
     node, plan = attempt.node, attempt.node.plan
     states: list[State] = []
     updates: list[Update] = []

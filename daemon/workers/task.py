@@ -180,4 +180,6 @@ class Result(msgspec.Struct, frozen=True):
     source_hash: str = ""
     identity: Identity | None = None
     dead: tuple[DeadRecord, ...] = ()
+    emptied: tuple[int, ...] = ()
+    """The events of which no record was left, though they had some."""
     merged: tuple[Merged, ...] = ()

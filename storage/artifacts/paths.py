@@ -23,6 +23,11 @@ def artifact_uri(base: str, asset: str, partition: str, run: str, output: str) -
     return "/".join((_folder(base), _part(asset), folder, name))
 
 
+def merged_uri(uri: str) -> str:
+    """Name what a run may write beside its artifact: older segments of the stream as one."""
+    return f"{uri.removesuffix(SUFFIX)}-merged{SUFFIX}"
+
+
 def below(base: str, uri: str) -> bool:
     """Whether `uri` is one that `artifact_uri` could have given for this base."""
     inside = uri.removeprefix(_folder(base) + "/")

@@ -136,9 +136,9 @@ def debt_of_a_join_is_dropped_while_another_needs_it(patch: pytest.MonkeyPatch) 
 
 @planted
 def coalescing_loses_the_last_change(patch: pytest.MonkeyPatch) -> None:
-    def ended(self: Ingests, node: Node) -> bool:
+    def ended(self: Ingests, node: Node, *, halted: bool = False) -> bool:
         node.pending.clear()
-        return original(self, node)
+        return original(self, node, halted=halted)
 
     original = Ingests.ended
     patch.setattr(Ingests, "ended", ended)
