@@ -8,6 +8,7 @@ Imports no data library: the daemon and the command line use it.
 import contextlib
 import errno
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -15,8 +16,11 @@ from typing import IO, Any
 from blake3 import blake3
 
 from afresh.assets.errors import ArtifactError, StorageUnavailable
+from afresh.storage.stores import store_of
 
 _PIECE = 1 << 20
+_SPOOLED = 64 << 20
+"""An artifact for a store is kept in memory up to this size, larger ones on the local disk."""
 
 
 def local_path(uri: str) -> str | None:
@@ -80,21 +84,17 @@ class _Whole:
 
 @contextmanager
 def _create_remote(uri: str) -> Iterator[IO[bytes]]:
-    store, path = _remote(uri)
-    if store.exists(path):
-        raise FileExistsError(path)
-    try:
-        store.makedirs(path.rpartition("/")[0], exist_ok=True)
-        with store.open(path, "wb") as file:
-            try:
-                yield file
-            except BaseException:
-                file.discard()  # else closing would publish half of it
-                raise
-    except BaseException:
-        with contextlib.suppress(Exception):
-            store.rm_file(path)
-        raise
+    """Gather what is written, then publish it at once: half of it is never there."""
+    store, path = store_of(uri)
+    with tempfile.SpooledTemporaryFile(_SPOOLED) as file:
+        yield file
+        size = file.tell()
+        if size <= _SPOOLED:
+            file.seek(0)
+            store.create(path, file.read())
+            return
+        # Beyond that it lies on the disk, without a name.
+        store.create_from(f"/proc/self/fd/{file.fileno()}", path)
 
 
 def _make_folders(folder: str) -> bool:
@@ -128,8 +128,8 @@ def read_bytes(uri: str) -> bytes:
         if path is not None:
             with open(path, "rb", buffering=0) as file:
                 return file.read()
-        store, inside = _remote(uri)
-        return bytes(store.cat_file(inside))
+        store, inside = store_of(uri)
+        return store.read(inside, int(store.info(inside)["size"]))
     except OSError as error:
         raise unreadable(uri, error) from error
 
@@ -138,9 +138,8 @@ def hash_bytes(uri: str) -> str:
     """Hash an artifact's bytes (BLAKE3, hex), in pieces. Raises ArtifactError as `read_bytes`."""
     whole = blake3()
     try:
-        with _open(uri) as file:
-            while piece := file.read(_PIECE):
-                whole.update(piece)
+        for piece in _pieces(uri):
+            whole.update(piece)
     except OSError as error:
         raise unreadable(uri, error) from error
     return whole.hexdigest()
@@ -165,9 +164,10 @@ def exists(uri: str) -> bool:
     path = local_path(uri)
     try:
         if path is None:
-            store, inside = _remote(uri)
-            return bool(store.isfile(inside))
-        os.stat(path)
+            store, inside = store_of(uri)
+            store.info(inside)
+        else:
+            os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
@@ -201,32 +201,19 @@ def _delete(uri: str) -> None:
     if path is not None:
         os.unlink(path)
         return
-    store, inside = _remote(uri)
-    store.rm_file(inside)
+    store, inside = store_of(uri)
+    store.remove(inside)
 
 
-def _open(uri: str) -> IO[bytes]:
+def _pieces(uri: str) -> Iterator[bytes]:
     path = local_path(uri)
-    if path is not None:
-        return open(path, "rb", buffering=0)
-    store, inside = _remote(uri)
-    file: IO[bytes] = store.open(inside, "rb")
-    return file
-
-
-def _remote(uri: str) -> tuple[Any, str]:
-    # Only where artifacts are not local: fsspec costs 30 ms at import.
-    import fsspec.core  # noqa: PLC0415
-
-    # Cached listings stay stale for ever, and instances with them.
-    try:
-        store, path = fsspec.core.url_to_fs(uri, use_listings_cache=False, skip_instance_cache=True)
-    except (ImportError, ValueError) as error:
-        raise ArtifactError(
-            f"Expected a store that fsspec knows, found {uri!r}: {error}",
-            hint="install the store's package (s3fs, gcsfs, adlfs), or correct `artifacts`",
-        ) from error
-    return store, path
+    if path is None:
+        store, inside = store_of(uri)
+        yield from store.pieces(inside)
+        return
+    with open(path, "rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            yield piece
 
 
 def unreadable(uri: str, error: OSError) -> ArtifactError:
