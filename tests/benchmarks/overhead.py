@@ -1,9 +1,9 @@
 """A trivial function without schema: overhead alone, against the sum of its primitives.
 
 Each primitive is measured alone and counted as often as the path uses it:
-notification 1, commit 3 (event, source version, asset version), round trip to a worker 2,
-CSV read 1, Parquet written durably 2, Parquet read 1, to pandas 1, from pandas 1, column hash 2.
-The rows of runs that begin are in the commits of what makes them due: they add none.
+notification 1, commit of an arrival 1, of a source's version 1, of an asset's version 1 (the same
+rows in the same tables), round trip to a worker 2, CSV read 1, a folder for a new unit 2, Parquet
+written durably 2, Parquet read 1, to pandas 1, from pandas 1, column hash 2.
 """
 
 import os
@@ -23,6 +23,8 @@ import pyarrow.parquet as pq
 from watchdog.events import FileMovedEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
+from afresh.storage.ledger.catalogue import TABLES
+from afresh.storage.ledger.declared import schema_statements
 from benchmarks.report import Row, judged, ms, percentiles
 from support.project import Project, rename_in
 
@@ -32,9 +34,12 @@ CONTENT = "n,x\n1,0.5\n2,1.5\n"
 COMMITTED = "select exists (select 1 from version where asset = 'copied' and partition = ?)"
 TIMES = {
     "notification": 1,
-    "commit": 3,
+    "commit of an arrival": 1,
+    "of a source's version": 1,
+    "of an asset's version": 1,
     "round trip": 2,
     "CSV": 1,
+    "folder": 2,
     "write": 2,
     "read": 1,
     "to pandas": 1,
@@ -122,26 +127,73 @@ def notification(folder: Path) -> float:
         observer.join()
 
 
-def commit(folder: Path) -> float:
-    """One transaction of a few rows: WAL, synchronous FULL."""
-    connection = sqlite3.connect(folder / "commits.sqlite", isolation_level=None)
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = full")
-    connection.execute("create table row (id integer primary key, a text, b text, c real)")
-    connection.execute("create index by_a on row (a)")
+ARRIVAL = ("event", "path", "run")
+SOURCE = ("version", "validity", "unit", "run")
+ASSET = ("version", "validity", "run_key", "unit", "lineage")
+"""The tables that each commit inserts a row into. What it changes of rows that are there (an
+event's state, a run's end) is left out of the floor."""
 
-    def transaction() -> None:
-        connection.execute("begin immediate")
-        for _ in range(4):
-            connection.execute(
-                "insert into row (a, b, c) values (?, ?, ?)", ("asset", "x" * 200, 1.0)
-            )
-        connection.execute("commit")
 
-    try:
-        return repeated(lambda: timed(transaction))
-    finally:
-        connection.close()
+def committing(tables: tuple[str, ...]) -> Callable[[Path], float]:
+    """One transaction of rows into the ledger's own tables: WAL, synchronous FULL."""
+
+    def commit(folder: Path) -> float:
+        connection = sqlite3.connect(folder / f"{'-'.join(tables)}.sqlite", isolation_level=None)
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = full")
+        for statement in schema_statements():
+            connection.execute(statement)
+        numbers = iter(range(10**6))
+
+        def transaction() -> None:
+            connection.execute("begin immediate")
+            for table in tables:
+                insert(connection, table, next(numbers))
+            connection.execute("commit")
+
+        try:
+            return repeated(lambda: timed(transaction))
+        finally:
+            connection.close()
+
+    return commit
+
+
+def insert(connection: sqlite3.Connection, table: str, number: int) -> None:
+    """Insert a row of the length that such rows have."""
+    columns = TABLES[table].columns
+    values = [
+        number if name in WHOLE else f"{number:018}" if name == "run" else TEXTS.get(name, "key")
+        for name in columns
+    ]
+    marks = ", ".join("?" * len(columns))
+    names = ", ".join(columns)
+    connection.execute(f"insert into {table} ({names}) values ({marks})", values)  # noqa: S608
+
+
+WHOLE = frozenset({"seq", "epoch", "version", "attempt", "rows", "bytes", "partition", "uri"})
+TEXTS: dict[str, object] = {
+    "columns": "x" * 160,
+    "fingerprint": "f" * 64,
+    "hash": "h" * 64,
+    "staging": "/" * 90,
+    "identity": "i" * 60,
+    "run_key": "k" * 40,
+    "reasons": "r" * 40,
+}
+
+
+def new_folder(folder: Path) -> float:
+    """Make a folder and sync its parent."""
+    numbers = iter(range(10**6))
+
+    def make() -> None:
+        (folder / f"unit-{next(numbers)}").mkdir()
+        handle = os.open(folder, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+
+    return repeated(lambda: timed(make))
 
 
 def round_trip(folder: Path) -> float:
@@ -237,8 +289,11 @@ def column_hash(folder: Path) -> float:
 PRIMITIVES: dict[str, Callable[[Path], float]] = {
     "round trip": round_trip,  # first: it forks, before there are threads that hold locks
     "notification": notification,
-    "commit": commit,
+    "commit of an arrival": committing(ARRIVAL),
+    "of a source's version": committing(SOURCE),
+    "of an asset's version": committing(ASSET),
     "CSV": read_csv,
+    "folder": new_folder,
     "write": write_parquet,
     "read": read_parquet,
     "to pandas": to_pandas,
