@@ -133,6 +133,7 @@ class FunctionDeclaration:
     name: str
     deps: Mapping[str, Any]
     partitions: Any
+    new: str | Sequence[str]
     outputs: Mapping[str, Any] | Sequence[str] | None
     columns: Mapping[str, Sequence[str]]
     group: str
@@ -182,6 +183,7 @@ def asset(
     name: str = ...,
     deps: Mapping[str, Any] | None = ...,
     partitions: Any = ...,
+    new: str | Sequence[str] = ...,
     outputs: Mapping[str, Any] | Sequence[str] | None = ...,
     columns: Mapping[str, Sequence[str]] | None = ...,
     group: str = ...,
@@ -204,6 +206,7 @@ def asset(
     name: str = "",
     deps: Mapping[str, Any] | None = None,
     partitions: Any = (),
+    new: str | Sequence[str] = (),
     outputs: Mapping[str, Any] | Sequence[str] | None = None,
     columns: Mapping[str, Sequence[str]] | None = None,
     group: str = "",
@@ -221,7 +224,11 @@ def asset(
 
     Parameters annotated as frames are the assets it reads, by their names. `deps` names others:
     `{"parameter": "asset.name"}`. `partitions` names inputs whose keys the asset has, reading its
-    own partition of them; others are read whole. `outputs` declares several assets,
+    own partition of them; others are read whole. `new` names inputs that are streams: the function
+    is given only the rows since its own last version, and what it returns is appended, so that the
+    asset is a stream as well; it runs when there are new rows, not when other inputs change. New
+    code goes on from there, unless `on_code_change="rebuild"`: that, and `materialize --force`,
+    reads from the start and replaces. `outputs` declares several assets,
     `{"name": Schema}` or names: the function then returns a tuple or a dict. `columns` lists, by
     parameter, the columns that are read. `retries` is how often a failed run is tried again, or a
     `Retry`; `timeout` is in seconds, or "30s", "5m", "2h". `refresh` says when it runs: at once
@@ -239,6 +246,7 @@ def asset(
                     name=name,
                     deps=deps or {},
                     partitions=partitions,
+                    new=new,
                     outputs=outputs,
                     columns=columns or {},
                     group=group,
@@ -272,7 +280,7 @@ def source(
     sensor: SensorSpec,
     *,
     schema: Any = None,
-    keep: Literal["data"] = "data",
+    keep: str = "data",
     on_delete: Literal["keep", "propagate", "fail"] = "keep",
     on_reject: Literal["keep", "hold"] = "keep",
     key_columns: bool | None = None,
@@ -283,9 +291,11 @@ def source(
 ) -> SourceDeclaration:
     """Declare an asset whose data arrives: `source("flights", files("landing/{day}.csv"))`.
 
-    `schema` is a Pandera model or schema object. `on_delete` says what a deletion means: "keep" the
-    last data, "propagate" it, or "fail" the readers. `on_reject="hold"` holds the readers of a unit
-    whose new data is rejected. `key_columns=True` adds what the path captures as columns.
+    `schema` is a Pandera model or schema object. `keep="30d"` lets the rows of a stream go when
+    they are older than that and every reader of new rows has read them. `on_delete` says what a
+    deletion means: "keep" the last data, "propagate" it, or "fail" the readers. `on_reject="hold"`
+    holds the readers of a unit whose new data is rejected. `key_columns=True` adds what the path
+    captures as columns.
     """
     frame = sys._getframe(1)  # noqa: SLF001 - the one cheap way to know who calls
     declaration = SourceDeclaration(

@@ -78,6 +78,7 @@ class Builder:
         if key_columns and not sensor.captures:
             found.append(("Expected captures for key_columns=True, found none", "leave it out"))
         on_delete, on_reject = options.source_policies(declaration, found)
+        keep, keep_seconds = options.keep(declaration.keep, found, stream=sensor.stream)
         built = Source(
             name=declaration.name,
             sensor=sensor.sensor,
@@ -86,6 +87,9 @@ class Builder:
             format=sensor.format,
             options=dict(sensor.options),
             key_columns=key_columns,
+            stream=sensor.stream,
+            keep=keep,
+            keep_seconds=keep_seconds,
             on_delete=on_delete,
             on_reject=on_reject,
             group=options.group(declaration.group, found),
@@ -120,7 +124,7 @@ class Builder:
             special=signature.special,
             refresh=options.refresh(declaration.refresh, inputs, found),
             on_code_change=options.on_code_change(
-                declaration.on_code_change, found, partitioned=bool(own)
+                declaration.on_code_change, found, kept=bool(own or declaration.new)
             ),
             retry=options.retry(declaration.retries, found),
             timeout_seconds=options.timeout(declaration.timeout, found),
@@ -163,11 +167,14 @@ class Builder:
             for frame in signature.inputs
         }
         own = _own(declaration, assets, found)
+        new = _new(declaration, assets, found)
         inputs = []
         for frame in signature.inputs:
             name = frame.name
             key = self._schema(frame.schema, found)
-            reads: Literal["own", "all"] = "own" if name in own else "all"
+            reads: Literal["own", "all", "new"] = "own" if name in own else "all"
+            if name in new:
+                reads = "new"
             columns = self._columns(declaration, frame, key, found)
             inputs.append(Input(name, assets[name], reads, frame.given, columns, key))
         return tuple(inputs), tuple(dict.fromkeys(assets[name] for name in own))
@@ -320,3 +327,31 @@ def _own(
             )
         own.extend(matching)
     return tuple(dict.fromkeys(own))
+
+
+def _new(
+    declaration: FunctionDeclaration, assets: Mapping[str, str], found: Problems
+) -> tuple[str, ...]:
+    """Give the parameters that `new=` names: by parameter, or by asset."""
+    wanted = declaration.new
+    names = tuple(wanted) if isinstance(wanted, list | tuple) else (wanted,)
+    if names and declaration.partitions:
+        found.append(
+            (
+                "Expected new= or partitions=, found both",
+                "what reads new rows has no partitions: leave out partitions=",
+            )
+        )
+    new: list[str] = []
+    for name in names:
+        asset = name.name if isinstance(name, SourceDeclaration) else str(name)
+        matching = [asset] if asset in assets else [p for p, a in assets.items() if a == asset]
+        if not matching:
+            found.append(
+                (
+                    f"Expected an input in new=, found {asset!r}",
+                    did_you_mean(asset, assets, f"its inputs: {', '.join(assets) or 'none'}"),
+                )
+            )
+        new.extend(matching)
+    return tuple(dict.fromkeys(new))

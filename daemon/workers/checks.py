@@ -75,6 +75,29 @@ def partitions(graph: Graph) -> Iterator[Problem]:
             yield from _dimensions(function, known)
 
 
+def streams(manifest: Manifest, graph: Graph) -> Iterator[Problem]:
+    """Find inputs that are to be read by their new rows and are no streams."""
+    for function in manifest.functions:
+        for read in function.inputs:
+            if read.reads != "new" or read.asset not in graph or _is_stream(graph, read.asset):
+                continue
+            yield Problem(
+                error=f"Expected a stream for new={read.parameter!r} of {function.name!r}, "
+                f"found {read.asset!r}, whose versions replace each other",
+                hint="leave it out of new=: it is then read whole; streams are sources such as "
+                "kafka(...), and assets that have new= themselves",
+                where=function.where,
+                asset=function.name,
+            )
+
+
+def _is_stream(graph: Graph, asset: str) -> bool:
+    source = graph.source_of.get(asset)
+    if source is not None:
+        return source.stream
+    return any(read.reads == "new" for read in graph.function_of[asset].inputs)
+
+
 def contracts(manifest: Manifest, graph: Graph) -> Iterator[Problem]:
     """Find inputs whose producer does not promise what the consumer's schema or columns need."""
     satisfied: set[tuple[str, str, str, tuple[str, ...]]] = set()

@@ -91,6 +91,7 @@ def _load(
     problems += [
         *checks.cycles(graph),
         *checks.partitions(graph),
+        *checks.streams(manifest, graph),
         *checks.contracts(manifest, graph),
     ]
     present = {function.name for function in manifest.functions}

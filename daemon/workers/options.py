@@ -126,10 +126,10 @@ def refresh(value: object, inputs: Sequence[Input], problems: Problems) -> Polic
         return Eager()
 
 
-def on_code_change(value: object, problems: Problems, *, partitioned: bool) -> CodePolicy:
-    """Read what new code means: by default old partitions are not run again."""
+def on_code_change(value: object, problems: Problems, *, kept: bool) -> CodePolicy:
+    """Read what new code means: by default old partitions and rows are kept."""
     if value is None:
-        return "new_only" if partitioned else "rebuild"
+        return "new_only" if kept else "rebuild"
     chosen: Any = _one_of("on_code_change", value, ON_CODE_CHANGE, problems)
     policy: CodePolicy = chosen
     return policy
@@ -139,12 +139,28 @@ def source_policies(
     declaration: SourceDeclaration, problems: Problems
 ) -> tuple[Literal["keep", "propagate", "fail"], Literal["keep", "hold"]]:
     """Read what deletion and rejection mean for a source."""
-    _one_of("keep", declaration.keep, ("data",), problems)
     delete: Any = _one_of(
         "on_delete", declaration.on_delete, ("keep", "propagate", "fail"), problems
     )
     reject: Any = _one_of("on_reject", declaration.on_reject, ("keep", "hold"), problems)
     return delete, reject
+
+
+def keep(
+    value: object, problems: Problems, *, stream: bool
+) -> tuple[Literal["data", "reference"], float | None]:
+    """Read what is kept of a source: its data, and of a stream for how many seconds."""
+    if value == "data":
+        return "data", None
+    try:
+        kept = seconds(value)
+    except ValueError:
+        kept = 0.0
+    if stream and kept:
+        return "data", kept
+    expected = "'data' or a time such as '30d'" if stream else "'data'"
+    problems.append((f"Expected keep of {expected}, found {value!r}", "write keep='data'"))
+    return "data", None
 
 
 def _one_of(option: str, value: object, choices: Sequence[str], problems: Problems) -> str:
