@@ -49,7 +49,7 @@ def _sees_planted_damage(campaign: Campaign) -> None:
         connection.execute(
             "insert into version select asset, partition, version + 1, epoch, fingerprint, columns,"
             " rows, bytes, hash, uri, schema_version, code_version, run, created_at, state,"
-            " metadata_json from version where asset = 'total'"
+            " metadata_json, start_row, end_row from version where asset = 'total'"
             " order by version desc limit 1"
         )
     assert compare(project, delivered).doubled != []
