@@ -4,6 +4,7 @@ aiokafka's consumer without a group: partitions are assigned here, offsets are s
 any error it is thrown away: its positions then may be ahead of what it handed out.
 """
 
+import asyncio  # noqa: TID251 - aiokafka's tasks and futures are asyncio's
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -206,8 +207,24 @@ async def connected(
             hint="it is tried again until it answers",
         ) from error
     finally:
-        with anyio.move_on_after(REQUEST_SECONDS, shield=True):
-            await consumer.stop()
+        with anyio.CancelScope(shield=True):
+            await _stop(consumer)
+
+
+async def _stop(consumer: Any) -> None:
+    """Stop a consumer in a task of its own.
+
+    Where a fetch just failed, aiokafka lets the cancellation of its own task out to its caller, and
+    leaves its connections open.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    await asyncio.wait({stopping}, timeout=REQUEST_SECONDS)
+    if stopping.cancelled() or not stopping.done() or stopping.exception() is not None:
+        fetcher = consumer._fetcher  # noqa: SLF001 - what it left behind
+        for task in fetcher._pending_tasks if fetcher is not None else ():  # noqa: SLF001
+            task.cancel()
+        closing = asyncio.ensure_future(consumer._client.close())  # noqa: SLF001
+        await asyncio.wait({closing}, timeout=REQUEST_SECONDS)
 
 
 async def _update_metadata(self: Any, cluster: Any, topics: Any) -> bool:
