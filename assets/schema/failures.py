@@ -33,6 +33,36 @@ def invalid(error: SchemaErrors | SchemaError, found: Live, frame: Any) -> Inval
     return InvalidData(text, hint=hint, cases=tuple(_cases(errors)), total=total)
 
 
+def failing_rows(error: SchemaErrors | SchemaError) -> dict[int, str] | None:
+    """Say for each row that breaks the schema why; None where it is not single rows that do."""
+    every = error.schema_errors if isinstance(error, SchemaErrors) else [error]
+    rows: dict[int, str] = {}
+    for each in _causes(every):
+        cases = each.failure_cases
+        if each.reason_code == SchemaErrorReason.WRONG_DATATYPE or not hasattr(cases, "columns"):
+            return None
+        found = _cases_of_rows(each)
+        if not found:
+            return None
+        of = f" in column {_column(each)!r}" if _column(each) else ""
+        check = _check(each) or "another value"
+        for row, value in found:
+            rows.setdefault(row, f"Expected {check}{of}, found {value!r}")
+    return rows
+
+
+def _cases_of_rows(error: SchemaError) -> list[tuple[int, str]]:
+    cases = error.failure_cases
+    if _is_polars(cases):
+        return [(row, "it") for row in _failing_rows(error)]
+    if "index" not in cases.columns or cases["index"].isna().any():
+        return []
+    return [
+        (int(row), _short(value))
+        for row, value in zip(cases["index"], cases["failure_case"], strict=True)
+    ]
+
+
 def _causes(errors: list[SchemaError]) -> list[SchemaError]:
     """Leave out what only follows: checks cannot run on absent columns or on other types."""
     reasons = SchemaErrorReason

@@ -1,5 +1,6 @@
 """Data is held against a schema: whole, every time, whatever the environment says."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -13,8 +14,11 @@ from afresh.assets.schema.arrange import arranged, fitted
 from afresh.assets.schema.failures import invalid
 from afresh.assets.schema.live import Live, live
 
+Explain = Callable[[SchemaErrors | SchemaError, Live, Any], Exception]
+"""Makes of what pandera found of a frame the error that is raised."""
 
-def validate(data: Any, schema: object, given: Given) -> Any:
+
+def validate(data: Any, schema: object, given: Given, *, explain: Explain = invalid) -> Any:
     """Validate a frame or table and return it in the shape `given`, as the schema leaves it.
 
     A table is first represented as the schema declares (see `arrange`); a lazy frame is collected.
@@ -37,7 +41,7 @@ def validate(data: Any, schema: object, given: Given) -> Any:
         data = to_given(table, found.library)
         if found.library == "polars":
             data = fitted(data, found)
-    valid = _run(found, data, own=table is not None)
+    valid = _run(found, data, explain, own=table is not None)
     return _leave(valid, found, given, table if found.inert else None)
 
 
@@ -49,7 +53,7 @@ _NAMES = {
 }
 
 
-def _run(found: Live, frame: Any, *, own: bool) -> Any:
+def _run(found: Live, frame: Any, explain: Explain, *, own: bool) -> Any:
     """`own`: nobody else holds the frame, so it need not be copied."""
     options = {"lazy": True}
     if own and found.library == "pandas" and found.inert:
@@ -58,7 +62,7 @@ def _run(found: Live, frame: Any, *, own: bool) -> Any:
         with config_context(validation_depth=ValidationDepth.SCHEMA_AND_DATA):
             return found.schema.validate(frame, **options)
     except (SchemaErrors, SchemaError) as error:
-        raise invalid(error, found, frame) from None
+        raise explain(error, found, frame) from None
 
 
 def _leave(valid: Any, found: Live, given: Given, table: pa.Table | None) -> Any:

@@ -16,6 +16,7 @@ from afresh.daemon.workers.failures import failure
 from afresh.daemon.workers.ingest import ingest
 from afresh.daemon.workers.inputs import read_inputs
 from afresh.daemon.workers.live import LiveFunction, Loaded
+from afresh.daemon.workers.merging import merge_segments
 from afresh.daemon.workers.outputs import rejected_uri, settle
 from afresh.daemon.workers.task import Rejected, Result, Target, Task, Written
 from afresh.daemon.workers.wire import Plan
@@ -31,7 +32,8 @@ def execute(
     try:
         if task.kind == "ingest":
             return ingest(task, loaded, plan, begin), ""
-        return Result(task.run, tuple(_run(task, loaded, plan, begin))), ""
+        outputs = tuple(_run(task, loaded, plan, begin))
+        return Result(task.run, outputs, merged=merge_segments(task.merges)), ""
     except BaseException as error:  # noqa: BLE001 - user code raises what it likes
         failed, retire = failure(error, os.path.realpath(plan.snapshot), plan.project)
         return Result(task.run, failed=failed), retire
@@ -91,7 +93,9 @@ def _settle(
         output.given,
         manifest.schemas.get(output.schema),
         target,
-        known=task.known.get(target.asset, ""),
+        # What is appended is never what is there already.
+        known="" if task.appends else task.known.get(target.asset, ""),
+        skip_empty=task.appends and target.asset in task.known,
         rejected=rejected_uri(plan, task, target.asset),
         metadata=dict(context.metadata),
     )

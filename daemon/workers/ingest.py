@@ -9,6 +9,7 @@ from afresh.assets.errors import ChangedData, UnreadableData, UsageError, Vanish
 from afresh.assets.manifest import Schema, Source
 from afresh.assets.partition import Pattern, decode_key
 from afresh.assets.schema import read_types
+from afresh.daemon.workers.ingest_stream import ingest_stream
 from afresh.daemon.workers.live import Loaded
 from afresh.daemon.workers.outputs import rejected_uri, settle
 from afresh.daemon.workers.task import Failed, Result, Task
@@ -32,6 +33,8 @@ def ingest(task: Task, loaded: Loaded, plan: Plan, begin: Callable[[], None]) ->
             hint="`afresh check` says why",
         )
     source = live.declaration
+    if source.stream:
+        return ingest_stream(task, live, loaded.manifest, begin)
     schema = loaded.manifest.schemas.get(source.schema)
     try:
         read = _read(task.path, source, schema, plan.project)

@@ -82,7 +82,12 @@ def _selected(table: pa.Table, schema: Schema) -> pa.Table:
 
 
 def _read(item: TaskInput, columns: tuple[str, ...] | None) -> list[pa.Table]:
-    return [read_table(part.uri, columns, part.hash) for part in item.parts]
+    return [_read_part(part, columns) for part in item.parts]
+
+
+def _read_part(part: Part, columns: tuple[str, ...] | None) -> pa.Table:
+    table = read_table(part.uri, columns, part.hash)
+    return table if part.take is None else table.slice(part.skip, part.take)
 
 
 def _marked_alike(tables: list[pa.Table]) -> bool:
@@ -95,7 +100,9 @@ def _joined(item: TaskInput, tables: list[pa.Table]) -> pa.Table:
     if not _marked_alike(tables):
         tables = _alike(tables)
     try:
-        return pa.concat_tables(tables, promote_options="default")
+        # Batches of one stream may have been read without declared types, each by its own.
+        segments = item.parts[0].take is not None
+        return pa.concat_tables(tables, promote_options="permissive" if segments else "default")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         # What one partition has no value of is null in another, and text is text however it is
         # encoded; anything else must be equal.

@@ -41,11 +41,12 @@ def settle(
     known: str,
     rejected: str,
     metadata: dict[str, str],
+    skip_empty: bool = False,
     begin: Callable[[], None] = lambda: None,
 ) -> Written | Rejected:
     """Validate, hash and write one output. What is invalid is kept at `rejected`, if it can be.
 
-    `begin` is called before anything is written.
+    `begin` is called before anything is written. With `skip_empty` a table without rows is not.
     """
     try:
         if live is None:
@@ -57,7 +58,7 @@ def settle(
         content = hash_table(table)
         # Early cutoff (P4): what exists already is not written again.
         begin()
-        same = content.fingerprint == known
+        same = content.fingerprint == known or (skip_empty and not table.num_rows)
         stored = Stored("", 0, "") if same else write_table(table, target.uri)
     except InvalidData as error:
         begin()
