@@ -4,6 +4,7 @@ Everything the daemon and the command line know of a project they know from here
 imports a definition. Encoded with msgspec (MessagePack in the ledger and on sockets).
 """
 
+from sys import intern
 from typing import Any, Literal
 
 import msgspec
@@ -14,11 +15,29 @@ Given = Literal["pandas", "polars", "polars_lazy", "pyarrow", "object"]
 """The shape in which a function is given an input or returns an output."""
 
 
+_NONE: dict[str, Any] = {}
+"""Of thousands of declarations most say nothing here: they share one, which nobody writes to."""
+
+
+def _share(declared: msgspec.Struct, *fields: str) -> None:
+    """Keep a name once though many declarations say it, an empty dict once, and so on."""
+    for field in fields:
+        value = getattr(declared, field)
+        if isinstance(value, str):
+            msgspec.structs.force_setattr(declared, field, intern(value))
+        elif value == {}:
+            msgspec.structs.force_setattr(declared, field, _NONE)
+
+
 class Where(msgspec.Struct, frozen=True):
     """A place in a definition file; the line counts from 1, the file is relative to the project."""
 
     file: str
     line: int
+
+    def __post_init__(self) -> None:
+        """Keep the name of the file once."""
+        _share(self, "file")
 
     def __str__(self) -> str:
         """As editors and terminals link it: `file:line`."""
@@ -97,6 +116,10 @@ class Source(msgspec.Struct, frozen=True):
     code_key: str = ""
     where: Where | None = None
 
+    def __post_init__(self) -> None:
+        """Keep once what many have."""
+        _share(self, "name", "schema", "format", "group", "owner", "code_key", "options")
+
 
 class Input(msgspec.Struct, frozen=True):
     """One parameter of a function that is given an asset's data.
@@ -113,6 +136,10 @@ class Input(msgspec.Struct, frozen=True):
     columns: tuple[str, ...] = ()
     schema: str = ""
 
+    def __post_init__(self) -> None:
+        """Keep once what many have."""
+        _share(self, "parameter", "asset", "schema")
+
 
 class Output(msgspec.Struct, frozen=True):
     """One asset that a function makes. `schema` names an entry of the manifest's schemas."""
@@ -125,6 +152,10 @@ class Output(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
     description: str = ""
 
+    def __post_init__(self) -> None:
+        """Keep once what many have."""
+        _share(self, "asset", "schema", "group", "owner")
+
 
 class Retry(msgspec.Struct, frozen=True):
     """`attempts` in all; between them `delay_seconds`, doubling to `max_seconds`, with jitter."""
@@ -132,6 +163,9 @@ class Retry(msgspec.Struct, frozen=True):
     attempts: int = 1
     delay_seconds: float = 1.0
     max_seconds: float = 60.0
+
+
+_ONCE = Retry()
 
 
 class Function(msgspec.Struct, frozen=True):
@@ -152,9 +186,15 @@ class Function(msgspec.Struct, frozen=True):
     special: dict[str, str] = {}
     refresh: Policy = msgspec.field(default=Eager(), name="refresh_policy")
     on_code_change: Literal["rebuild", "new_only", "manual"] = "rebuild"
-    retry: Retry = Retry()
+    retry: Retry = _ONCE
     timeout_seconds: float | None = None
     where: Where | None = None
+
+    def __post_init__(self) -> None:
+        """Keep once what many have."""
+        _share(self, "name", "code_key", "parameters", "special")
+        if self.retry == _ONCE:
+            msgspec.structs.force_setattr(self, "retry", _ONCE)
 
 
 class Manifest(msgspec.Struct, frozen=True):

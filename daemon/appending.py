@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from afresh.assets.planner.content import Content
+from afresh.assets.planner.content import Columns, Content
 from afresh.assets.planner.nodes import Attempt, Node
 from afresh.assets.planner.segments import Segment, first_kept, joined_positions
 from afresh.assets.planner.streams import append, drop
@@ -62,7 +62,7 @@ def append_version(
     content = Content(
         node.numbers[place],
         fingerprint,
-        columns,
+        Columns.of(columns),
         "",
         "",
         span.end - span.start,

@@ -177,10 +177,11 @@ async def assemble(
     if old is None or old.digest != manifest.digest:
         rows = definitions_rows(reactor, manifest, old, reader, state.epoch + 1)
         await ledger.commit(Commit(tuple(rows), (require,)))
-    reactor.planner = rebuild(reactor, manifest, reader, max(state.epoch, 1))
     paused_sensors = {row.name for row in state.pauses if row.kind == "sensor"}
-    # This frame lives as long as the daemon: thousands of rows must not.
+    epoch = max(state.epoch, 1)
+    # This frame lives as long as the daemon: thousands of rows must not, nor beside the next ones.
     del old, state
+    reactor.planner = rebuild(reactor, manifest, reader, epoch)
     async with anyio.create_task_group() as tasks:
         http = HttpServer(
             settings.http, tasks, now=now, expected=lambda: _paths(generations.manifest)

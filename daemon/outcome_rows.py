@@ -11,7 +11,7 @@ import msgspec
 
 from afresh.assets.manifest import Retry
 from afresh.assets.planner.changes import Ended
-from afresh.assets.planner.content import Content
+from afresh.assets.planner.content import Columns, Content
 from afresh.assets.planner.nodes import Attempt
 from afresh.daemon.workers.task import Rejected, Result, Written
 from afresh.sensors.base import Identity
@@ -53,7 +53,7 @@ def keep_version(
     content = Content(
         node.numbers[position],
         output.fingerprint,
-        output.columns,
+        Columns.of(output.columns),
         output.uri,
         output.hash,
         output.rows,

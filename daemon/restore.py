@@ -10,10 +10,11 @@ from sys import intern
 import msgspec
 
 from afresh.assets.planner.changes import Arrived, Paused
-from afresh.assets.planner.content import OPEN, Content, Gone, Span, State
+from afresh.assets.planner.content import OPEN, Columns, Content, Gone, Span, State
 from afresh.assets.planner.growth import add_units
 from afresh.assets.planner.nodes import NEVER, Node, Trouble
 from afresh.assets.planner.planner import Planner
+from afresh.assets.planner.slim import Slim
 from afresh.assets.planner.topology import Topology
 from afresh.daemon.journal import batch_size
 from afresh.storage.ledger import queries
@@ -46,7 +47,7 @@ def restore_planner(
             if plan.function is not None:
                 _restore_function(node, heads, contents, keys, failures)
                 node.code_event = code_event
-                node.last_read = inputs.get((plan.assets[0], node.key), {})
+                node.last_read = inputs.get((plan.assets[0], node.key), node.last_read)
                 node.marks = marks.get((plan.assets[0], node.key)) if plan.incremental else None
             elif (row := failures.get(node.name)) is not None and not plan.stream:
                 node.trouble = Trouble("", row.attempts, row.kind, row.error, row.run)
@@ -76,8 +77,8 @@ def _load_contents(read: saved.Read) -> dict[tuple[str, str], dict[int, Content]
     contents: dict[tuple[str, str], dict[int, Content]] = {}
     for row in saved.load_contents(read):
         asset, key, version, fingerprint, columns, uri, hash_, rows, code, event, run, at = row[:12]
-        # The same few names and keys come a thousand times.
-        hashes = {intern(name): digest for name, digest in _columns.decode(columns).items()}
+        hashes = Columns.of(_columns.decode(columns))
+        # The same few keys come a thousand times.
         span = Span(*row[12:]) if row[13] is not None else None
         content = Content(
             version, fingerprint, hashes, uri, hash_, rows, intern(code), event, run, at, span
@@ -86,10 +87,13 @@ def _load_contents(read: saved.Read) -> dict[tuple[str, str], dict[int, Content]
     return contents
 
 
-def _load_inputs(read: saved.Read) -> dict[tuple[str, str], dict[str, tuple[tuple[str, int], ...]]]:
-    inputs: dict[tuple[str, str], dict[str, tuple[tuple[str, int], ...]]] = {}
+def _load_inputs(read: saved.Read) -> dict[tuple[str, str], Slim[tuple[tuple[str, int], ...]]]:
+    inputs: dict[tuple[str, str], Slim[tuple[tuple[str, int], ...]]] = {}
+    shared: dict[tuple[str, int], tuple[tuple[str, int], ...]] = {}
     for asset, key, parameter, partition, version in read(queries.INPUTS_OF_HEADS, {}):
-        inputs.setdefault((asset, key), {})[parameter] = ((partition, version),)
+        part = partition, version
+        given = shared.setdefault(part, (part,))
+        inputs.setdefault((asset, key), Slim())[intern(parameter)] = given
     return inputs
 
 
@@ -159,7 +163,8 @@ def _restore_function(
         if failure is not None:
             if failure.attempts and failure.run_key:
                 known.setdefault(failure.run_key, [None] * count)[output] = Gone.HELD
-            same = node.failures.get(failure.run_key)
+            failures_before = node.failures or {}
+            same = failures_before.get(failure.run_key)
             outputs = (*(same.outputs if same else ()), output)
             node.trouble = Trouble(
                 failure.run_key,
@@ -169,7 +174,7 @@ def _restore_function(
                 failure.run,
                 outputs=outputs if count > 1 else (),
             )
-            node.failures[failure.run_key] = node.trouble
+            node.failures = {**failures_before, failure.run_key: node.trouble}
     for run_key, states in known.items():
         whole = tuple(state for state in states if state is not None)
         if len(whole) == count:

@@ -1,8 +1,10 @@
 """What a unit is at an epoch: its content, and the history of it by intervals of epochs."""
 
+from collections.abc import KeysView, Mapping
 from enum import Enum
+from functools import lru_cache
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 OPEN = 1 << 62
 """The end of an interval that holds until a change is known to reach the unit."""
@@ -31,17 +33,49 @@ class Span(Struct, frozen=True):
     origin: int
 
 
+class Columns(Struct, frozen=True):
+    """The content hash of each column, packed: there is one for every version that is kept.
+
+    The names are one tuple for all versions that have the same.
+    """
+
+    names: tuple[str, ...]
+    hashes: str
+
+    @classmethod
+    def of(cls, columns: Mapping[str, str]) -> "Columns":
+        """Pack names and their hashes."""
+        return cls(_shared(tuple(columns)), "\0".join(columns.values()))
+
+    def keys(self) -> KeysView[str]:
+        """The names of the columns."""
+        return dict.fromkeys(self.names).keys()
+
+    def get(self, name: str, default: str = "") -> str:
+        """The hash of a column, the default if there is none."""
+        return self[name] if name in self.names else default
+
+    def __getitem__(self, name: str) -> str:
+        """The hash of a column that there is."""
+        return self.hashes.split("\0")[self.names.index(name)]
+
+
+@lru_cache(maxsize=4096)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    return names
+
+
 class Content(Struct, frozen=True):
     """One version of one unit: its identity, and where its artifact is.
 
-    `columns` maps each column to its content hash; `fingerprint` is of the whole table; `event` is
+    `columns` are the content hashes of the columns; `fingerprint` is of the whole table; `event` is
     the journal's seq of the first cause (P5). `span` is which rows it is of a stream, None for
     anything else.
     """
 
     version: int
     fingerprint: str
-    columns: dict[str, str]
+    columns: Columns
     uri: str = ""
     hash: str = ""
     rows: int = 0
@@ -55,7 +89,7 @@ class Content(Struct, frozen=True):
         """The identity of those columns; of all of them when none is named."""
         if not columns:
             return self.fingerprint
-        return "\0".join(f"{name}\1{self.columns.get(name, '')}" for name in columns)
+        return "\0".join(f"{name}\1{self.columns.get(name)}" for name in columns)
 
 
 State = Content | Gone
@@ -75,7 +109,7 @@ class History(Struct):
     An epoch in no interval was not looked at, or is not settled yet.
     """
 
-    intervals: list[Interval] = field(default_factory=list)
+    intervals: tuple[Interval, ...] = ()
 
     @property
     def settled_at(self) -> int:
@@ -121,8 +155,5 @@ class History(Struct):
         if last is not None and last.end == epoch - 1 and last.states == states:
             last.end = end
             return
-        self.intervals.append(Interval(epoch, end, states))
-        if len(self.intervals) > 2:
-            self.intervals[:-2] = [
-                old for old in self.intervals[:-2] if any(old.start <= e <= old.end for e in keep)
-            ]
+        older = (old for old in self.intervals[:-1] if any(old.start <= e <= old.end for e in keep))
+        self.intervals = (*older, *self.intervals[-1:], Interval(epoch, end, states))

@@ -33,7 +33,7 @@ class Cuts:
 
         None if it has to wait, and then it watches for whom.
         """
-        owed = min(node.owes, default=None)
+        owed = min(node.owes) if node.owes else None
         if node.target is not None and (owed is None or node.target < owed):
             owed = node.target
         if owed is not None:

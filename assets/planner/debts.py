@@ -44,15 +44,19 @@ class Debts:
 
     def _owe(self, join: Node, epoch: int, debtors: list[Node]) -> None:
         join.target = epoch
-        join.debtors = debtors
+        join.debtors = tuple(debtors)
         join.outstanding = len(debtors)
         self.active[epoch] += 1
         for debtor in debtors:
+            if debtor.owes is None:
+                debtor.owes = {}
             debtor.owes.setdefault(epoch, set()).add(join)
 
     def pay(self, node: Node) -> list[Node]:
         """The node was settled: the joins that nobody owes anything to any more."""
-        ready = []
+        ready: list[Node] = []
+        if node.owes is None:
+            return ready
         for epoch in sorted(node.owes):
             if node.history.at(epoch) is None:
                 continue
@@ -60,6 +64,7 @@ class Debts:
                 join.outstanding -= 1
                 if not join.outstanding:
                     ready.append(join)
+        node.owes = node.owes or None
         return ready
 
     def release(self, join: Node) -> list[Node]:
@@ -68,16 +73,17 @@ class Debts:
             return []
         freed = []
         for debtor in join.debtors:
-            joins = debtor.owes.get(join.target)
-            if joins is not None:
+            joins = debtor.owes.get(join.target) if debtor.owes is not None else None
+            if debtor.owes is not None and joins is not None:
                 joins.discard(join)
                 if not joins:
                     del debtor.owes[join.target]
+                    debtor.owes = debtor.owes or None
                     freed.append(debtor)
         self.active[join.target] -= 1
         if not self.active[join.target]:
             del self.active[join.target]
-        join.target, join.debtors, join.outstanding = None, [], 0
+        join.target, join.debtors, join.outstanding = None, (), 0
         return freed
 
     def give_up(self, node: Node) -> list[Node]:
@@ -85,7 +91,7 @@ class Debts:
 
         Return whom to look at again.
         """
-        joins = {join for owed in node.owes.values() for join in owed}
+        joins = {join for owed in (node.owes or {}).values() for join in owed}
         freed = self.release(node)
         for join in joins:
             freed += self.release(join)
@@ -103,7 +109,7 @@ class Debts:
                     if own is None:
                         return None
                     inputs = [own]
-                elif self._graph.pools[edge.asset].newest_start > epoch:
+                elif self._graph.newest_start(edge.asset) > epoch:
                     return None
                 else:
                     inputs = list(self._graph.unsettled(reader, edge))

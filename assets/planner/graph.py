@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 from afresh.assets.planner.content import OPEN, Gone
 from afresh.assets.planner.nodes import NEVER, Node
+from afresh.assets.planner.slim import Slim
 from afresh.assets.planner.topology import Edge, Plan, Topology
 
 
@@ -14,20 +15,16 @@ class Pool(Struct):
     """The units of one asset that are not settled at the newest epoch.
 
     `unsettled` maps each to the last epoch up to which it is settled without doubt, `heap` finds
-    the smallest of these, `newest_start` is the newest epoch at which any unit of the asset was
-    settled: below it, units may have gaps.
+    the smallest of these.
     """
 
     unsettled: dict[Node, int] = field(default_factory=dict)
     heap: list[tuple[int, int, Node]] = field(default_factory=list)
-    newest_start: int = 0
     pushed: int = 0
 
     def put(self, node: Node, clear: int) -> None:
         """Note up to where the node is settled."""
-        if clear >= OPEN:
-            self.unsettled.pop(node, None)
-        elif self.unsettled.get(node) != clear:
+        if self.unsettled.get(node) != clear:
             self.unsettled[node] = clear
             self.pushed += 1
             heappush(self.heap, (clear, self.pushed, node))
@@ -45,7 +42,8 @@ class Pool(Struct):
 class Graph:
     """The nodes. Nothing here walks more than what is asked for.
 
-    `epoch` is the newest one that was committed.
+    `epoch` is the newest one that was committed. `pools` has those of the assets that are not
+    settled: at rest there are none.
     """
 
     def __init__(self, topology: Topology, epoch: int = 0) -> None:
@@ -53,7 +51,8 @@ class Graph:
         self.epoch = epoch
         self.nodes: dict[str, dict[str, Node]] = {name: {} for name in topology.plans}
         self.paused: set[str] = set()
-        self.pools: dict[str, Pool] = {asset: Pool() for asset in topology.assets}
+        self.pools: dict[str, Pool] = {}
+        self._newest_starts: dict[str, int] = {}
 
     def get(self, plan: Plan, key: str) -> Node | None:
         """The node of a plan at a key, if there is one."""
@@ -64,7 +63,7 @@ class Graph:
         count = len(node.plan.assets)
         node.heads = node.heads or [None] * count
         node.numbers = node.numbers or [0] * count
-        node.by_fingerprint = node.by_fingerprint or [{} for _ in range(count)]
+        node.by_fingerprint = node.by_fingerprint or tuple(Slim() for _ in range(count))
         node.paused = node.plan.suspended or not self.paused.isdisjoint(node.plan.assets)
         self.nodes[node.plan.name][node.key] = node
         return node
@@ -75,11 +74,22 @@ class Graph:
             return
         intervals = node.history.intervals
         for output, asset in enumerate(node.plan.assets):
-            pool = self.pools[asset]
             clear = node.history.floor(OPEN, output) or node.born - 1
-            if intervals and intervals[-1].start > pool.newest_start:
-                pool.newest_start = intervals[-1].start
-            pool.put(node, clear)
+            if intervals and intervals[-1].start > self.newest_start(asset):
+                self._newest_starts[asset] = intervals[-1].start
+            pool = self.pools.get(asset)
+            if clear < OPEN:
+                if pool is None:
+                    pool = self.pools[asset] = Pool()
+                pool.put(node, clear)
+            elif pool is not None:
+                pool.unsettled.pop(node, None)
+                if not pool.unsettled:
+                    del self.pools[asset]
+
+    def newest_start(self, asset: str) -> int:
+        """The newest epoch at which any unit of an asset was settled: below it may be gaps."""
+        return self._newest_starts.get(asset, 0)
 
     def producers(self, node: Node, edge: Edge) -> Iterator[Node]:
         """The nodes that an edge reads, in key order."""
@@ -94,13 +104,15 @@ class Graph:
 
     def unsettled(self, node: Node, edge: Edge) -> Iterator[Node]:
         """The nodes that an edge reads and that are not settled at the newest epoch."""
-        pool = self.pools[edge.asset].unsettled
+        pool = self.pools.get(edge.asset)
+        if pool is None:
+            return
         if edge.own:
             found = self.nodes[edge.producer.name].get(node.key)
-            if found is not None and found in pool:
+            if found is not None and found in pool.unsettled:
                 yield found
             return
-        yield from list(pool)
+        yield from list(pool.unsettled)
 
     def readers(self, node: Node) -> Iterator[Node]:
         """The nodes that read a node, by any edge."""
@@ -123,12 +135,12 @@ class Graph:
             if found is None:
                 return 0, None
             return found.history.floor(epoch, edge.output), found
-        pool = self.pools[edge.asset]
-        clear, who = pool.first()
-        if clear >= epoch >= pool.newest_start:
+        pool, newest_start = self.pools.get(edge.asset), self.newest_start(edge.asset)
+        clear, who = pool.first() if pool is not None else (OPEN, None)
+        if clear >= epoch >= newest_start:
             return epoch, None
         newest = min(epoch, clear)
-        return (newest if newest >= pool.newest_start else 0), who
+        return (newest if newest >= newest_start else 0), who
 
     def common_epoch(self, node: Node, epoch: int) -> tuple[int, list[Node]]:
         """The newest epoch at which all inputs are known to be settled, and who keeps it there."""

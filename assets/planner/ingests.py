@@ -26,7 +26,7 @@ class Ingests:
         self._queue: deque[Node] = deque()
         self._busy: dict[Plan, set[Node]] = {}
         self._sizes: dict[int, int] = {}
-        self.mask = 0
+        self._mask = 0
 
     @property
     def queued(self) -> int:
@@ -39,6 +39,8 @@ class Ingests:
         node = self._graph.get(plan, change.partition)
         if node is None:
             node = self._graph.add(Node(plan, change.partition, NEVER))
+        if node.pending is None:
+            node.pending = []
         node.pending.append((change.seq, change.kind))
         if plan.stream:
             self._sizes[change.seq] = change.size
@@ -70,7 +72,7 @@ class Ingests:
         else:
             events = tuple(seq for seq, _ in node.pending)
             kind = "delete" if node.pending[-1][1] == "deleted" else "ingest"
-            node.pending = []
+            node.pending = None
         node.running = Attempt(
             node,
             "delete" if kind == "delete" else "ingest",
@@ -90,19 +92,19 @@ class Ingests:
         """The oldest batches that fit; after failures fewer, so that a bad one is alone at last."""
         most = max(1, MOST_BATCHES >> (5 * (number - 1)))
         size = count = 0
-        for seq, _ in node.pending[:most]:
+        pending = node.pending or []
+        for seq, _ in pending[:most]:
             size += self._sizes.get(seq, 0)
             if count and size > MOST_BYTES:
                 break
             count += 1
-        events = tuple(seq for seq, _ in node.pending[:count])
-        del node.pending[:count]
-        return events
+        node.pending = pending[count:] or None
+        return tuple(seq for seq, _ in pending[:count])
 
     def retry(self, attempt: Attempt) -> None:
         """The attempt is to be made again, unless something newer came meanwhile."""
         node = attempt.node
-        node.pending[:0] = [(seq, "arrived") for seq in attempt.events]
+        node.pending = [*((seq, "arrived") for seq in attempt.events), *(node.pending or ())]
 
     def forget(self, attempt: Attempt) -> None:
         """What it read is read for good."""
@@ -133,16 +135,18 @@ class Ingests:
             self._forget(node)
 
     def _forget(self, node: Node) -> None:
-        busy = self._busy.get(node.plan, set())
-        busy.discard(node)
-        if not busy:
-            self.mask &= ~node.plan.bit
+        busy = self._busy.get(node.plan)
+        if busy is not None:
+            busy.discard(node)
+            if not busy:
+                del self._busy[node.plan]
+                self._mask &= ~node.plan.bit
 
     def pending_above(self, node: Node) -> bool:
         """Whether an arrival is recorded or being read that will change what this node reads."""
-        if not self.mask:
+        if not self._busy:
             return False
-        if node.plan.whole_sources & self.mask:
+        if node.plan.whole_sources & self._mask:
             return True
         for plan in node.plan.own_sources:
             found = self._graph.get(plan, node.key)
@@ -153,7 +157,7 @@ class Ingests:
     def _mark(self, node: Node) -> None:
         if not node.paused:
             self._busy.setdefault(node.plan, set()).add(node)
-            self.mask |= node.plan.bit
+            self._mask |= node.plan.bit
 
     def _enqueue(self, node: Node) -> None:
         if not node.queued and node.running is None and not node.paused:

@@ -157,7 +157,7 @@ class Looks:
             reasons.append(Reason("code", "its code changed"))
         certain = bool(reasons) or node.queued
         for edge in node.plan.inputs:
-            before = dict(node.last_read.get(edge.parameter, ()))
+            before = dict(node.last_read.get(edge.parameter) or ())
             for unit in self._planner.graph.unsettled(node, edge):
                 ref = format_ref(edge.asset, unit.key)
                 reasons.append(Reason("waiting", f"{ref} may change", ref=ref))

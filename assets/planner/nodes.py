@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from afresh.assets.planner.content import OPEN, Content, Gone, History, Span, State
+from afresh.assets.planner.slim import Slim
 from afresh.assets.planner.topology import Edge, Plan
 
 NEVER = 1 << 62
@@ -73,12 +74,12 @@ class Node(Struct, eq=False):
     key: str
     born: int
     history: History = field(default_factory=History)
-    dirty: list[int] = field(default_factory=list)
+    dirty: tuple[int, ...] = ()
     heads: list[Content | None] = field(default_factory=list)
-    by_fingerprint: list[dict[str, Content]] = field(default_factory=list)
+    by_fingerprint: tuple[Slim[Content], ...] = ()
     numbers: list[int] = field(default_factory=list)
     """The highest version number that each output was given."""
-    known: dict[str, tuple[State, ...]] = field(default_factory=dict)
+    known: Slim[tuple[State, ...]] = field(default_factory=Slim)
     prepared: Prepared | None = None
     """Of a node that waits for a place; what is settled stays as it is."""
     running: Attempt | None = None
@@ -90,16 +91,16 @@ class Node(Struct, eq=False):
     stale_since: float | None = None
     wake_at: float | None = None
     queued: bool = False
-    owes: dict[int, set["Node"]] = field(default_factory=dict)
+    owes: dict[int, set["Node"]] | None = None
     target: int | None = None
     outstanding: int = 0
-    debtors: list["Node"] = field(default_factory=list)
-    watching: list["Node"] = field(default_factory=list)
-    watchers: dict["Node", None] = field(default_factory=dict)
-    pending: list[tuple[int, str]] = field(default_factory=list)
+    debtors: tuple["Node", ...] = ()
+    watching: tuple["Node", ...] = ()
+    watchers: dict["Node", None] | None = None
+    pending: list[tuple[int, str]] | None = None
     """A source's recorded arrivals that are not ingested yet: (seq, kind), oldest first."""
     deleted: bool = False
-    failures: dict[str, Trouble] = field(default_factory=dict)
+    failures: dict[str, Trouble] | None = None
     """Of the run keys that are known to fail, how they did."""
     missing_at: int = 0
     """The newest epoch at which something that it needs did not exist."""
@@ -109,7 +110,7 @@ class Node(Struct, eq=False):
     """The epoch that it was last settled at."""
     gap: int = 0
     """The newest epoch of a change that was forgotten to keep `dirty` short."""
-    last_read: dict[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    last_read: Slim[tuple[tuple[str, int], ...]] = field(default_factory=Slim)
     """Of the head's run: the (partition, version) of each input, to say what changed."""
     updated_at: float | None = None
     requested_event: int | None = None
@@ -129,36 +130,40 @@ class Node(Struct, eq=False):
         if self.dirty and self.dirty[-1] >= epoch:
             return False
         self.history.close(epoch)
-        self.dirty.append(epoch)
+        self.dirty += (epoch,)
         if len(self.dirty) > MOST_EPOCHS:
             self.gap = self.dirty[MOST_EPOCHS // 2]
-            del self.dirty[1 : MOST_EPOCHS // 2 + 1]
+            self.dirty = self.dirty[:1] + self.dirty[MOST_EPOCHS // 2 + 1 :]
         return True
 
     def watch(self, others: Iterable["Node"]) -> None:
         """Wait for others: it is looked at when one of them is settled."""
         for other in others:
+            if other.watchers is None:
+                other.watchers = {}
             if self not in other.watchers:
                 other.watchers[self] = None
-                self.watching.append(other)
+                self.watching += (other,)
 
     def unwatch(self) -> None:
         """Wait for nobody."""
         for other in self.watching:
-            other.watchers.pop(self, None)
-        self.watching = []
+            if other.watchers is not None:
+                other.watchers.pop(self, None)
+                other.watchers = other.watchers or None
+        self.watching = ()
 
     def forget_failures(self) -> None:
         """What failed is tried again when it is asked for, or should it come back."""
-        self.known = {k: v for k, v in self.known.items() if Gone.HELD not in v}
-        self.failures.clear()
+        self.known = Slim((k, v) for k, v in self.known.items() if Gone.HELD not in v)
+        self.failures = None
 
     def settle(self, epoch: int, states: tuple[State, ...], keep: set[int]) -> None:
         """The node's states as of `epoch` are known.
 
         They hold up to the next change that reaches it.
         """
-        self.dirty = [later for later in self.dirty if later > epoch]
+        self.dirty = tuple(later for later in self.dirty if later > epoch)
         end = self.dirty[0] - 1 if self.dirty else OPEN
         if epoch < self.gap:
             end = epoch

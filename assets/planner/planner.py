@@ -16,6 +16,7 @@ from afresh.assets.planner.growth import add_units
 from afresh.assets.planner.ingests import Ingests
 from afresh.assets.planner.nodes import NEVER, Attempt, Node, Trouble
 from afresh.assets.planner.settling import Settling
+from afresh.assets.planner.slim import Slim
 from afresh.assets.planner.streams import marks_after
 from afresh.assets.planner.topology import Topology
 
@@ -133,7 +134,9 @@ class Planner:
             return False
         attempt.node, node.running = node, attempt
         self.running[attempt] = None
-        node.pending = [(seq, kind) for seq, kind in node.pending if seq not in attempt.events]
+        node.pending = [
+            (seq, kind) for seq, kind in node.pending or () if seq not in attempt.events
+        ] or None
         return True
 
     def take_commands(self) -> Commands:
@@ -175,17 +178,17 @@ class Planner:
         node.known[attempt.run_key] = states
         if failed:
             node.trouble = _trouble(change, attempt.run_key, failed)
-            node.failures[attempt.run_key] = node.trouble
+            node.failures = {attempt.run_key: node.trouble}
             self._settling.commands.troubled.append(node)
         if node.plan.incremental and not failed:
             # What was read is behind the mark: this run key never comes again.
             del node.known[attempt.run_key]
             node.marks = marks_after(attempt)
         if change.states is not None:
-            node.last_read = {
-                item.edge.parameter: tuple((key, part.version) for key, part in item.parts)
+            node.last_read = Slim(
+                (item.edge.parameter, tuple((key, part.version) for key, part in item.parts))
                 for item in attempt.pinned
-            }
+            )
         self._settling.settle(node, attempt.epoch, states)
 
     def _end_ingest(self, change: Ended, now: float) -> None:
@@ -300,7 +303,7 @@ class Planner:
             (self.ingests.pause if on else self.ingests.resume)(node)
             self._agenda.look_at_all(self._agenda.held)
         self._agenda.look_at(node)
-        self._agenda.look_at_all(node.watchers)
+        self._agenda.look_at_all(node.watchers or ())
 
 
 def _trouble(change: Ended, run_key: str, outputs: tuple[int, ...] = ()) -> Trouble:

@@ -66,5 +66,5 @@ def _changed(node: Node, item: Pinned) -> list[tuple[str, Content]]:
 
 
 def _gone(node: Node, item: Pinned) -> list[str]:
-    before = {key for key, _ in node.last_read.get(item.edge.parameter, ())}
+    before = {key for key, _ in node.last_read.get(item.edge.parameter) or ()}
     return sorted(before - {key for key, _ in item.parts})[:MOST_NAMED]

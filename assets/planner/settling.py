@@ -100,7 +100,7 @@ class Settling:
         self._agenda.look_at_all(self._debts.pay(node))
         if node.target is not None and epoch >= node.target:
             self._agenda.look_at_all(self._debts.release(node))
-        self._agenda.look_at_all(node.watchers)
+        self._agenda.look_at_all(node.watchers or ())
 
     def _prepare(self, node: Node, now: float) -> Prepared | None:
         """Settle a node without a run as far as possible.
@@ -141,7 +141,7 @@ class Settling:
             isinstance(state, Content) and state != head
             for head, state in zip(node.heads, states, strict=True)
         )
-        if Gone.HELD in states and key in node.failures:
+        if Gone.HELD in states and node.failures and key in node.failures:
             node.trouble = node.failures[key]
         elif node.trouble is not None and node.trouble.final:
             moved = True

@@ -1,5 +1,7 @@
 """The manifest as the planner walks it: who reads whom, resolved once a generation."""
 
+from itertools import count
+
 from msgspec import Struct, field
 
 from afresh.assets.manifest import Function, Manifest, Source
@@ -22,7 +24,8 @@ class Plan(Struct, eq=False):
     """A source or a function, with its edges both ways.
 
     `own_sources` are the sources that reach it by own partitions alone; `whole_sources` is the bit
-    mask of those that reach it through at least one edge that reads all units.
+    mask of those that reach it through at least one edge that reads all units, and which have a
+    `bit` for that.
     """
 
     name: str
@@ -38,9 +41,9 @@ class Plan(Struct, eq=False):
     """Its versions are rows of a sequence that only grows."""
     incremental: bool = False
     """It reads a stream's new rows, and appends what it makes of them."""
-    inputs: list[Edge] = field(default_factory=list)
-    readers: list[tuple["Plan", Edge]] = field(default_factory=list)
-    own_sources: set["Plan"] = field(default_factory=set)
+    inputs: tuple[Edge, ...] = ()
+    readers: tuple[tuple["Plan", Edge], ...] = ()
+    own_sources: frozenset["Plan"] = frozenset()
     whole_sources: int = 0
     bit: int = 0
     rank: int = 0
@@ -61,11 +64,11 @@ class Topology(Struct):
 def build_topology(manifest: Manifest) -> Topology:
     """Resolve a manifest without problems: inputs exist and there is no cycle."""
     topology = Topology()
-    for position, source in enumerate(manifest.sources):
+    for source in manifest.sources:
         plan = Plan(
             source.name, (source.name,), source.code_key, source, None, bool(source.captures)
         )
-        plan.bit, plan.stream = 1 << position, source.stream
+        plan.stream = source.stream
         _add(topology, plan)
     for function in manifest.functions:
         parameters = "\0".join(
@@ -79,17 +82,22 @@ def build_topology(manifest: Manifest) -> Topology:
             topology,
             Plan(function.name, names, function.code_key, None, function, partitioned, parameters),
         )
+    readers: dict[str, list[tuple[Plan, Edge]]] = {}
     for function in manifest.functions:
         plan = topology.plans[function.name]
+        inputs: list[Edge] = []
         for item in function.inputs:
             producer, output = topology.assets[item.asset]
             own = item.reads == "own" or not (producer.partitioned or plan.partitioned)
             new = item.reads == "new"
             edge = Edge(item.parameter, producer, output, item.asset, own, item.columns, new)
-            plan.inputs.append(edge)
             plan.incremental = plan.incremental or new
             plan.stream = plan.incremental
-            producer.readers.append((plan, edge))
+            inputs.append(edge)
+            readers.setdefault(producer.name, []).append((plan, edge))
+        plan.inputs = tuple(inputs)
+    for name, those in readers.items():
+        topology.plans[name].readers = tuple(those)
     for name in manifest.kept:
         if name in topology.plans:
             topology.plans[name].suspended = True
@@ -105,19 +113,26 @@ def _add(topology: Topology, plan: Plan) -> None:
 
 def _rank(topology: Topology) -> None:
     """Order plans by depth, and note for each which sources reach it and how."""
+    bits = (1 << position for position in count())
     waiting = {name: len(plan.inputs) for name, plan in topology.plans.items()}
     ready = [plan for plan in topology.plans.values() if not plan.inputs]
     while ready:
         plan = ready.pop()
         if plan.source is not None:
-            plan.own_sources.add(plan)
+            plan.own_sources = frozenset((plan,))
         for reader, edge in plan.readers:
             reader.rank = max(reader.rank, plan.rank + 1)
             reader.whole_sources |= plan.whole_sources
             if edge.own:
-                reader.own_sources |= plan.own_sources
+                # Along a chain all share one set.
+                reader.own_sources = (
+                    reader.own_sources | plan.own_sources
+                    if not reader.own_sources <= plan.own_sources
+                    else plan.own_sources
+                )
             else:
                 for source in plan.own_sources:
+                    source.bit = source.bit or next(bits)
                     reader.whole_sources |= source.bit
             waiting[reader.name] -= 1
             if not waiting[reader.name]:

@@ -344,6 +344,8 @@ class WorkerPool:
             raise
         if crew.note:
             _log.warning("%s", crew.note)
+        # Thousands of declarations a second time: should it end, its own are the last good ones.
+        crew.plan = msgspec.structs.replace(plan, last_good=b"")
         self._crews[plan.digest] = crew
         self._tasks.start_soon(self._serve, crew)
         return crew, manifest
@@ -358,9 +360,10 @@ class WorkerPool:
             return
         del self._crews[digest]
         if digest == self._active and not self._closing:
-            await self._revive(crew.plan)
+            await self._revive(crew)
 
-    async def _revive(self, plan: wire.Plan) -> None:
+    async def _revive(self, ended: Crew) -> None:
+        plan = msgspec.structs.replace(ended.plan, last_good=msgspec.msgpack.encode(ended.manifest))
         _log.error("the server of the workers ended, another is started")
         for attempt in count():
             # The first may have gone to a base that was just about to end.

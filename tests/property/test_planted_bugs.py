@@ -16,6 +16,7 @@ from afresh.assets.planner.ingests import Ingests
 from afresh.assets.planner.nodes import Attempt, Node
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.settling import Settling
+from afresh.assets.planner.slim import Slim
 from support.oracle import FunctionSpec, GraphSpec, Read, SourceSpec, Value
 from support.scripts import random_case
 from support.simulator import Found, World
@@ -114,7 +115,7 @@ def run_key_is_forgotten_when_content_is_equal(patch: pytest.MonkeyPatch) -> Non
         before = tuple(node.heads)
         original(self, change, now)
         if change.attempt.kind == "run" and change.states == before:
-            node.known.pop(change.attempt.run_key, None)
+            node.known = Slim((k, v) for k, v in node.known.items() if k != change.attempt.run_key)
 
     original = Planner._end
     patch.setattr(Planner, "_end", end)
@@ -126,7 +127,7 @@ def debt_of_a_join_is_dropped_while_another_needs_it(patch: pytest.MonkeyPatch) 
         target, debtors = join.target, list(join.debtors)
         freed = original(self, join)
         for debtor in debtors:
-            if target is not None and debtor.owes.pop(target, set()):
+            if target is not None and (debtor.owes or {}).pop(target, set()):
                 freed.append(debtor)
         return freed
 
@@ -137,7 +138,7 @@ def debt_of_a_join_is_dropped_while_another_needs_it(patch: pytest.MonkeyPatch) 
 @planted
 def coalescing_loses_the_last_change(patch: pytest.MonkeyPatch) -> None:
     def ended(self: Ingests, node: Node, *, halted: bool = False) -> bool:
-        node.pending.clear()
+        node.pending = None
         return original(self, node, halted=halted)
 
     original = Ingests.ended

@@ -11,7 +11,7 @@ from typing import Any
 
 from afresh.assets.manifest import Function, Input, Manifest, Output, Retry, Sensor, Source
 from afresh.assets.planner.changes import Paused, Requested, Settled
-from afresh.assets.planner.content import Content, Gone
+from afresh.assets.planner.content import Columns, Content, Gone
 from afresh.assets.planner.look import Looks
 from afresh.assets.planner.nodes import NEVER, Attempt, Node
 from afresh.assets.planner.planner import Change, Planner
@@ -538,7 +538,7 @@ class World:
         for asset, state in zip(node.plan.assets, states, strict=True):
             want = must.get((asset, node.key))
             if isinstance(state, Content):
-                is_right = isinstance(want, Value) and want.columns == state.columns
+                is_right = isinstance(want, Value) and Columns.of(want.columns) == state.columns
             elif state is Gone.DELETED:
                 is_right = want is Mark.DELETED
             else:
@@ -570,7 +570,12 @@ class World:
             if isinstance(want, Value):
                 right = states is not None and isinstance(states[output], Content)
                 expect(right and not node.dirty, "not up to date", asset, key, want, states)
-                expect(head is not None and head.columns == want.columns, "head", asset, key)
+                expect(
+                    head is not None and head.columns == Columns.of(want.columns),
+                    "head",
+                    asset,
+                    key,
+                )
                 wanted = {"fresh"} if plan.source is None else {"fresh", "failed"}
             elif want is Mark.DELETED:
                 expect(states is not None and states[output] is Gone.DELETED, "kept", asset, key)
@@ -600,7 +605,7 @@ class World:
             seq
             for nodes in self.planner.graph.nodes.values()
             for node in nodes.values()
-            for seq, _ in node.pending
+            for seq, _ in node.pending or ()
             if node.paused
         }
         expect(pending <= waiting, "arrivals were never read", pending - waiting)
