@@ -38,6 +38,8 @@ from afresh.daemon.notifiers.load import build
 from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.recorded import LedgerRecords
+from afresh.daemon.stream_files import StreamFiles, remove_unnamed
+from afresh.daemon.streams import load_streams
 from afresh.daemon.supervisor import Supervisor
 from afresh.daemon.workers.pool import WorkerPool
 from afresh.sensors.base import Health, Sensor
@@ -172,7 +174,9 @@ async def assemble(
         relative_of=lambda uri: watcher.relative(path_of(uri, settings.project)),
         discard=partial(_discard, settings),
     )
-    reactor = Reactor(Planner(Topology()), journal, ports)
+    staging = str(Path(settings.state, "staged"))
+    remove_unnamed(staging, reader.rows)
+    reactor = Reactor(Planner(Topology()), journal, ports, load_streams(reader.rows))
     reactor.planner.max_wait_seconds = settings.max_wait_seconds
     if old is None or old.digest != manifest.digest:
         rows = definitions_rows(reactor, manifest, old, reader, state.epoch + 1)
@@ -193,7 +197,7 @@ async def assemble(
             emit=reactor.offer,
             recorded=LedgerRecords(reader),
             project=settings.project,
-            staging=str(Path(settings.state, "staged")),
+            staging=staging,
             now=now,
             random=random,
             on_health=partial(_watch_health, alerts, manifest),
@@ -216,6 +220,7 @@ async def assemble(
         tasks.start_soon(alerts.run)
         tasks.start_soon(generations.watch)
         tasks.start_soon(keep_house, settings, now)
+        tasks.start_soon(StreamFiles(reactor, reader.rows, now).run)
         supervisor.follow(manifest)
         if settings.http:
             await _listen(http, problem)

@@ -217,7 +217,12 @@ def definitions_rows(
     events = [event]
     for source in manifest.sources:
         past = before.get(source.name)
-        if past is not None and _reads_as(past, old) != _reads_as(source, manifest):
+        # What a stream brought stays as it was read; its dead letters can be replayed.
+        if (
+            past is not None
+            and not source.stream
+            and _reads_as(past, old) != _reads_as(source, manifest)
+        ):
             events += _read_again(reactor, source, reader, now)
     return [Update("insert", "definitions", [row]), Update("insert", "event", events)]
 
@@ -251,6 +256,9 @@ def _read_again(
             "run": None,
             "detail": "",
             "identity": path.identity,
+            "payload": b"",
+            "staged": "",
+            "position": "",
         }
         reactor.journal.keep(event)
         events.append(event)

@@ -187,6 +187,20 @@ ORDER BY 1, 2
 """
 """run, parameter, reads, epoch of the runs that read a unit at a version, alone or among all."""
 
+LAST_READ = """
+SELECT r.partition, l.parameter, l.asset, l.epoch, l.partition, l.version
+FROM run r JOIN lineage l ON l.run = r.run WHERE r.asset = :asset AND r.run IN (
+SELECT MAX(g.run) FROM run g WHERE g.asset = :asset AND g.state IN ('succeeded', 'unchanged')
+GROUP BY g.partition)
+"""
+"""Of each unit of an asset what its last run read that gave a version, a new one or a known one."""
+
+LAST_SECONDS = """
+SELECT ended_at - started_at FROM run WHERE asset = :asset
+AND state IN ('succeeded', 'unchanged') ORDER BY run DESC LIMIT :limit
+"""
+"""How long the last good runs of an asset took."""
+
 VERSIONS_OF_RUN = """
 SELECT r.asset, r.partition, r.version FROM run r
 WHERE r.run = :run AND r.version IS NOT NULL ORDER BY r.asset
@@ -236,6 +250,14 @@ WHERE asset = :asset AND partition = :partition ORDER BY first_row
 """
 
 MARKS = "SELECT asset, partition, parameter, end_row, origin_row FROM mark"
+
+STAGED = "SELECT staged FROM event WHERE staged <> ''"
+
+OLD_BATCHES = """
+SELECT seq, staged FROM event WHERE seq > :after AND observed_at < :before AND state <> 'pending'
+AND (staged <> '' OR LENGTH(payload) > 0) ORDER BY seq LIMIT :limit
+"""
+"""Events whose bytes were read long ago."""
 
 GARBAGE = "SELECT uri, at FROM garbage ORDER BY at, uri LIMIT :limit"
 

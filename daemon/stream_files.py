@@ -1,0 +1,105 @@
+"""Removes what streams leave behind: merged and dropped artifacts, batches that were read long ago.
+
+Nothing of it is needed by a version or by an event that is to be read; what a run or a command may
+still be reading stays until it cannot be.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from afresh.assets.errors import ArtifactError
+from afresh.daemon.reactor import Reactor
+from afresh.storage.artifacts.files import delete
+from afresh.storage.ledger import queries
+from afresh.storage.ledger.commit import Commit, Update
+from afresh.storage.ledger.state import Read
+
+_log = logging.getLogger("afresh.housekeeping")
+INTERVAL_SECONDS = 30.0
+GRACE_SECONDS = 60.0
+"""Longer than a command that began to read a version takes."""
+KEEP_BATCHES_SECONDS = 7 * 86400.0
+"""So long an event can be replayed with the bytes that it came with."""
+_PAGE = 500
+
+
+class StreamFiles:
+    """What is to be removed, by the ledger."""
+
+    def __init__(self, reactor: Reactor, read: Read, now: Callable[[], float]) -> None:
+        self._reactor = reactor
+        self._read = read
+        self._now = now
+        self._after = 0
+
+    async def run(self) -> None:
+        """Sweep now and then until cancelled."""
+        while True:
+            await self.collect()
+            await self.forget_batches()
+            await anyio.sleep(INTERVAL_SECONDS)
+
+    async def collect(self) -> int:
+        """Delete artifacts that nothing needs and nobody can be reading; how many they were."""
+        running = [attempt.started_at for attempt in self._reactor.planner.running]
+        before = min([self._now() - GRACE_SECONDS, *running])
+        rows = self._read(queries.GARBAGE, {"limit": _PAGE})
+        uris = [uri for uri, at in rows if at < before]
+        if not uris or not await _delete(uris):
+            return 0
+        keys = [{"uri": uri} for uri in uris]
+        await self._commit([Update("delete", "garbage", keys)])
+        return len(uris)
+
+    async def forget_batches(self) -> int:
+        """Remove the bytes of events that were read long ago; how many events they were."""
+        before = self._now() - KEEP_BATCHES_SECONDS
+        count = 0
+        while True:
+            rows = self._read(
+                queries.OLD_BATCHES, {"after": self._after, "before": before, "limit": _PAGE}
+            )
+            if not rows:
+                return count
+            staged = [path for _, path in rows if path]
+            await anyio.to_thread.run_sync(_unlink, staged)
+            empty = [{"seq": seq, "payload": b"", "staged": ""} for seq, _ in rows]
+            await self._commit([Update("patch", "event", empty)])
+            self._after = rows[-1][0]
+            count += len(rows)
+
+    async def _commit(self, updates: list[Update]) -> None:
+        ports = self._reactor.ports
+        await ports.ledger.commit(Commit(tuple(updates), ports.require))
+
+
+def remove_unnamed(staging: str, read: Read) -> int:
+    """Remove staged files that no event names, before any sensor runs; how many they were."""
+    named = {Path(row[0]).resolve() for row in read(queries.STAGED, {})}
+    found = [path for path in Path(staging).rglob("*") if path.is_file()]
+    return _unlink(path for path in found if path.resolve() not in named)
+
+
+def _unlink(paths: Iterable[str | Path]) -> int:
+    count = 0
+    for path in paths:
+        try:
+            Path(path).unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("cannot remove %s: %s", path, error)
+        else:
+            count += 1
+    return count
+
+
+async def _delete(uris: list[str]) -> bool:
+    try:
+        await anyio.to_thread.run_sync(delete, uris)
+    except ArtifactError as error:
+        _log.warning("cannot delete what is not needed: %s", error)
+        return False
+    return True
