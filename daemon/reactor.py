@@ -25,6 +25,7 @@ from afresh.daemon.run_outcomes import end_run
 from afresh.daemon.settled import settle_rows
 from afresh.daemon.stream_outcomes import end_stream_ingest
 from afresh.daemon.streams import Streams
+from afresh.daemon.ticks import LONGEST_SLEEP_SECONDS, released_rows, tick_rows
 from afresh.daemon.workers.task import Failed, RecordBatch, Result, Task
 from afresh.sensors.base import Batch, Identity
 from afresh.storage.ledger.commit import Commit, Update
@@ -190,7 +191,9 @@ class Reactor:
         if due is None:
             await self._wake.wait()
         else:
-            with anyio.move_on_after(max(0.0, due - self.ports.now())):
+            # In steps: a machine that slept, or a clock that was set, is noticed soon.
+            seconds = min(max(0.0, due - self.ports.now()), LONGEST_SLEEP_SECONDS)
+            with anyio.move_on_after(seconds):
                 await self._wake.wait()
         self._wake = anyio.Event()
 
@@ -211,6 +214,10 @@ class Reactor:
             updates += outcome.updates
             if outcome.ended is not None:
                 changes.append(outcome.ended)
+        ticks = tick_rows(self.planner.find_due(now), self.journal, epoch, now)
+        recorded.events += ticks.events
+        updates += ticks.updates
+        changes += ticks.changes
         calls = [item for item in items if isinstance(item, Told)]
         for call in calls:
             rows, told = call.make(epoch)
@@ -274,17 +281,20 @@ class Reactor:
     def _step(self, changes: list[Change], now: float) -> Step:
         """Step the planner, and start what there are workers for."""
         step = Step(self.planner.step(changes, now))
-        settled = step.commands.settled
+        commands = step.commands
         while self.dispatching:
             free = self.ports.executor.size + AHEAD - len(self._scopes)
             attempts = self.planner.start(free, now) if free > 0 else []
-            settled += self.planner.take_commands().settled
+            late = self.planner.take_commands()
+            commands.settled += late.settled
+            commands.fulfilled += late.fulfilled
             if not attempts:
                 break
             for attempt in attempts:
                 self._start(attempt, now, step)
         # Units whose head moved without a run; a restart would find the same by itself.
-        step.updates += [update for move in settled for update in settle_rows(move, now)]
+        step.updates += [update for move in commands.settled for update in settle_rows(move, now)]
+        step.updates += released_rows(commands.released, commands.fulfilled, now)
         if step.rows:
             step.updates.append(Update("insert", "run", step.rows))
         return step

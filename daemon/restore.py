@@ -17,6 +17,7 @@ from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.slim import Slim
 from afresh.assets.planner.topology import Topology
 from afresh.daemon.journal import batch_size
+from afresh.daemon.restore_policies import restore_policies, restore_roots
 from afresh.storage.ledger import queries
 from afresh.storage.ledger import state as saved
 
@@ -37,6 +38,7 @@ def restore_planner(
         plan = topology.plans.get(asset)
         if plan is not None and plan.source is not None:
             _restore_source(planner, asset, key, head, contents)
+    restore_roots(planner, state, contents)
     keys = _index_run_keys(state, contents)
     failures = {(row.asset, row.partition): row for row in state.failures}
     inputs = _load_inputs(read)
@@ -63,6 +65,7 @@ def restore_planner(
             )
             planner.step([arrived], now)
     _pause(planner, state, now)
+    restore_policies(planner, read, now)
     functions = [
         node
         for plan in topology.plans.values()
@@ -70,6 +73,7 @@ def restore_planner(
         for node in planner.graph.nodes[plan.name].values()
     ]
     planner.reach(functions, planner.epoch, now)
+    planner.policies.date_back()
     return planner
 
 

@@ -53,6 +53,21 @@ class Paused(Struct, frozen=True):
     on: bool
 
 
+class Ticked(Struct, frozen=True):
+    """A refresh policy lets these units of a plan run: the event that says so is committed.
+
+    `until` is up to when a schedule's ticks are dealt with. Without `keys` there is no event.
+    """
+
+    epoch: int
+    seq: int
+    name: str
+    keys: tuple[str, ...]
+    detail: str
+    until: float | None = None
+    kind: str = "tick"
+
+
 class Settled(Struct, frozen=True):
     """Asked for: the ledger records that a unit's outputs moved without a run (P4)."""
 
@@ -63,8 +78,13 @@ class Settled(Struct, frozen=True):
 
 
 class Commands(Struct):
-    """What a step asks for: units that moved without a run, and those that failed or recovered."""
+    """What a step asks for: units that moved without a run, and those that failed or recovered.
+
+    What let a unit run is to be kept (`released`) until that is `fulfilled`.
+    """
 
     settled: list[Settled] = field(default_factory=list)
     troubled: list[Node] = field(default_factory=list)
     recovered: list[Node] = field(default_factory=list)
+    released: list[tuple[Node, Ticked]] = field(default_factory=list)
+    fulfilled: list[Node] = field(default_factory=list)

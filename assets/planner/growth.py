@@ -23,6 +23,9 @@ def add_units(graph: Graph, node: Node, epoch: int) -> None:
             ]
             if absent:
                 reader.missing = absent[0]
+            elif plan.root:
+                # It belongs to its asset once its policy has let it run.
+                reader.missing = ""
             elif reader.born == NEVER:
                 reader.born, reader.missing = epoch, ""
                 graph.refresh(reader)

@@ -10,6 +10,7 @@ from afresh.assets.planner.content import Gone
 from afresh.assets.planner.nodes import NEVER, Node
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.view import Reason, State, UnitView
+from afresh.assets.planner.waiting import explain_wait
 
 MOST_REASONS = 10
 
@@ -55,6 +56,7 @@ class Looks:
             state, reasons, will = self._look_at_function(node, output, now)
         head = node.heads[output]
         clean = not node.dirty and node.history.latest is not None
+        clean = clean and self._planner.policies.behind(node) is None
         return UnitView(
             asset,
             partition,
@@ -102,6 +104,8 @@ class Looks:
             and (not trouble.outputs or output in trouble.outputs)
         ):
             return "failed", [_failed(node)], False
+        if self._planner.policies.leaves(node):
+            return self._left(node, output, now)
         pending = self._planner.ingests.pending_above(node)
         if pending and not live:
             return "stale", [Reason("waiting", "arrivals upstream are being read")], False
@@ -116,6 +120,16 @@ class Looks:
         if pending:
             return "stale", [Reason("waiting", "arrivals upstream are being read")], False
         return "fresh", _behind(node), False
+
+    def _left(self, node: Node, output: int, now: float) -> tuple[State, list[Reason], bool]:
+        """Its policy alone says when it runs; what it reads may have changed since."""
+        policies = self._planner.policies
+        if node.heads[output] is None and (missing := self._planner.graph.absent(node)):
+            detail = f"needs {missing}, which has no data yet"
+            return "missing", [Reason("missing", detail, ref=missing)], False
+        if policies.behind(node) is None:
+            return "fresh", _behind(node), False
+        return "fresh", [Reason("policy", explain_wait(policies, node, now)), *_behind(node)], False
 
     def _blocked(self, node: Node, output: int) -> tuple[State, list[Reason], bool]:
         """It needs a unit that is failed, missing, paused or itself blocked."""

@@ -117,6 +117,8 @@ class Node(Struct, eq=False):
     requested_epoch: int = 0
     marks: dict[str, Span] | None = None
     """Of an incremental reader, by parameter: what it has read of the stream, up to its end."""
+    salt: str = ""
+    """Of an asset that reads nothing, what lets it run: its run key is another each time."""
     code_event: int | None = None
     """The journal's seq of the change of definitions that it was last marked for."""
 

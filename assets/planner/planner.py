@@ -7,7 +7,7 @@ start. No clock, no I/O, no async; the cost of a change is what it touches.
 from collections.abc import Iterable
 
 from afresh.assets.planner.agenda import Agenda
-from afresh.assets.planner.changes import Arrived, Commands, Ended, Paused, Requested
+from afresh.assets.planner.changes import Arrived, Commands, Ended, Paused, Requested, Ticked
 from afresh.assets.planner.content import OPEN, Content, Gone, State
 from afresh.assets.planner.cut import Cuts
 from afresh.assets.planner.debts import Debts
@@ -15,12 +15,13 @@ from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.growth import add_units
 from afresh.assets.planner.ingests import Ingests
 from afresh.assets.planner.nodes import NEVER, Attempt, Node, Trouble
+from afresh.assets.planner.policies import Due, Policies
 from afresh.assets.planner.settling import Settling
 from afresh.assets.planner.slim import Slim
 from afresh.assets.planner.streams import marks_after
 from afresh.assets.planner.topology import Topology
 
-Change = Arrived | Ended | Requested | Paused
+Change = Arrived | Ended | Requested | Paused | Ticked
 HALTED_SECONDS = 10.0
 """A stream that could not be read is tried again when something arrives, after so long."""
 
@@ -41,11 +42,12 @@ class Planner:
         self._agenda = Agenda()
         self._debts = Debts(self.graph)
         self._cuts = Cuts(self.graph, self._debts, self.ingests, self._agenda, max_wait_seconds)
-        self._settling = Settling(self.graph, self._debts, self._agenda, self._cuts)
+        self.policies = Policies(self.graph, self._agenda, self._cuts)
+        self._settling = Settling(self.graph, self._debts, self._agenda, self._cuts, self.policies)
         self._prefer_ingest = True
         for plan in topology.plans.values():
             if plan.function is not None and not plan.partitioned:
-                node = self.graph.add(Node(plan, "", 1))
+                node = self.graph.add(Node(plan, "", NEVER if plan.root else 1))
                 self.graph.refresh(node)
 
     @property
@@ -81,6 +83,8 @@ class Planner:
                     self._request(change, now)
                 case Paused():
                     self._pause(change)
+                case Ticked():
+                    self._tick(change, now)
         for node in self._agenda.take_woken(now):
             if node.plan.source is not None:
                 self.ingests.resume(node)
@@ -90,13 +94,22 @@ class Planner:
 
     def next_wake(self) -> float | None:
         """When a step is due though nothing changed."""
-        return self._agenda.next_wake()
+        times = [at for at in (self._agenda.next_wake(), self.policies.next_at()) if at is not None]
+        return min(times, default=None)
+
+    def find_due(self, now: float) -> list[Due]:
+        """The ticks of refresh policies that are to be recorded, and told of as `Ticked`."""
+        return self.policies.find_due(now)
 
     @property
     def idle(self) -> bool:
-        """Nothing is running, waiting for its time or for a place to run."""
+        """Nothing is running, waiting for its time or for a place to run.
+
+        What a policy leaves behind waits for nothing: it may be for ever.
+        """
         waits = self._agenda.ready or self._agenda.looks or self.ingests.queued
-        return not (self.running or waits or self.next_wake() is not None)
+        waits = waits or self.policies.waiting
+        return not (self.running or waits or self._agenda.next_wake() is not None)
 
     def is_live(self, node: Node) -> bool:
         """Whether work is under way that will settle a node."""
@@ -137,7 +150,19 @@ class Planner:
         node.pending = [
             (seq, kind) for seq, kind in node.pending or () if seq not in attempt.events
         ] or None
+        if node.plan.root:
+            self._adopt_root(node, attempt)
         return True
+
+    def _adopt_root(self, node: Node, attempt: Attempt) -> None:
+        """What let it run holds on; from its epoch on the unit is not known before it ends."""
+        node.history.close(attempt.epoch)
+        if self.policies.cause(node) is None:
+            kind, event = attempt.cause
+            tick = Ticked(self.epoch, event or 0, node.plan.name, (node.key,), kind, kind=kind)
+            if self.policies.let_run(node, tick):
+                self.reach([node], self.epoch, attempt.started_at)
+        self.graph.refresh(node)
 
     def take_commands(self) -> Commands:
         """What looking once more at the start asked to be recorded since the last step."""
@@ -163,11 +188,11 @@ class Planner:
             node.trouble = _trouble(change, change.attempt.run_key)
             self._agenda.wake(node, change.retry_at)
         else:
-            self._end_run(change)
+            self._end_run(change, now)
         node.updated_at = now
         self._agenda.look_at(node)
 
-    def _end_run(self, change: Ended) -> None:
+    def _end_run(self, change: Ended, now: float) -> None:
         """A run ended for good: its outcome is known from now on."""
         attempt, node = change.attempt, change.attempt.node
         states = change.states or tuple(Gone.HELD for _ in node.plan.assets)
@@ -189,6 +214,9 @@ class Planner:
                 (item.edge.parameter, tuple((key, part.version) for key, part in item.parts))
                 for item in attempt.pinned
             )
+            if not failed:
+                self.policies.consume(node, attempt.pinned)
+            self.policies.goals.note(node.plan, now - attempt.started_at)
         self._settling.settle(node, attempt.epoch, states)
 
     def _end_ingest(self, change: Ended, now: float) -> None:
@@ -236,14 +264,24 @@ class Planner:
             node.born = epoch
             add_units(self.graph, node, epoch)
         self.graph.refresh(node)
+        self.policies.moved(node)
         self.reach(self.graph.readers(node), epoch, now)
 
-    def reach(self, nodes: Iterable[Node], epoch: int, now: float) -> None:
-        """Mark these nodes and all that read them: a change at `epoch` may reach them."""
+    def reach(
+        self, nodes: Iterable[Node], epoch: int, now: float, since: float | None = None
+    ) -> None:
+        """Mark these nodes and all that read them: a change at `epoch` may reach them.
+
+        `since` is when the first change below was made that comes up only now.
+        """
         self.epoch = max(self.epoch, epoch)
+        since = now if since is None else since
         stack = list(nodes)
         while stack:
             node = stack.pop()
+            if node.plan.policed and self.policies.defers(node, epoch, now, since):
+                self._agenda.look_at(node)
+                continue
             if not node.mark(epoch):
                 self._agenda.look_at(node)
                 continue
@@ -252,6 +290,12 @@ class Planner:
             self.graph.refresh(node)
             self._agenda.look_at(node)
             stack.extend(self.graph.readers(node))
+
+    def _tick(self, change: Ticked, now: float) -> None:
+        nodes, since = self.policies.tick(change)
+        if nodes:
+            self.reach(nodes, change.epoch, now, since)
+        self._settling.commands.released += self.policies.take_log()
 
     def _request(self, change: Requested, now: float) -> None:
         self.epoch = max(self.epoch, change.epoch)
@@ -264,11 +308,15 @@ class Planner:
                 found.append(node)
                 if self.ingests.is_halted(node):
                     self.ingests.resume(node)
+        asked = Ticked(change.epoch, change.event, "", (), "requested by hand", kind="request")
+        found += self.policies.ask(found, asked)
         marks: list[Node] = []
-        stack, seen = list(found), set(found)
+        stack, seen = list(dict.fromkeys(found)), set(found)
         while stack:
             node = stack.pop()
             if node.plan.source is not None:
+                continue
+            if node.plan.root and self.policies.cause(node) is None:
                 continue
             node.requested, node.requested_event = True, change.event
             node.requested_epoch = change.epoch
@@ -281,6 +329,7 @@ class Planner:
                         seen.add(upstream)
                         stack.append(upstream)
         self.reach(marks, change.epoch, now)
+        self._settling.commands.released += self.policies.take_log()
 
     def _pause(self, change: Paused) -> None:
         for asset, key in change.units:

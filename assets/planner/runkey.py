@@ -24,6 +24,8 @@ def run_key(
     add(code)
     add(node.plan.parameters)
     add(node.key)
+    if node.salt:
+        add(node.salt)
     for item in pinned:
         add(item.edge.parameter)
         add(f"{item.edge.asset}\0{len(item.parts)}")

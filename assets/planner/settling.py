@@ -8,6 +8,7 @@ from afresh.assets.planner.debts import Debts
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.known import find_outcome, reuse
 from afresh.assets.planner.nodes import NEVER, Attempt, Node, Prepared
+from afresh.assets.planner.policies import Policies
 from afresh.assets.planner.reasons import explain
 from afresh.assets.planner.streams import first_rows, must_replace
 
@@ -15,12 +16,15 @@ from afresh.assets.planner.streams import first_rows, must_replace
 class Settling:
     """Works off the agenda. `commands` gathers what is to be recorded of it."""
 
-    def __init__(self, graph: Graph, debts: Debts, agenda: Agenda, cuts: Cuts) -> None:
+    def __init__(
+        self, graph: Graph, debts: Debts, agenda: Agenda, cuts: Cuts, policies: Policies
+    ) -> None:
         self.commands = Commands()
         self._graph = graph
         self._debts = debts
         self._agenda = agenda
         self._cuts = cuts
+        self._policies = policies
 
     def take_commands(self) -> Commands:
         """What was gathered since it was last taken."""
@@ -30,14 +34,19 @@ class Settling:
     def work(self, now: float) -> None:
         """Look at what is on the agenda, upstream first, until nothing more follows."""
         for node in self._agenda.take_looks():
-            if node.plan.function is None or node.running is not None or not node.dirty:
+            if node.plan.function is None or node.running is not None:
+                continue
+            if not node.dirty:
+                self._policies.look(node)
                 continue
             if node.queued or node.born == NEVER:
                 continue
             if node.paused and not node.requested:
                 continue
             prepared = self._prepare(node, now)
-            if prepared is not None and not self._cuts.hold(node, prepared[0], now):
+            if prepared is None or self._policies.waits(node, now):
+                continue
+            if not self._cuts.hold(node, prepared[0], now):
                 self._agenda.queue(node)
 
     def start(self, now: float) -> Attempt | None:
@@ -52,7 +61,7 @@ class Settling:
         node.prepared = None
         trouble = node.trouble
         again = trouble is not None and not trouble.final and trouble.run_key == key
-        why = explain(node, pinned)
+        why = self._policies.explain(node, explain(node, pinned))
         attempt = Attempt(
             node,
             "run",
@@ -101,6 +110,8 @@ class Settling:
         if node.target is not None and epoch >= node.target:
             self._agenda.look_at_all(self._debts.release(node))
         self._agenda.look_at_all(node.watchers or ())
+        if self._policies.settled(node, epoch):
+            self.commands.fulfilled.append(node)
 
     def _prepare(self, node: Node, now: float) -> Prepared | None:
         """Settle a node without a run as far as possible.
@@ -130,6 +141,7 @@ class Settling:
                 assert not isinstance(cut, Gone)
                 node.prepared = (epoch, key, cut)
                 return node.prepared
+            self._policies.consume(node, cut)
             self._settle_known(node, epoch, key, states, now)
         return None
 

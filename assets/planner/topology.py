@@ -5,6 +5,7 @@ from itertools import count
 from msgspec import Struct, field
 
 from afresh.assets.manifest import Function, Manifest, Source
+from afresh.assets.policy import Eager, Policy, is_root
 
 
 class Edge(Struct, eq=False):
@@ -35,6 +36,11 @@ class Plan(Struct, eq=False):
     function: Function | None
     partitioned: bool
     parameters: str = ""
+    policy: Policy = Eager()
+    root: bool = False
+    """Its policy may leave it behind: readers go on with its last version (P3)."""
+    policed: bool = False
+    """Its policy has a say in when it runs."""
     suspended: bool = False
     """Its module does not import: it keeps what it has, and cannot run."""
     stream: bool = False
@@ -78,10 +84,12 @@ def build_topology(manifest: Manifest) -> Topology:
         )
         names = tuple(output.asset for output in function.outputs)
         partitioned = bool(function.partitions)
-        _add(
-            topology,
-            Plan(function.name, names, function.code_key, None, function, partitioned, parameters),
+        plan = Plan(
+            function.name, names, function.code_key, None, function, partitioned, parameters
         )
+        plan.policy, plan.root = function.refresh, is_root(function.refresh)
+        plan.policed = not isinstance(plan.policy, Eager)
+        _add(topology, plan)
     readers: dict[str, list[tuple[Plan, Edge]]] = {}
     for function in manifest.functions:
         plan = topology.plans[function.name]

@@ -1,0 +1,395 @@
+"""When an asset that is behind may run: its refresh policy, decided without a clock or a look.
+
+Policies other than eager and debounce make roots (P3): a change stops at such a unit, which stays
+settled at its last version. What lets it run is a tick, an event with an epoch of its own: the unit
+is something else from there on, and what reads it is stale. A tick is asked for by `find_due` and
+takes effect when it is committed (`Ticked`), so that none is lost or doubled by a crash.
+"""
+
+from collections.abc import Iterable
+from heapq import heappop, heappush
+
+from msgspec import Struct
+
+from afresh.assets.planner.agenda import Agenda
+from afresh.assets.planner.behind import Behind, Consumed, News
+from afresh.assets.planner.changes import Ticked
+from afresh.assets.planner.content import Gone
+from afresh.assets.planner.cut import Cuts
+from afresh.assets.planner.goals import Goals
+from afresh.assets.planner.graph import Graph
+from afresh.assets.planner.growth import add_units
+from afresh.assets.planner.known import find_outcome
+from afresh.assets.planner.nodes import NEVER, Node, Pinned
+from afresh.assets.planner.reasons import Why
+from afresh.assets.planner.timetable import Timetable
+from afresh.assets.planner.topology import Plan
+from afresh.assets.policy import (
+    AllNew,
+    AnyNew,
+    Both,
+    Cron,
+    Debounce,
+    Either,
+    Every,
+    Freshness,
+    describe,
+    holds,
+)
+
+
+class Due(Struct, frozen=True):
+    """A tick to record: which units of a plan it lets run, and why.
+
+    `until` is up to when a schedule's ticks are dealt with by it. Without units there is nothing to
+    tell of, only that.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    detail: str
+    until: float | None = None
+
+
+class Quiet(Struct, eq=False):
+    """The changes that a debounced unit has not run for: when they came, and how many."""
+
+    first: float
+    last: float
+    count: int
+
+
+class Policies:
+    """All that waits for its policy."""
+
+    def __init__(self, graph: Graph, agenda: Agenda, cuts: Cuts) -> None:
+        self.timetable = Timetable()
+        self.goals = Goals(graph.topology)
+        self.news = News(graph)
+        self._graph = graph
+        self._agenda = agenda
+        self._cuts = cuts
+        self._behind: dict[Plan, dict[Node, Behind]] = {}
+        self._released: dict[Node, Ticked] = {}
+        self._ready: dict[Node, str] = {}
+        self._owed: dict[Node, str] = {}
+        self._quiet: dict[Node, Quiet] = {}
+        self._deadlines: list[tuple[float, int, Node]] = []
+        self._starts: dict[Node, float] = {}
+        self._pushed = 0
+        self._log: list[tuple[Node, Ticked]] = []
+
+    def begin(self, since: dict[str, float]) -> None:
+        """Take in all schedules; `since` says up to when each one's ticks are dealt with."""
+        for plan in self._graph.topology.plans.values():
+            if isinstance(plan.policy, Cron | Every):
+                self.timetable.put(plan.name, plan.policy, since.get(plan.name))
+
+    def date_back(self) -> None:
+        """After a restart: a unit is behind since the first version that it did not read."""
+        for plan, nodes in self._behind.items():
+            if isinstance(plan.policy, Freshness):
+                for node, behind in nodes.items():
+                    first = self.news.first_at(node)
+                    if first is not None:
+                        behind.add(behind.epoch, first)
+
+    # A change reaches a unit
+
+    def defers(self, node: Node, epoch: int, now: float, since: float) -> bool:
+        """Whether a change ends here: the unit stays what it is until its policy lets it run."""
+        if not node.plan.root:
+            if isinstance(node.plan.policy, Debounce):
+                self._disturb(node, now)
+            return False
+        tick = self._released.get(node)
+        if tick is not None and (not node.dirty or node.dirty[-1] < tick.epoch):
+            return False
+        # What was worked out for it may be of older inputs now.
+        node.prepared = None
+        if node.plan.inputs or self._is_other(node):
+            behind = self._behind.setdefault(node.plan, {}).setdefault(node, Behind())
+            behind.add(epoch, since)
+        return True
+
+    def moved(self, node: Node) -> None:
+        """A unit was settled: there may be news for those that wait to hear of some."""
+        for plan, edge in node.plan.readers:
+            if not plan.root:
+                continue
+            nodes = self._graph.nodes[plan.name]
+            for reader in filter(None, [nodes.get(node.key)]) if edge.own else nodes.values():
+                self.news.move(reader, edge, node)
+                self._agenda.look_at(reader)
+
+    def look(self, node: Node) -> None:
+        """See whether a unit that is left behind may run, or is not behind after all."""
+        behind = self.behind(node)
+        if behind is None or node.paused:
+            return
+        owed = self._owed.pop(node, None)
+        if owed is not None:
+            self._ready[node] = owed
+            return
+        policy = node.plan.policy
+        new = self.news.of(node)
+        if not new and not self._is_other(node):
+            self._verify(node, behind)
+        elif isinstance(policy, AllNew | AnyNew | Both | Either):
+            inputs = tuple(edge.parameter for edge in node.plan.inputs)
+            if holds(policy, new, inputs):
+                self._ready[node] = describe(policy)
+        elif isinstance(policy, Freshness):
+            self._push(node, self.goals.latest_start(node.plan, behind.since))
+
+    def _is_other(self, node: Node) -> bool:
+        """Whether it has no version, or one of older code."""
+        function, head = node.plan.function, node.heads[0]
+        if head is None:
+            return True
+        assert function is not None
+        return function.on_code_change == "rebuild" and head.code != node.plan.code
+
+    def _verify(self, node: Node, behind: Behind) -> None:
+        """No input has news: if all of them are known up to the change, it made no difference."""
+        node.unwatch()
+        epoch, limits = self._graph.common_epoch(node, self._graph.epoch)
+        if epoch < behind.epoch:
+            node.watch(limits)
+            return
+        cut = self._cuts.collect(node, epoch)
+        if cut is None:
+            return
+        _, states = find_outcome(node, cut)
+        if states is not None and states == node.history.latest:
+            self._catch_up(node, epoch)
+        elif isinstance(node.plan.policy, Freshness):
+            self._push(node, self.goals.latest_start(node.plan, behind.since))
+
+    def behind(self, node: Node) -> Behind | None:
+        """What has changed below a unit that its policy holds back; None if nothing has."""
+        return self._behind.get(node.plan, {}).get(node)
+
+    def leaves(self, node: Node) -> bool:
+        """Whether it is up to the policy alone that a unit stays as it is."""
+        return node.plan.root and not node.dirty
+
+    # Ticks
+
+    def find_due(self, now: float) -> list[Due]:
+        """What is due; the same again until it is told of as `Ticked`."""
+        while self._deadlines and self._deadlines[0][0] <= now:
+            at, _, node = heappop(self._deadlines)
+            if self._starts.get(node) == at:
+                del self._starts[node]
+            behind = self.behind(node)
+            if behind is None or node.paused or node.dirty:
+                continue
+            start = self.goals.latest_start(node.plan, behind.since)
+            if start > now:
+                self._push(node, start)
+            else:
+                self._ready[node] = describe(node.plan.policy)
+        found: list[Due] = []
+        groups: dict[tuple[str, str], list[str]] = {}
+        for node, detail in list(self._ready.items()):
+            if self._may_start(node):
+                groups.setdefault((node.plan.name, detail), []).append(node.key)
+            else:
+                del self._ready[node]
+        found += [Due(name, tuple(sorted(keys)), detail) for (name, detail), keys in groups.items()]
+        for ticks in self.timetable.find_due(now):
+            plan = self._graph.topology.plans[ticks.name]
+            units = () if ticks.tick is None else self._keys_behind(plan)
+            found.append(Due(ticks.name, units, describe(plan.policy), ticks.until))
+        return found
+
+    def next_at(self) -> float | None:
+        """When anything will be due next."""
+        if self._ready:
+            return 0.0
+        times = [at for at in (self.next_deadline(), self.timetable.next_at()) if at is not None]
+        return min(times, default=None)
+
+    def next_deadline(self) -> float | None:
+        """When the next unit has to start to be fresh."""
+        return self._deadlines[0][0] if self._deadlines else None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is to be let run at once."""
+        return bool(self._ready)
+
+    def _keys_behind(self, plan: Plan) -> tuple[str, ...]:
+        """The units that a tick lets run; of an asset that reads nothing, its one unit always."""
+        if not plan.inputs:
+            nodes = self._graph.nodes[plan.name].values()
+            return tuple(node.key for node in nodes if node.running is not None or not node.dirty)
+        units = self._behind.get(plan, {}).items()
+        return tuple(sorted(node.key for node, each in units if self._is_due(node, each)))
+
+    def _is_due(self, node: Node, behind: Behind) -> bool:
+        """Whether a tick lets a unit run; one that it waits for or runs by takes no second one."""
+        if not node.dirty:
+            return self._exists(node)
+        tick, running = self._released.get(node), node.running
+        if running is not None and running.epoch >= behind.epoch:
+            return False
+        return tick is None or behind.epoch > tick.epoch
+
+    def _may_start(self, node: Node) -> bool:
+        wanted = self.behind(node) is not None and not node.dirty
+        return wanted and not node.paused and self._exists(node)
+
+    def _exists(self, node: Node) -> bool:
+        return node.born != NEVER or not self._graph.absent(node)
+
+    def _push(self, node: Node, at: float) -> None:
+        if at < self._starts.get(node, NEVER):
+            self._starts[node] = at
+            self._pushed += 1
+            heappush(self._deadlines, (at, self._pushed, node))
+
+    # What lets them run
+
+    def tick(self, change: Ticked) -> tuple[list[Node], float | None]:
+        """A tick is committed: the units that it lets run, and since when they are behind."""
+        if change.until is not None:
+            self.timetable.advance(change.name, change.until)
+        plan = self._graph.topology.plans.get(change.name)
+        if plan is None or not plan.root:
+            return [], None
+        found = []
+        for key in change.keys:
+            node = self._graph.get(plan, key)
+            if node is None:
+                continue
+            self._ready.pop(node, None)
+            if node.paused:
+                self._owed[node] = change.detail
+                self._log.append((node, change))
+            else:
+                found.append(node)
+        behind = [each.since for node in found if (each := self.behind(node)) is not None]
+        since = min(behind, default=None) if isinstance(plan.policy, Freshness) else None
+        return [node for node in found if self._release(node, change)], since
+
+    def ask(self, nodes: Iterable[Node], change: Ticked) -> list[Node]:
+        """Someone asks for these units: they may run, and what is left behind above them.
+
+        Upstream first, since some exist only when what they are named after does.
+        """
+        named: dict[Plan, dict[Node, None]] = {}
+        wanted: dict[Plan, set[str | None]] = {}
+        stack: list[tuple[Plan, str | None]] = []
+        for node in nodes:
+            stack.append((node.plan, node.key))
+            if node.plan.root:
+                named.setdefault(node.plan, {})[node] = None
+        while stack:
+            plan, key = stack.pop()
+            if key in wanted.setdefault(plan, set()):
+                continue
+            wanted[plan].add(key)
+            stack += [
+                (edge.producer, key if edge.own else None)
+                for edge in plan.inputs
+                if edge.producer.function is not None
+            ]
+        found: list[Node] = []
+        for plan in sorted((each for each in wanted if each.root), key=lambda each: each.rank):
+            asked = named.get(plan, {})
+            for node in list(self._graph.nodes[plan.name].values()):
+                stale = node.born == NEVER or self.behind(node) is not None
+                above = stale and not wanted[plan].isdisjoint({node.key, None})
+                if (node in asked or above) and self._release(node, change):
+                    found.append(node)
+        return found
+
+    def _release(self, node: Node, change: Ticked) -> bool:
+        """Let a unit run as of an epoch. False if it does not exist yet."""
+        if node.born == NEVER:
+            if self._graph.absent(node):
+                return False
+            node.born, node.missing = change.epoch, ""
+            add_units(self._graph, node, change.epoch)
+        self._released[node] = change
+        self._log.append((node, change))
+        if not node.plan.inputs and change.kind == "tick":
+            node.salt = str(change.seq)
+        self._ready.pop(node, None)
+        self._owed.pop(node, None)
+        self._graph.refresh(node)
+        return True
+
+    def let_run(self, node: Node, change: Ticked) -> bool:
+        """Let a unit run whose run was under way when the definitions changed."""
+        return self._release(node, change)
+
+    def take_log(self) -> list[tuple[Node, Ticked]]:
+        """Which units were let run since this was last asked, and by what."""
+        log, self._log = self._log, []
+        return log
+
+    def cause(self, node: Node) -> Ticked | None:
+        """What lets a unit run."""
+        return self._released.get(node)
+
+    def explain(self, node: Node, why: Why) -> Why:
+        """Name the tick that lets a unit run (P5)."""
+        tick = self._released.get(node)
+        if tick is None or why.kind == "request":
+            return why
+        return Why((tick.detail, *why.reasons), tick.kind, tick.seq, why.events)
+
+    # A unit is settled
+
+    def consume(self, node: Node, pinned: tuple[Pinned, ...] | Gone) -> None:
+        """A unit is what it is by these inputs."""
+        if node.plan.root:
+            self.news.consume(node, () if isinstance(pinned, Gone) else pinned)
+
+    def restore(self, node: Node, consumed: Consumed) -> None:
+        """The last run of a unit read this."""
+        self.news.restore(node, consumed)
+
+    def settled(self, node: Node, epoch: int) -> bool:
+        """A unit is settled at an epoch. True if what let it run is done with."""
+        self.moved(node)
+        if not node.dirty:
+            self._quiet.pop(node, None)
+        if not node.plan.root:
+            return False
+        self._catch_up(node, epoch)
+        tick = self._released.get(node)
+        if tick is None or node.dirty:
+            return False
+        del self._released[node]
+        self._agenda.look_at(node)
+        return True
+
+    def _catch_up(self, node: Node, epoch: int) -> None:
+        behind = self.behind(node)
+        if behind is not None and behind.drop(epoch):
+            del self._behind[node.plan][node]
+            self._ready.pop(node, None)
+
+    # Debounce
+
+    def _disturb(self, node: Node, now: float) -> None:
+        quiet = self._quiet.get(node)
+        if quiet is None:
+            self._quiet[node] = Quiet(now, now, 1)
+        else:
+            quiet.last, quiet.count = now, quiet.count + 1
+
+    def waits(self, node: Node, now: float) -> bool:
+        """Whether a unit that has to run waits for quiet; then it is looked at again."""
+        policy, quiet = node.plan.policy, self._quiet.get(node)
+        if not isinstance(policy, Debounce) or quiet is None or node.requested or node.forced:
+            return False
+        until = min(quiet.last + policy.quiet_seconds, quiet.first + policy.longest_seconds)
+        if now >= until or 0 < policy.most <= quiet.count:
+            return False
+        self._agenda.wake(node, until)
+        return True

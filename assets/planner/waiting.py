@@ -1,0 +1,32 @@
+"""Why a unit that is behind does not run: what its refresh policy waits for, in a sentence."""
+
+from afresh.assets.partition import format_ref
+from afresh.assets.planner.nodes import Node
+from afresh.assets.planner.policies import Policies
+from afresh.assets.policy import Cron, Every, Freshness, Manual, describe, span
+
+
+def explain_wait(policies: Policies, node: Node, now: float) -> str:
+    """Say what the policy of a unit that is behind waits for."""
+    policy = node.plan.policy
+    left = f"left behind by refresh={describe(policy)}"
+    behind = policies.behind(node)
+    match policy:
+        case Manual():
+            name = format_ref(node.plan.name, node.key)
+            return f"{left}: afresh materialize {name} brings it up to date"
+        case Cron() | Every():
+            at = policies.timetable.next_of(node.plan.name)
+            return f"{left}: its next tick is {_in(at, now)}"
+        case Freshness() if behind is not None:
+            at = policies.goals.latest_start(node.plan, behind.since)
+            return f"{left}: it has to start {_in(at, now)}"
+    new = policies.news.of(node)
+    old = [edge.asset for edge in node.plan.inputs if edge.parameter not in new]
+    return f"{left}: nothing new from {', '.join(old)}" if old else left
+
+
+def _in(at: float | None, now: float) -> str:
+    if at is None:
+        return "not known"
+    return f"in {span(max(0.0, round(at - now, 1 if at - now < 60 else 0)))}"
