@@ -43,6 +43,10 @@ class Slim(Generic[V]):
         else:
             raise KeyError(key)
 
+    def values(self) -> Iterator[V]:
+        """All values, the oldest first."""
+        return (value for _, value in self.items())
+
     def items(self) -> Iterator[tuple[str, V]]:
         """All entries, the oldest first."""
         if self._rest is not None:
