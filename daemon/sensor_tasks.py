@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import Random
 
 import anyio
+from anyio.abc import TaskGroup
 
 from afresh.assets.errors import AfreshError
 from afresh.sensors.base import Batch, Emit, Sensor
@@ -16,6 +17,15 @@ WELL_SECONDS = 60.0
 """Who ran so long begins with the first pause again when it fails."""
 
 
+class _Offer:
+    """A batch on its way to the ledger; it arrives there though its sensor is stopped meanwhile."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.error: Exception | None = None
+        self.ended = anyio.Event()
+
+
 class SensorTask:
     """Runs one sensor until it is stopped; `error` is why it is not running at the moment."""
 
@@ -24,6 +34,7 @@ class SensorTask:
         sensor: Sensor,
         emit: Emit,
         *,
+        tasks: TaskGroup,
         random: Random,
         now: Callable[[], float],
         tell: Callable[[], None],
@@ -31,6 +42,8 @@ class SensorTask:
         self.sensor = sensor
         self.error = ""
         self._emit = emit
+        self._tasks = tasks
+        self._offers: set[_Offer] = set()
         self._random = random
         self._now = now
         self._tell = tell
@@ -42,8 +55,13 @@ class SensorTask:
         self._scope.cancel()
 
     async def wait_ended(self) -> None:
-        """Return when the sensor does nothing more."""
+        """Return when the sensor does nothing more, and what it handed on is recorded or not.
+
+        Only then the ledger says where the next one goes on.
+        """
         await self._ended.wait()
+        for offer in list(self._offers):
+            await offer.ended.wait()
 
     async def run(self) -> None:
         """Run until stopped. Whatever the sensor raises costs it alone."""
@@ -63,7 +81,12 @@ class SensorTask:
 
     async def _try(self) -> str:
         async def emit(batch: Batch) -> None:
-            await self._emit(batch)
+            offer = _Offer(batch)
+            self._offers.add(offer)
+            self._tasks.start_soon(self._hand_on, offer)
+            await offer.ended.wait()
+            if offer.error is not None:
+                raise offer.error
             if self.error:
                 self.error = ""
                 self._tell()
@@ -77,3 +100,12 @@ class SensorTask:
             )
             return str(error) or type(error).__name__
         return "it ended by itself"
+
+    async def _hand_on(self, offer: _Offer) -> None:
+        try:
+            await self._emit(offer.batch)
+        except Exception as error:  # noqa: BLE001 - it is the sensor's, who waits for it
+            offer.error = error
+        finally:
+            self._offers.discard(offer)
+            offer.ended.set()

@@ -213,10 +213,7 @@ class Supervisor:
         return name
 
     def _start(self, source: Source) -> None:
-        try:
-            sensor = self._build(source)
-        except AfreshError as error:
-            sensor = Unbuilt(source.name, source.sensor.kind, error)
+        sensor = self._built(source)
         self.sensors[source.name] = sensor
         if source.name in self.paused:
             return
@@ -224,7 +221,13 @@ class Supervisor:
         if isinstance(sensor, FileSensor):
             sensor.start(self._note_news)
         else:
-            self._tasks.start_soon(self._run_own, sensor)
+            self._tasks.start_soon(self._run_own, source, sensor)
+
+    def _built(self, source: Source) -> Sensor:
+        try:
+            return self._build(source)
+        except AfreshError as error:
+            return Unbuilt(source.name, source.sensor.kind, error)
 
     def _build(self, source: Source) -> Sensor:
         if source.sensor.kind != "file":
@@ -253,16 +256,25 @@ class Supervisor:
             on_health=self._note_health,
         )
 
-    async def _run_own(self, sensor: Sensor) -> None:
-        """Run a sensor in this task, when the one that it replaces has ended."""
-        before = self._ending.pop(sensor.name, None)
+    async def _run_own(self, source: Source, sensor: Sensor) -> None:
+        """Run a sensor in this task, when the one that it replaces has ended.
+
+        It is built again then: what the other one handed on last has moved the cursor.
+        """
+        before = self._ending.get(sensor.name)
         if before is not None:
             await before.wait_ended()
+            if self._ending.get(sensor.name) is before:
+                del self._ending[sensor.name]
         if self.sensors.get(sensor.name) is not sensor or sensor.name not in self._running:
             return
+        if before is not None:
+            sensor = self._built(source)
+            self.sensors[source.name] = sensor
         own = SensorTask(
             sensor,
             self._emit,
+            tasks=self._tasks,
             random=self._random,
             now=self._now,
             tell=lambda: self._note_health(sensor),
