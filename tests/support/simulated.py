@@ -14,6 +14,7 @@ from afresh.daemon.generations import definitions_rows, rebuild
 from afresh.daemon.journal import Journal
 from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
+from afresh.daemon.streams import load_streams
 from afresh.daemon.workers.task import Failed, Rejected, Result, Task, Written
 from afresh.sensors.base import Arrival, Batch, Identity
 from afresh.storage.ledger import state as saved
@@ -107,7 +108,8 @@ class Daemon:
             relative_of=str,
             discard=self._discard,
         )
-        self.reactor = Reactor(Planner(Topology(), max_wait_seconds=max_wait), journal, ports)
+        planner = Planner(Topology(), max_wait_seconds=max_wait)
+        self.reactor = Reactor(planner, journal, ports, load_streams(ledger.reader.rows))
         self.old = state.definitions
 
     async def _discard(self, uris: list[str]) -> None:

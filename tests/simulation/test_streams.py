@@ -1,0 +1,301 @@
+"""Streams on the simulated reactor: each row is published once, whatever fails."""
+
+import anyio
+import pytest
+
+from afresh.assets.manifest import Manifest
+from afresh.daemon.workers.task import Failed, Rejected, Task
+from afresh.storage.ledger.memory import MemoryLedger
+from support.simulated import function, source
+from support.streaming import StreamDaemon, StreamWorkers, reader, stream
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    import trio.testing
+
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0.0)}
+
+
+CHAIN = Manifest(
+    "d", (stream(),), (reader("new", "s"), reader("more", "new"), function("whole", "s"))
+)
+
+
+def names(workers: StreamWorkers) -> list[str]:
+    return [task.name for task in workers.started]
+
+
+async def test_each_batch_is_a_version_and_new_rows_are_read_once() -> None:
+    workers = StreamWorkers()
+    daemon = StreamDaemon(CHAIN, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        for i in range(5):
+            await daemon.send([f"{i}a", f"{i}b"])
+            await daemon.settle()
+        rows = [f"{i}{c}" for i in range(5) for c in "ab"]
+        assert daemon.versions("s") == [(i + 1, 0, 2 * i + 2) for i in range(5)]
+        assert daemon.versions("new") == daemon.versions("s")
+        for asset in ("s", "new", "more"):
+            daemon.check_laws(asset)
+            assert daemon.head(asset) == rows
+            assert daemon.read(asset, 0, 4) == rows[:4], "an older version is what it was"
+        runs = [task for task in workers.started if task.name == "new"]
+        assert [[(p.skip, p.take) for p in t.inputs[0].parts] for t in runs] == [[(0, 2)]] * 5
+        whole = [task for task in workers.started if task.name == "whole"]
+        assert sum(part.rows for part in whole[-1].inputs[0].parts) == 10
+        tasks.cancel_scope.cancel()
+
+
+async def test_batches_that_wait_are_one_version() -> None:
+    workers = StreamWorkers()
+    daemon = StreamDaemon(CHAIN, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        daemon.reactor.dispatching = False
+        for i in range(40):
+            await daemon.send([str(i)])
+        daemon.reactor.dispatching = True
+        daemon.reactor.wake()
+        await daemon.settle()
+        assert daemon.versions("s") == [(1, 0, 40)]
+        assert daemon.head("new") == [str(i) for i in range(40)]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_failed_run_does_not_move_the_mark() -> None:
+    workers = StreamWorkers()
+    daemon = StreamDaemon(CHAIN, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.send(["1"])
+        await daemon.settle()
+        workers.fail = lambda t: Failed("raised", "boom") if t.name == "new" else None
+        await daemon.send(["2"])
+        await daemon.settle()
+        await daemon.send(["3"])
+        await daemon.settle()
+        assert daemon.head("new") == ["1"]
+        workers.fail = lambda _t: None
+        await daemon.send(["4"])
+        await daemon.settle()
+        assert daemon.head("new") == daemon.head("more") == ["1", "2", "3", "4"]
+        assert daemon.versions("new") == [(1, 0, 1), (2, 0, 4)]
+        tasks.cancel_scope.cancel()
+
+
+async def test_of_several_outputs_all_or_none_are_appended() -> None:
+    both = Manifest("d", (stream(),), (reader("a", "s", outputs=("a", "b")),))
+    workers = StreamWorkers()
+    workers.drops = lambda name, row: (name == "a") == (row == "b")
+    daemon = StreamDaemon(both, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.send(["a", "b", "a"])
+        await daemon.settle()
+        assert (daemon.head("a"), daemon.head("b")) == (["a", "a"], ["b"])
+        await daemon.send(["a"])
+        await daemon.settle()
+        assert daemon.versions("a") == [(1, 0, 2), (2, 0, 3)]
+        assert daemon.versions("b") == [(1, 0, 1)], "nothing new for it"
+        workers.fail = lambda t: Rejected("b", "invalid") if t.name == "a" else None
+        await daemon.send(["b"])
+        await daemon.settle()
+        assert daemon.versions("b") == [(1, 0, 1)]
+        workers.fail = lambda _t: None
+        await daemon.send(["a"])
+        await daemon.settle()
+        assert (daemon.head("a"), daemon.head("b")) == (["a"] * 4, ["b", "b"])
+        tasks.cancel_scope.cancel()
+
+
+async def test_without_rows_the_mark_moves_and_there_is_no_new_version() -> None:
+    workers = StreamWorkers()
+    workers.drops = lambda name, row: name == "new" and row != "keep"
+    daemon = StreamDaemon(CHAIN, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        for value in ("1", "2", "keep", "3"):
+            await daemon.send([value])
+            await daemon.settle()
+        assert daemon.versions("new") == [(1, 0, 0), (2, 0, 1)]
+        assert daemon.head("more") == ["keep"]
+        assert names(workers).count("new") == 4
+        states = daemon.ledger.reader.rows("SELECT state FROM run WHERE asset='new' ORDER BY run")
+        assert [row[0] for row in states] == ["succeeded", "unchanged", "succeeded", "unchanged"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_what_is_read_whole_beside_does_not_run_it() -> None:
+    manifest = Manifest("d", (stream(), source("f")), (reader("new", "s", whole=("f",)),))
+    workers = StreamWorkers()
+    daemon = StreamDaemon(manifest, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        workers.files["landing/f"] = "x"
+        await daemon.arrive("f", "")
+        await daemon.send(["1"])
+        await daemon.settle()
+        assert names(workers).count("new") == 1
+        workers.files["landing/f"] = "y"
+        await daemon.arrive("f", "")
+        await daemon.settle()
+        assert names(workers).count("new") == 1
+        await daemon.send(["2"])
+        await daemon.settle()
+        assert daemon.head("new") == ["x", "1", "y", "2"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_rebuild_reads_from_the_start_and_so_does_who_reads_it() -> None:
+    workers, ledger = StreamWorkers(), MemoryLedger()
+    daemon = StreamDaemon(CHAIN, workers, ledger)
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        for value in ("1", "2", "3"):
+            await daemon.send([value])
+            await daemon.settle()
+        workers.drops = lambda name, row: name == "new" and row == "2"
+        await daemon.force("new")
+        await daemon.settle()
+        assert daemon.versions("new")[-1] == (4, 3, 5)
+        assert daemon.head("new") == daemon.head("more") == ["1", "3"]
+        assert daemon.read("new", 0, 3) == ["1", "2", "3"], "the versions before are what they were"
+        await daemon.send(["4"])
+        await daemon.settle()
+        assert daemon.head("new") == daemon.head("more") == ["1", "3", "4"]
+        for asset in ("s", "new", "more"):
+            daemon.check_laws(asset)
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("policy", ["new_only", "rebuild"])
+async def test_new_code_goes_on_or_begins_anew(policy: str) -> None:
+    workers, ledger = StreamWorkers(), MemoryLedger()
+    before = Manifest("d", (stream(),), (reader("new", "s", on_code_change=policy),))
+    after = Manifest("e", (stream(),), (reader("new", "s", on_code_change=policy, code_key="c2"),))
+    daemon = StreamDaemon(before, workers, ledger)
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.send(["1"])
+        await daemon.send(["2"])
+        await daemon.settle()
+        tasks.cancel_scope.cancel()
+    runs = names(workers).count("new")
+    daemon = StreamDaemon(after, workers, ledger.snapshot())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.settle()
+        assert names(workers).count("new") == runs + (policy == "rebuild")
+        await daemon.send(["3"])
+        await daemon.settle()
+        assert daemon.head("new") == ["1", "2", "3"]
+        assert daemon.versions("new")[-1][1] == (0 if policy == "new_only" else 2)
+        tasks.cancel_scope.cancel()
+
+
+async def test_bad_records_are_put_aside_and_the_rest_is_published() -> None:
+    workers = StreamWorkers()
+    daemon = StreamDaemon(CHAIN, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.send(["1", "bad1", "2"])
+        await daemon.send(["bad2", "bad3"])
+        await daemon.settle()
+        assert daemon.head("new") == ["1", "2"]
+        assert daemon.dead() == [b"bad1", b"bad2", b"bad3"]
+        states = daemon.ledger.reader.rows(
+            "SELECT state FROM event WHERE source = 's' ORDER BY seq"
+        )
+        assert states == [("ingested",), ("dead",)]
+        await daemon.send(["bad4"])
+        await daemon.settle()
+        assert daemon.versions("s")[-1][2] == 2, "no version of nothing"
+        tasks.cancel_scope.cancel()
+
+
+async def test_batches_wait_in_order_behind_one_that_cannot_be_read() -> None:
+    workers, ledger = StreamWorkers(), MemoryLedger()
+
+    def broken(task: Task) -> Failed | None:
+        held = any(b"poison" in batch.payload for batch in task.batches)
+        return Failed("unreadable", "the registry is down") if held else None
+
+    workers.fail = broken
+    daemon = StreamDaemon(CHAIN, workers, ledger)
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        daemon.reactor.dispatching = False
+        for value in ("1", "poison", "2"):
+            await daemon.send([value])
+        daemon.reactor.dispatching = True
+        daemon.reactor.wake()
+        await daemon.settle()
+        assert daemon.head("s") == ["1"], "what came before is published"
+        await daemon.send(["3"])
+        await daemon.settle()
+        assert daemon.head("s") == ["1"], "what comes after waits"
+        tasks.cancel_scope.cancel()
+    workers.fail = lambda _task: None
+    daemon = StreamDaemon(CHAIN, workers, ledger.snapshot())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.settle()
+        assert daemon.head("s") == daemon.head("more") == ["1", "poison", "2", "3"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_small_segments_become_one_and_no_version_changes() -> None:
+    workers = StreamWorkers()
+    daemon = StreamDaemon(CHAIN, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        rows = [str(i) for i in range(100)]
+        for value in rows:
+            await daemon.send([value])
+            await daemon.settle()
+        assert len(daemon.segments("s")) < 40
+        assert len(daemon.segments("new")) < 40
+        for asset in ("s", "new", "more"):
+            daemon.check_laws(asset)
+            for _, start, end in daemon.versions(asset):
+                assert daemon.read(asset, start, end) == rows[start:end]
+        held = len(workers.artifacts)
+        await anyio.sleep(120)
+        while await daemon.files().collect():
+            deleted = daemon.ledger.reader.rows("SELECT COUNT(*) FROM garbage")
+            assert deleted == [(0,)]
+        assert held == len(workers.artifacts), "artifacts in memory are nobody's files"
+        named = {uri for a in ("s", "new", "more") for _, _, uri in daemon.segments(a)}
+        assert named <= set(workers.artifacts)
+        tasks.cancel_scope.cancel()
+
+
+async def test_rows_go_when_they_are_old_and_everybody_has_read_them() -> None:
+    manifest = Manifest("d", (stream(keep_seconds=100.0),), (reader("new", "s"),))
+    workers = StreamWorkers()
+    daemon = StreamDaemon(manifest, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.send(["1"])
+        await daemon.settle()
+        await anyio.sleep(60)
+        workers.fail = lambda t: Failed("raised", "boom") if t.name == "new" else None
+        await daemon.send(["2"])
+        await daemon.settle()
+        await anyio.sleep(120)
+        await daemon.send(["3"])
+        await daemon.settle()
+        assert daemon.head("s") == ["2", "3"], "one that nobody has read stays"
+        workers.fail = lambda _t: None
+        await daemon.send(["4"])
+        await daemon.settle()
+        await daemon.send(["5"])
+        await daemon.settle()
+        assert daemon.head("s") == ["3", "4", "5"]
+        assert daemon.head("new") == ["1", "2", "3", "4", "5"]
+        daemon.check_laws("s")
+        tasks.cancel_scope.cancel()
