@@ -200,7 +200,7 @@ class Policies:
         found += [Due(name, tuple(sorted(keys)), detail) for (name, detail), keys in groups.items()]
         for ticks in self.timetable.find_due(now):
             plan = self._graph.topology.plans[ticks.name]
-            units = () if ticks.tick is None else self._keys_behind(plan)
+            units = () if ticks.tick is None else self.units_due(plan)
             found.append(Due(ticks.name, units, describe(plan.policy), ticks.until))
         return found
 
@@ -220,7 +220,7 @@ class Policies:
         """Whether something is to be let run at once."""
         return bool(self._ready)
 
-    def _keys_behind(self, plan: Plan) -> tuple[str, ...]:
+    def units_due(self, plan: Plan) -> tuple[str, ...]:
         """The units that a tick lets run; of an asset that reads nothing, its one unit always."""
         if not plan.inputs:
             nodes = self._graph.nodes[plan.name].values()

@@ -74,6 +74,11 @@ class Read:
     columns: tuple[str, ...] = ()
 
 
+Refresh = Literal["eager", "debounce", "manual", "cron", "freshness", "all_new", "any_new"]
+LEAVES: frozenset[Refresh] = frozenset({"manual", "cron", "freshness", "all_new", "any_new"})
+"""Policies that leave a unit behind: it changes only where something lets it run."""
+
+
 @dataclass(frozen=True)
 class FunctionSpec:
     """A function; `fails` says how it breaks on one reading in three."""
@@ -83,6 +88,14 @@ class FunctionSpec:
     partitioned: bool = False
     fails: Literal["never", "raises", "rejects"] = "never"
     attempts: int = 1
+    refresh: Refresh = "eager"
+    named: tuple[str, ...] = ()
+    """The inputs that its condition names."""
+
+    @property
+    def is_root(self) -> bool:
+        """Whether readers go on with its last version while it is behind."""
+        return self.refresh in LEAVES
 
     @property
     def name(self) -> str:
@@ -132,6 +145,10 @@ class Oracle:
     code: str = "c0"
     sources: list[tuple[int, Unit, Outcome]] = field(default_factory=list)
     codes: list[tuple[int, str, str]] = field(default_factory=list)
+    let_run: dict[Unit, list[int]] = field(default_factory=dict)
+    """Of each root unit (by its function's name) the epochs at which something let it run."""
+    ran: dict[Unit, list[int]] = field(default_factory=dict)
+    """And those at which it was settled because of that."""
     _memo: dict[int, dict[Unit, Outcome]] = field(default_factory=dict)
 
     def change(self, epoch: int, unit: Unit, outcome: Outcome) -> None:
@@ -143,6 +160,41 @@ class Oracle:
         """A function has other code from that epoch on."""
         self.codes.append((epoch, function, code))
         self._forget(epoch)
+
+    def release(self, epoch: int, unit: Unit) -> None:
+        """Something lets a root's unit run from that epoch on."""
+        self.let_run.setdefault(unit, []).append(epoch)
+        self._forget(epoch)
+
+    def settle(self, epoch: int, unit: Unit) -> None:
+        """A root's unit has taken what it reads as of that epoch."""
+        self.ran.setdefault(unit, []).append(epoch)
+        self._forget(epoch)
+
+    def base(self, function: FunctionSpec, key: str, epoch: int) -> int | None:
+        """As of which epoch a root's unit is what it is at `epoch`; None if it is not there yet."""
+        released = [at for at in self.let_run.get((function.name, key), []) if at <= epoch]
+        if not released:
+            return None
+        ran = [at for at in self.ran.get((function.name, key), []) if released[-1] <= at <= epoch]
+        return ran[-1] if ran else released[-1]
+
+    def can_exist(self, function: FunctionSpec, key: str, epoch: int) -> bool:
+        """Whether all is there that a unit reads as its own."""
+        states = self.at(epoch)
+        return all(
+            (read.asset, key if read.own else "") in states
+            for read in function.reads
+            if self.is_own(function, read)
+        )
+
+    def natural_keys(self, function: FunctionSpec, epoch: int) -> list[str]:
+        """The units that a function would have if nothing held it back."""
+        return self._natural(function, self.at(epoch))
+
+    def gather(self, function: FunctionSpec, key: str, epoch: int) -> Reads | Mark:
+        """What a run would be given as of an epoch."""
+        return self._gather(function, key, self.at(epoch))
 
     def _forget(self, epoch: int) -> None:
         self._memo = {e: states for e, states in self._memo.items() if e < epoch}
@@ -173,12 +225,18 @@ class Oracle:
                 unit: outcome for at, unit, outcome in self.sources if at <= epoch
             }
             for function in self.spec.functions:
-                for key in self._keys(function, states):
+                for key in self._keys(function, states, epoch):
                     states.update(self._evaluate(function, key, states, epoch))
             self._memo[epoch] = states
         return self._memo[epoch]
 
-    def _keys(self, function: FunctionSpec, states: dict[Unit, Outcome]) -> list[str]:
+    def _keys(self, function: FunctionSpec, states: dict[Unit, Outcome], epoch: int) -> list[str]:
+        if function.is_root:
+            units = [key for name, key in self.let_run if name == function.name]
+            return sorted(key for key in units if self.base(function, key, epoch) is not None)
+        return self._natural(function, states)
+
+    def _natural(self, function: FunctionSpec, states: dict[Unit, Outcome]) -> list[str]:
         if not function.partitioned:
             return [""]
         own = [{k for a, k in states if a == read.asset} for read in function.reads if read.own]
@@ -217,6 +275,10 @@ class Oracle:
     def _evaluate(
         self, function: FunctionSpec, key: str, states: dict[Unit, Outcome], epoch: int
     ) -> dict[Unit, Outcome]:
+        base = self.base(function, key, epoch) if function.is_root else epoch
+        if base is not None and base < epoch:
+            before = self.at(base)
+            return {(output, key): before[output, key] for output in function.outputs}
         reads = self._gather(function, key, states)
         found: dict[Unit, Outcome] = {}
         code = self.code_at(function.name, epoch)

@@ -3,7 +3,7 @@
 from random import Random
 from typing import Literal
 
-from support.oracle import FunctionSpec, GraphSpec, Read, SourceSpec
+from support.oracle import FunctionSpec, GraphSpec, Read, Refresh, SourceSpec
 
 Numbers = tuple[int, ...]
 ON_DELETE: tuple[Literal["keep", "propagate", "fail"], ...] = ("keep", "propagate", "fail")
@@ -12,7 +12,21 @@ WIDTH = 6
 """How many numbers make a source, a function or an action."""
 
 
-def build_graph(sources: list[Numbers], functions: list[Numbers]) -> GraphSpec:
+REFRESH: tuple[Refresh, ...] = (
+    "eager",
+    "eager",
+    "debounce",
+    "manual",
+    "cron",
+    "freshness",
+    "all_new",
+    "any_new",
+)
+
+
+def build_graph(
+    sources: list[Numbers], functions: list[Numbers], *, policies: bool = False
+) -> GraphSpec:
     """Any numbers make a graph."""
     declared = tuple(
         SourceSpec(f"s{i}", n[0] % 4 != 0, ON_DELETE[n[1] % 3], ("keep", "hold")[n[2] % 4 == 3])
@@ -32,7 +46,15 @@ def build_graph(sources: list[Numbers], functions: list[Numbers]) -> GraphSpec:
             for j, name in enumerate(inputs)
         )
         outputs = (f"f{i}", f"f{i}x") if n[5] % 5 == 4 else (f"f{i}",)
-        spec = FunctionSpec(outputs, reads, bool(own), FAILS[n[0] % 4], 1 + n[1] % 3)
+        spec = FunctionSpec(
+            outputs,
+            reads,
+            bool(own),
+            FAILS[n[0] % 4],
+            1 + n[1] % 3,
+            REFRESH[n[1] // 8] if policies else "eager",
+            tuple(inputs[: 1 + n[2] % 3]),
+        )
         made.append(spec)
         partitioned |= dict.fromkeys(outputs, bool(own))
     return GraphSpec(declared, tuple(made))
@@ -43,10 +65,11 @@ def random_numbers(random: Random, count: int) -> list[Numbers]:
     return [tuple(random.randrange(64) for _ in range(WIDTH)) for _ in range(count)]
 
 
-def random_case(random: Random) -> tuple[GraphSpec, list[Numbers]]:
+def random_case(random: Random, *, policies: bool = False) -> tuple[GraphSpec, list[Numbers]]:
     """A graph and a script."""
     graph = build_graph(
         random_numbers(random, 1 + random.randrange(3)),
         random_numbers(random, 1 + random.randrange(7)),
+        policies=policies,
     )
     return graph, random_numbers(random, 5 + random.randrange(30))

@@ -4,18 +4,30 @@ It does in a turn what the reactor does, with the real outcomes, journal and led
 compares what the planner does with the oracle all along.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
 from afresh.assets.manifest import Function, Input, Manifest, Output, Retry, Sensor, Source
-from afresh.assets.planner.changes import Paused, Requested, Settled
+from afresh.assets.planner.changes import Commands, Paused, Requested, Settled, Ticked
 from afresh.assets.planner.content import Columns, Content, Gone
 from afresh.assets.planner.look import Looks
 from afresh.assets.planner.nodes import NEVER, Attempt, Node
 from afresh.assets.planner.planner import Change, Planner
+from afresh.assets.planner.policies import Due
 from afresh.assets.planner.topology import build_topology
+from afresh.assets.policy import (
+    AllNew,
+    AnyNew,
+    Debounce,
+    Eager,
+    Every,
+    Freshness,
+    Manual,
+    Policy,
+)
 from afresh.daemon.dispatch import make_task, run_rows
 from afresh.daemon.ingest_outcomes import end_delete, end_ingest, is_change
 from afresh.daemon.interrupted import interrupted_rows
@@ -24,6 +36,7 @@ from afresh.daemon.outcome_rows import Outcome
 from afresh.daemon.restore import restore_planner
 from afresh.daemon.run_outcomes import end_run
 from afresh.daemon.settled import settle_rows
+from afresh.daemon.ticks import released_rows, tick_rows
 from afresh.daemon.workers.task import Failed, Rejected, Result, Written
 from afresh.sensors.base import Arrival, Batch
 from afresh.storage.ledger import state as saved
@@ -35,7 +48,9 @@ from support.oracle import (
     GraphSpec,
     Mark,
     Oracle,
+    Read,
     Reads,
+    Refresh,
     Unit,
     Value,
     breaks,
@@ -46,6 +61,7 @@ from support.scripts import Numbers
 MOST_TURNS = 20_000
 MOST_RESTARTS = 2
 """Three interruptions in a row are a failure by rule, which the oracle knows nothing of."""
+NEVER_SECONDS = 1e9
 KEYS = ("k0", "k1", "k2")
 
 
@@ -57,6 +73,21 @@ def expect(truth: bool, text: str, *details: object) -> None:
     """Raise Found unless it is true."""
     if not truth:
         raise Found(text + ": " + ", ".join(map(repr, details)))
+
+
+def policy_of(function: FunctionSpec) -> Policy:
+    """A function's policy as declared; a schedule that never ticks by itself."""
+    names = tuple(f"p{i}" for i, r in enumerate(function.reads) if r.asset in function.named)
+    policies: dict[Refresh, Policy] = {
+        "eager": Eager(),
+        "debounce": Debounce(0.3, 1.0, 4),
+        "manual": Manual(),
+        "cron": Every(NEVER_SECONDS),
+        "freshness": Freshness(2.0),
+        "all_new": AllNew(names),
+        "any_new": AnyNew(names),
+    }
+    return policies[function.refresh]
 
 
 def declare(spec: GraphSpec, codes: dict[str, str]) -> Manifest:
@@ -89,6 +120,7 @@ def declare(spec: GraphSpec, codes: dict[str, str]) -> Manifest:
             codes.get(each.name, "c0"),
             partitions=tuple(r.asset for r in each.reads if r.own) if each.partitioned else (),
             retry=Retry(each.attempts, 0.5, 2.0),
+            refresh=policy_of(each),
         )
         for each in spec.functions
     )
@@ -197,6 +229,16 @@ class World:
         self.planner.__class__ = self.kind
         self.planner.epoch = max(self.planner.epoch, epoch)
         self.since = epoch
+        self._let_run_again()
+
+    def _let_run_again(self) -> None:
+        """What was let run before a new planner came is let run by it too."""
+        for function in self.spec.functions:
+            for node in (
+                self.planner.graph.nodes[function.name].values() if function.is_root else ()
+            ):
+                if self.planner.policies.cause(node) is not None:
+                    self._release(function.name, self.planner.epoch, node.key)
 
     def restart(self) -> None:
         """Kill it at once and start it again: what ran is lost."""
@@ -220,6 +262,7 @@ class World:
         self._rebuild(epoch)
         for attempt in old.running:
             expect(self.planner.adopt(attempt), "an attempt was not adopted", attempt.node.name)
+        self._let_run_again()
         self.turn()
 
     # What happens
@@ -268,7 +311,40 @@ class World:
         for known in self._signatures.values():
             for signature in [s for s, how in known.items() if how == "failed"]:
                 del known[signature]
+        self._release_asked(units, epoch)
         self.turn([Requested(epoch, units, force, event["seq"])])
+
+    def tick(self, name: str) -> None:
+        """The schedule of a function ticks."""
+        plan = self.planner.topology.plans[name]
+        self.turn(dues=[Due(name, self.planner.policies.units_due(plan), "tick")])
+
+    def _release(self, name: str, epoch: int, key: str) -> None:
+        function = self.functions[name]
+        if self.oracle.can_exist(function, key, epoch):
+            self.oracle.release(epoch, (name, key))
+
+    def _release_asked(self, units: tuple[Unit, ...], epoch: int) -> None:
+        """Let run what is asked for and all that is above it, upstream first."""
+        wanted: dict[str, set[str | None]] = {}
+        stack: list[tuple[str, str | None]] = [*units]
+        makers = {out: each.name for each in self.spec.functions for out in each.outputs}
+        while stack:
+            asset, key = stack.pop()
+            name = makers.get(asset)
+            if name is None or key in wanted.setdefault(name, set()):
+                continue
+            wanted[name].add(key)
+            for read in self.functions[name].reads:
+                own = self.oracle.is_own(self.functions[name], read)
+                stack.append((read.asset, (key if read.own else "") if own else None))
+        for function in self.spec.functions:
+            keys = wanted.get(function.name, set())
+            if not function.is_root or not keys:
+                continue
+            for key in self.oracle.natural_keys(function, epoch):
+                if key in keys or None in keys:
+                    self._release(function.name, epoch, key)
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -294,8 +370,11 @@ class World:
         raise Found("it never comes to rest")
 
     def _due(self) -> list[float]:
-        wake = self.planner.next_wake()
-        return [at for at, *_ in self._flight[:1]] + ([] if wake is None else [wake])
+        """When something happens by itself; schedules tick when they are told to."""
+        policies = self.planner.policies
+        wakes = [self.planner._agenda.next_wake(), policies.next_deadline()]
+        wakes += [0.0] if policies.waiting else []
+        return [at for at, *_ in self._flight[:1]] + [at for at in wakes if at is not None]
 
     def _take_ends(self) -> list[Under]:
         ends = []
@@ -305,7 +384,12 @@ class World:
 
     # A turn, as the reactor takes it
 
-    def turn(self, changes: list[Change] | None = None, ends: list[Under] | None = None) -> None:
+    def turn(
+        self,
+        changes: list[Change] | None = None,
+        ends: list[Under] | None = None,
+        dues: list[Due] | None = None,
+    ) -> None:
         """One transaction, one step, and what may start."""
         epoch = self.planner.epoch + 1
         told: list[Change] = list(changes or [])
@@ -315,21 +399,69 @@ class World:
             updates += outcome.updates
             assert outcome.ended is not None
             told.append(outcome.ended)
+        ticks = tick_rows(
+            [*self.planner.find_due(self.now), *(dues or [])], self.journal, epoch, self.now
+        )
+        updates += ticks.updates
+        told += ticks.changes
+        for due in ticks.changes:
+            assert isinstance(due, Ticked)
+            self._tell_tick(due)
         self._commit(updates)
         for outcome in outcomes:
             self._take_head(outcome)
-        commands = self.planner.step(told, self.now)
-        self._settled(commands.settled)
+        self._follow(self.planner.step(told, self.now))
         self._check_histories()
         free = self.workers - len(self._flight)
         while free > 0:
             attempts = self.planner.start(free, self.now)
-            self._settled(self.planner.take_commands().settled)
+            self._follow(self.planner.take_commands())
             for attempt in attempts:
                 self._start(attempt)
             if not attempts:
                 break
             free = self.workers - len(self._flight)
+
+    def _follow(self, commands: Commands) -> None:
+        self._commit(released_rows(commands.released, commands.fulfilled, self.now))
+        self._settled(commands.settled)
+        self._note_roots()
+
+    def _tell_tick(self, tick: Ticked) -> None:
+        """A tick lets run all that exists; what its policy had not wanted is found at rest."""
+        function = self.functions[tick.name]
+        keys: Sequence[str] = tick.keys
+        if function.refresh == "cron":
+            keys = self.oracle.natural_keys(function, tick.epoch) if tick.seq or tick.keys else ()
+            keys = [key for key in keys if not self._is_paused(function, key)]
+        for key in keys:
+            if not self._is_paused(function, key):
+                self._release(tick.name, tick.epoch, key)
+
+    def _is_paused(self, function: FunctionSpec, key: str) -> bool:
+        node = self.planner.graph.nodes[function.name].get(key)
+        return node is not None and node.paused
+
+    def _note_roots(self) -> None:
+        """Tell the oracle as of which epoch a root is what it is now: only where it was let run."""
+        for function in self.spec.functions:
+            if not function.is_root:
+                continue
+            for node in self.planner.graph.nodes[function.name].values():
+                unit = (function.name, node.key)
+                ran = self.oracle.ran.get(unit, [0])[-1]
+                if node.epoch <= ran or node.epoch < self.since:
+                    continue
+                released = self.oracle.let_run.get(unit, [])
+                expect(
+                    any(ran < at <= node.epoch for at in released),
+                    "it changed though nothing let it run",
+                    unit,
+                    node.epoch,
+                    released,
+                    ran,
+                )
+                self.oracle.settle(node.epoch, unit)
 
     def _commit(self, updates: list[Update]) -> None:
         if not updates or not self.durable:
@@ -600,6 +732,9 @@ class World:
             expect(state in wanted, "its state is", asset, key, state, want)
         for unit in must:
             expect(unit in seen, "a unit is left out", unit)
+        for function in self.spec.functions:
+            if function.is_root and not kept_back.intersection(function.outputs):
+                self._check_policy(function, epoch)
         pending = {seq for seq, times in self.tally.consumed.items() if not times}
         waiting = {
             seq
@@ -609,6 +744,58 @@ class World:
             if node.paused
         }
         expect(pending <= waiting, "arrivals were never read", pending - waiting)
+
+    def _check_policy(self, function: FunctionSpec, epoch: int) -> None:
+        """No unit is left behind that its policy must let run."""
+        for key in self.oracle.natural_keys(function, epoch):
+            if not self.oracle.can_exist(function, key, epoch):
+                continue
+            reads = self.oracle.gather(function, key, epoch)
+            if isinstance(reads, Mark):
+                continue
+            states = self.oracle.at(epoch)
+            unit = (function.name, key)
+            if function.refresh == "freshness":
+                good = [
+                    make(o, key, self.oracle.code_at(function.name, epoch), reads)
+                    for o in function.outputs
+                ]
+                found = [states.get((out, key)) for out in function.outputs]
+                expect(
+                    all(f in {g, Mark.FAILED} for f, g in zip(found, good, strict=True)),
+                    "it is not fresh",
+                    unit,
+                )
+            elif function.refresh in {"all_new", "any_new"}:
+                new = self._new_inputs(function, key, epoch)
+                names = set(function.named)
+                wanted = names <= new if function.refresh == "all_new" else bool(names & new)
+                failed = Mark.FAILED in {states.get((out, key)) for out in function.outputs}
+                expect(not wanted or failed, "its condition holds", unit, new)
+
+    def _new_inputs(self, function: FunctionSpec, key: str, epoch: int) -> set[str]:
+        """Which inputs have other contents than the unit was last made of."""
+        ran = self.oracle.ran.get((function.name, key), [])
+        return {
+            read.asset
+            for read in function.reads
+            if (now := self._contents(function, read, key, epoch))
+            != (self._contents(function, read, key, ran[-1]) if ran else {})
+            and now
+        }
+
+    def _contents(
+        self, function: FunctionSpec, read: Read, key: str, epoch: int
+    ) -> dict[str, Value]:
+        states = self.oracle.at(epoch)
+        own = self.oracle.is_own(function, read)
+        return {
+            each: state
+            for (asset, each), state in states.items()
+            if asset == read.asset
+            and isinstance(state, Value)
+            and (not own or each == (key if read.own else ""))
+        }
 
     def _behind_pauses(self) -> set[str]:
         names = {name for name, _ in self.paused}
@@ -672,6 +859,8 @@ class World:
                 self.reload(function.name if z % 3 else "")
             case 15:
                 self.advance(3.0)
+        if function.refresh == "cron" and y % 3 != 0:
+            self.tick(function.name)
         self.advance((0.0, 0.0, 0.005, 0.1, 0.5, 2.0)[wait % 6])
 
     def _units(self, function: FunctionSpec) -> list[Unit]:
