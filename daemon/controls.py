@@ -14,8 +14,11 @@ from afresh.assets.manifest import Manifest
 from afresh.assets.planner.changes import Paused, Requested
 from afresh.assets.planner.planner import Change
 from afresh.daemon.api.view import Key
+from afresh.daemon.journal import Recorded
 from afresh.daemon.reactor import Reactor
+from afresh.daemon.run_lines import event_line
 from afresh.daemon.supervisor import Supervisor
+from afresh.sensors.base import Batch
 from afresh.storage.ledger import queries
 from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.reader import Reader
@@ -118,6 +121,26 @@ class DaemonControls:
         self._supervisor.resume(sensor, sources[sensor])
         await self._supervisor.scan(sensor, accept=True)
 
+    async def record(self, request: str, op: str, batches: Sequence[Batch]) -> list[int]:
+        """Record arrivals that somebody made by hand; the seqs of their events."""
+        answered = self._reader.rows(queries.REQUEST, {"id": request})
+        if answered:
+            return msgspec.json.decode(answered[0][2], type=list[int])
+        reactor, now = self._reactor, self._reactor.ports.now()
+        recorded = Recorded()
+
+        def make(_epoch: int) -> tuple[list[Update], list[Change]]:
+            nonlocal recorded
+            recorded = reactor.journal.record(batches, now)
+            seqs = [event["seq"] for event in recorded.events]
+            row = self._request_row(request, op, now, seqs)
+            return [*recorded.updates, row], [*recorded.changes]
+
+        await reactor.tell(make)
+        for event in recorded.events:
+            reactor.ports.lines.send(event_line(event))
+        return [event["seq"] for event in recorded.events]
+
     async def wait(self, units: Sequence[Key] | None, timeout_seconds: float | None) -> bool:
         """Return True when all that is recorded by now is settled; False when the time is over."""
         reactor = self._reactor
@@ -200,7 +223,7 @@ class DaemonControls:
     def _seen(self, request: str) -> bool:
         return bool(self._reader.rows(queries.REQUEST, {"id": request}))
 
-    def _request_row(self, request: str, op: str, now: float) -> Update:
-        response = msgspec.json.encode(True).decode()
-        row = {"id": request, "op": op, "at": now, "response": response}
+    def _request_row(self, request: str, op: str, now: float, response: Any = True) -> Update:
+        said = msgspec.json.encode(response).decode()
+        row = {"id": request, "op": op, "at": now, "response": said}
         return Update("upsert", "request", [row])

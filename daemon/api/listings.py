@@ -6,6 +6,7 @@ from typing import Any
 
 from afresh.assets.errors import UsageError
 from afresh.assets.partition import format_ref, parse_ref
+from afresh.daemon.api.event_filter import event_filter
 from afresh.daemon.api.names import Unique, one_version, parse_known
 from afresh.daemon.api.selection import recorded
 from afresh.daemon.api.times import iso
@@ -128,9 +129,19 @@ def error_line(text: str) -> str:
 
 async def events(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """List the journal in its order; the cursor is a seq."""
-    states = ["unmatched"] if params.get("unmatched") else None
+    wanted = event_filter(params, view.now())
     query = listings.events(
-        states=states, after=_seq(params.get("after")), limit=params.get("limit")
+        sources=wanted.sources,
+        sensors=wanted.sensors,
+        kinds=wanted.kinds,
+        states=wanted.states,
+        partition=wanted.partition,
+        first=wanted.first_seq,
+        last=wanted.last_seq,
+        since=wanted.since,
+        until=wanted.until,
+        after=_seq(params.get("after")),
+        limit=params.get("limit"),
     )
     return [event_row(row) for row in view.reader.rows(*query)]
 

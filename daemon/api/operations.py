@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from afresh.assets.errors import UsageError
-from afresh.daemon.api import changes, lineage, listings, sensors, status, why
+from afresh.daemon.api import by_hand, changes, lineage, listings, sensors, status, why
 from afresh.daemon.api.view import Controls, View
 
 Params = Mapping[str, Any]
@@ -45,6 +45,8 @@ OPERATIONS: dict[str, Operation] = {
     "sensor_resume": Operation(change=changes.sensor_resume),
     "sensor_scan": Operation(change=changes.sensor_scan),
     "sensor_reset": Operation(change=changes.sensor_reset),
+    "emit": Operation(change=by_hand.emit),
+    "replay": Operation(change=by_hand.replay),
     "stop": Operation(change=changes.stop),
 }
 

@@ -5,10 +5,13 @@
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from afresh.assets.manifest import Manifest
 from afresh.assets.planner.view import UnitView
+
+if TYPE_CHECKING:
+    from afresh.sensors.base import Batch
 
 Key = tuple[str, str]
 """A unit: (asset, partition key)."""
@@ -110,6 +113,10 @@ class Controls(Protocol):
 
     async def reset(self, request: str, sensor: str) -> None:
         """Forget the cursor and what was recorded of each path, then scan. Raises UsageError."""
+        ...
+
+    async def record(self, request: str, op: str, batches: "Sequence[Batch]") -> list[int]:
+        """Record arrivals that somebody made by hand, once; the seqs of their events."""
         ...
 
     async def wait(self, units: Sequence[Key] | None, timeout_seconds: float | None) -> bool:

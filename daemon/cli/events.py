@@ -1,9 +1,11 @@
 """`afresh events`: the journal."""
 
+import time
 from typing import Any
 
 import click
 
+from afresh.daemon.api.event_filter import event_filter
 from afresh.daemon.api.times import iso
 from afresh.daemon.cli.call import Call, command, paged
 from afresh.daemon.cli.output import print_json_line, print_table, say
@@ -14,15 +16,22 @@ _COLUMNS = ("seq", "epoch", "source", "partition", "kind", "state", "observed", 
 
 
 @command("events")
+@click.option("--source", "sources", multiple=True, metavar="NAME", help="Only of this source.")
+@click.option("--sensor", "sensors", multiple=True, metavar="NAME", help="Only of this sensor.")
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="arrived, deleted, tick ...")
+@click.option("--state", "states", multiple=True, metavar="STATE", help="pending, ingested ...")
+@click.option("--partition", metavar="KEY", help="Only of this partition.")
+@click.option("--since", metavar="WHEN", help="From this seq or time on (10m: ten minutes ago).")
+@click.option("--until", metavar="WHEN", help="Up to this seq or time.")
 @click.option("--follow", is_flag=True, help="Go on with what comes, a JSON line each.")
 @click.option("--unmatched", is_flag=True, help="Only what matches no source.")
 @paged
-def events(call: Call, follow: bool, unmatched: bool, limit: int | None, after: str | None) -> None:
-    """Show the journal of what arrived."""
-    params = {"unmatched": unmatched, "limit": limit, "after": after}
+def events(call: Call, follow: bool, **params: Any) -> None:
+    """Show the journal of what arrived. Several of one option are alternatives."""
     if not follow:
         call.show(call.ledger("events", params, empty=[]), _people)
         return
+    wanted = event_filter(params, time.time())  # noqa: TID251 - a user's clock
     lines = call.follow("event")
     next(
         lines
@@ -34,7 +43,7 @@ def events(call: Call, follow: bool, unmatched: bool, limit: int | None, after: 
     for line in lines:
         if line.get("type") == "missed":
             print_json_line(line)
-        elif not (unmatched and line.get("state") != "unmatched"):
+        elif wanted.matches(line):
             row = event_line(line)
             if told.get(row["seq"]) != row["state"]:
                 print_json_line(row)

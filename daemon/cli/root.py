@@ -28,6 +28,8 @@ COMMANDS = {
     "lineage": ("afresh.daemon.cli.lineage", "Show what a version was made from."),
     "why": ("afresh.daemon.cli.why", "Say why an asset is as it is."),
     "events": ("afresh.daemon.cli.events", "Show the journal of what arrived."),
+    "emit": ("afresh.daemon.cli.by_hand", "Make an event by hand."),
+    "replay": ("afresh.daemon.cli.by_hand", "Bring events, or dead letters, again."),
     "runs": ("afresh.daemon.cli.runs", "Show the runs."),
     "logs": ("afresh.daemon.cli.runs", "Show the output of one run."),
     "sensors": ("afresh.daemon.cli.sensors", "Show and control what watches."),

@@ -52,22 +52,36 @@ class _Where:
 def events(
     *,
     sources: Sequence[str] | None = None,
+    sensors: Sequence[str] | None = None,
     partition: str | None = None,
     states: Sequence[str] | None = None,
     kinds: Sequence[str] | None = None,
+    first: int | None = None,
+    last: int | None = None,
+    since: float | None = None,
+    until: float | None = None,
     after: int | None = None,
     newest_first: bool = False,
     limit: int | None = None,
 ) -> Query:
-    """Return the journal by seq.
+    """Return the journal by seq; bounds are included, but for `after`.
 
     Rows: seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail.
     """
     where = _Where()
     where.among("source", sources)
+    where.among("sensor", sensors)
     where.equal("partition", partition)
     where.among("state", states)
     where.among("kind", kinds)
+    for column, sign, bound in (
+        ("seq", ">=", first),
+        ("seq", "<=", last),
+        ("observed_at", ">=", since),
+        ("observed_at", "<=", until),
+    ):
+        if bound is not None:
+            where.compare(column, sign, bound)
     if after is not None:
         where.compare("seq", "<" if newest_first else ">", after)
     return where.query(

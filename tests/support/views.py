@@ -10,6 +10,7 @@ from afresh.assets.errors import UsageError
 from afresh.assets.manifest import Manifest
 from afresh.assets.planner.view import Reason, UnitView
 from afresh.daemon.api.view import Key
+from afresh.sensors.base import Batch
 from afresh.storage.ledger.apply import Applier
 from afresh.storage.ledger.commit import Commit, Update
 from afresh.storage.ledger.reader import Reader
@@ -69,6 +70,7 @@ class FakeControls:
 
     def __init__(self, *, in_time: bool = True, lines: Sequence[dict[str, Any]] = ()) -> None:
         self.asked: list[tuple[Any, ...]] = []
+        self.batches: list[Batch] = []
         self.in_time = in_time
         self.lines = lines
 
@@ -92,6 +94,11 @@ class FakeControls:
 
     async def reset(self, request: str, sensor: str) -> None:
         self.asked.append(("reset", request, sensor))
+
+    async def record(self, request: str, op: str, batches: Sequence[Batch]) -> list[int]:
+        self.asked.append((op, request))
+        self.batches = list(batches)
+        return list(range(100, 100 + sum(len(batch.arrivals) for batch in batches)))
 
     async def wait(self, units: Sequence[Key] | None, timeout_seconds: float | None) -> bool:
         self.asked.append(("wait", units, timeout_seconds))

@@ -1,0 +1,237 @@
+"""What people do to the journal: emit an event, bring events again."""
+
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from afresh.assets.errors import UsageError
+from afresh.assets.manifest import Source
+from afresh.assets.nearest import did_you_mean
+from afresh.assets.partition import Pattern
+from afresh.daemon.api.event_filter import event_range
+from afresh.daemon.api.view import Controls, View
+from afresh.sensors.base import Arrival, Batch, Identity, ObjectIdentity
+from afresh.sensors.records import Record, encode_records
+
+_identity = msgspec.json.Decoder(Identity)
+_object = msgspec.json.Decoder(ObjectIdentity)
+_RANGE = (
+    "SELECT seq, source, sensor, partition, kind, uri, state, payload, staged FROM event"
+    " WHERE seq >= :first AND seq <= :last ORDER BY seq"
+)
+_LAST_OF_URI = (
+    "SELECT partition FROM event WHERE source = :source AND uri = :uri AND kind != 'deleted'"
+    " ORDER BY seq DESC LIMIT 1"
+)
+_LAST_OF_PARTITION = (
+    "SELECT uri FROM event WHERE source = :source AND partition = :partition"
+    " AND kind IN ('arrived', 'code') ORDER BY seq DESC LIMIT 1"
+)
+_PATH = "SELECT identity FROM path WHERE sensor = :sensor AND uri = :uri"
+_STATE = "SELECT state, detail FROM event WHERE seq = :seq"
+_READABLE = ("arrived", "code")
+_LAST = (1 << 62) - 1
+
+
+async def emit(view: View, controls: Controls, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Make an event by hand: records of a stream, or another look at a file or object."""
+    source = _source(view, params["source"])
+    make = _records if source.stream else _look_again
+    arrival = make(view, source, params)
+    batch = Batch(source.name, (arrival,))
+    (seq,) = await controls.record(params["request"], "emit", [batch])
+    return {
+        "seq": seq,
+        "source": source.name,
+        "partition": arrival.partition,
+        "kind": arrival.kind,
+        "uri": arrival.uri,
+    }
+
+
+def _records(view: View, source: Source, params: Mapping[str, Any]) -> Arrival:
+    """Give records as a batch of a stream; their place in it is 'by hand'."""
+    if params.get("path"):
+        raise UsageError(
+            f"Expected data for {source.name}, which is a stream, found a path",
+            hint="afresh emit SOURCE --data '{\"a\": 1}'",
+        )
+    values = params.get("data") or []
+    if not values:
+        raise UsageError(
+            f"Expected data for {source.name}, which is a stream, found none",
+            hint="afresh emit SOURCE --data '{\"a\": 1}', or @FILE, or - for what is piped in",
+        )
+    now = view.now()
+    key = params["key"].encode() if params.get("key") is not None else None
+    records = [Record(b64decode(value), key, (), int(now * 1000)) for value in values]
+    return Arrival(
+        uri=f"emit:{params['request']}",
+        kind="arrived",
+        partition=params.get("partition") or "",
+        observed_at=now,
+        payload=encode_records(records),
+    )
+
+
+def _look_again(view: View, source: Source, params: Mapping[str, Any]) -> Arrival:
+    """Look at a file or object again, though nothing says that it has changed."""
+    if params.get("data"):
+        raise UsageError(
+            f"Expected a path or partition of {source.name}, which is no stream, found data",
+            hint="afresh emit SOURCE --path PATH looks at it again",
+        )
+    uri, partition = params.get("path"), params.get("partition")
+    if not uri and partition is None and source.captures:
+        raise UsageError(
+            f"Expected a path or partition of {source.name}, found neither",
+            hint="afresh emit SOURCE --path PATH, or --partition KEY",
+        )
+    if not uri:
+        key = {"source": source.name, "partition": partition or ""}
+        rows = view.reader.rows(_LAST_OF_PARTITION, key)
+        if not rows:
+            raise UsageError(
+                f"Expected a partition of {source.name} that has arrived, found {partition!r}",
+                hint=f"afresh events --source {source.name} shows what has",
+            )
+        uri = str(rows[0][0])
+    else:
+        partition = _partition_of(view, source, uri)
+    return _arrival(view, source, uri, partition or "")
+
+
+def _partition_of(view: View, source: Source, uri: str) -> str:
+    rows = view.reader.rows(_LAST_OF_URI, {"source": source.name, "uri": uri})
+    if rows:
+        return str(rows[0][0])
+    if source.sensor.kind == "file":
+        pattern = Pattern.parse(str(source.sensor.options["pattern"]))
+        key = pattern.match(uri)
+        if key is not None:
+            return key
+        raise UsageError(
+            f"Expected a path like {pattern.text!r}, found {uri!r}",
+            hint="paths are relative to the project, as afresh events shows them",
+        )
+    raise UsageError(
+        f"Expected a uri of {source.name} that has arrived, found {uri!r}",
+        hint=f"afresh sensors scan {source.name} looks for what is new",
+    )
+
+
+def _arrival(view: View, source: Source, uri: str, partition: str) -> Arrival:
+    """Make an arrival of what is known of a path, so that no scan takes it for news again."""
+    rows = view.reader.rows(_PATH, {"sensor": source.name, "uri": uri})
+    text = str(rows[0][0]) if rows else ""
+    identity: Identity | ObjectIdentity | None = None
+    if text:
+        identity = _identity.decode(text) if text.startswith("[") else _object.decode(text)
+    return Arrival(uri, "arrived", partition, view.now(), identity=identity)
+
+
+class _Event(NamedTuple):
+    seq: int
+    source: str
+    sensor: str
+    partition: str
+    kind: str
+    uri: str
+    state: str
+    payload: bytes
+    staged: str
+
+
+async def replay(view: View, controls: Controls, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Bring what a range of events brought once more; answer when that has come to an end."""
+    first, last = event_range(params["events"])
+    bounds = {"first": first, "last": _LAST if last is None else last}
+    found = [_Event(*row) for row in view.reader.rows(_RANGE, bounds)]
+    sources = {source.name: source for source in view.manifest.sources}
+    rows: list[dict[str, Any]] = []
+    again: dict[str, list[Arrival]] = {}
+    places: dict[tuple[str, int], dict[str, Any]] = {}
+    looked: set[tuple[str, str]] = set()
+    for event in found:
+        source = sources.get(event.source)
+        reason = _skipped(event, source, again=bool(params.get("again")))
+        if not reason and source is not None and not source.stream:
+            if (event.source, event.uri) in looked:
+                reason = "its file is looked at once, for a later event of this range"
+            looked.add((event.source, event.uri))
+        row = {
+            "event": event.seq,
+            "replay": None,
+            "source": event.source,
+            "partition": event.partition,
+            "kind": event.kind,
+            "uri": event.uri,
+            "state": "skipped",
+            "reason": reason or None,
+        }
+        rows.append(row)
+        if not reason and source is not None:
+            arrivals = again.setdefault(event.source, [])
+            places[event.source, len(arrivals)] = row
+            arrivals.append(_again(view, source, event))
+    batches = [Batch(name, tuple(arrivals)) for name, arrivals in again.items()]
+    if batches:
+        seqs = iter(await controls.record(params["request"], "replay", batches))
+        for batch in batches:
+            for number in range(len(batch.arrivals)):
+                places[batch.sensor, number]["replay"] = next(seqs)
+        units = list(dict.fromkeys((row["source"], row["partition"]) for row in places.values()))
+        await controls.wait(units, params.get("timeout"))
+    for row in places.values():
+        row["state"], detail = _ended(view, int(row["replay"] or 0))
+        row["reason"] = detail or None
+    return rows
+
+
+def _skipped(event: _Event, source: Source | None, *, again: bool) -> str:
+    """Say why an event cannot or need not be brought again; "" if it is."""
+    if source is None:
+        return "its source is no more" if event.source else "it belongs to no source"
+    if event.kind not in _READABLE:
+        return f"nothing was read for {event.kind!r}"
+    if event.state == "pending":
+        return "it has not been read yet"
+    if not source.stream:
+        return ""
+    if event.uri.startswith("replay:"):
+        return "it brought dead letters again: afresh replay SOURCE"
+    if not event.payload and not event.staged:
+        return "its records are not kept any more"
+    if event.state in ("ingested", "unchanged") and not again:
+        return "its rows are there: --again appends them once more"
+    return ""
+
+
+def _again(view: View, source: Source, event: _Event) -> Arrival:
+    if not source.stream:
+        return _arrival(view, source, event.uri, event.partition)
+    return Arrival(
+        uri=event.uri,
+        kind="arrived",
+        partition=event.partition,
+        observed_at=view.now(),
+        payload=event.payload,
+        staged=event.staged,
+    )
+
+
+def _ended(view: View, seq: int) -> tuple[str, str]:
+    rows = view.reader.rows(_STATE, {"seq": seq})
+    return (str(rows[0][0]), str(rows[0][1])) if rows else ("pending", "")
+
+
+def _source(view: View, name: str) -> Source:
+    sources = {source.name: source for source in view.manifest.sources}
+    if name in sources:
+        return sources[name]
+    raise UsageError(
+        f"Expected the name of a source, found {name!r}",
+        hint=did_you_mean(name, sources, "afresh sensors lists them"),
+    )

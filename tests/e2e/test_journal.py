@@ -1,0 +1,75 @@
+"""The journal from the command line: filters, following, events made by hand and brought again."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.living import Living, until
+
+pytestmark = pytest.mark.e2e
+
+PIPELINE = """
+import pandas as pd
+from afresh import asset, source
+from afresh.sensors import files
+
+flights = source("flights", files("landing/{day}.csv"))
+
+
+@asset
+def total(flights: pd.DataFrame) -> pd.DataFrame:
+    return flights
+"""
+
+
+def follow(project: Living, *options: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [project.command, "events", "--follow", *options, "--project", str(project.folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_what_arrived_can_be_filtered_followed_and_brought_again(tmp_path: Path) -> None:
+    project = Living.make(tmp_path / "p", PIPELINE)
+    with project.running():
+        project.land("k1.csv", "a\n1\n")
+        project.land("k2.csv", "a\n2\n")
+        project.settle()
+        arrived = project.json("events", "--source", "flights", "--kind", "arrived")
+        assert sorted(event["partition"] for event in arrived) == ["k1", "k2"]
+        assert project.json("events", "--partition", "k2", "--state", "ingested") == [
+            event for event in arrived if event["partition"] == "k2"
+        ]
+        last = arrived[-1]["seq"]
+        assert [e["seq"] for e in project.json("events", "--since", str(last))] == [last]
+        assert project.json("events", "--until", "2001-01-01") == []
+        assert len(project.json("events", "--since", "10m")) == 3
+        follower = follow(project, "--kind", "arrived", "--state", "unchanged")
+        try:
+            runs = len(project.runs("total"))
+            emitted = project.json("emit", "flights", "--partition", "k1")
+            assert emitted["uri"] == "landing/k1.csv"
+            project.settle()
+            done = project.run("replay", "--events", f"{arrived[0]['seq']}..{last}", "--json")
+            rows: list[dict[str, Any]] = json.loads(done.stdout)
+            assert [row["state"] for row in rows] == ["unchanged", "unchanged"]
+            assert len(project.runs("total")) == runs
+            assert follower.stdout is not None
+            seen = [json.loads(follower.stdout.readline()) for _ in range(3)]
+            assert {row["seq"] for row in seen} == {emitted["seq"], *(r["replay"] for r in rows)}
+        finally:
+            follower.send_signal(signal.SIGINT)
+            follower.wait(10)
+            follower.communicate()
+        # A file that changed unseen is new data; one that is gone fails the replay.
+        (project.folder / "landing" / "k2.csv").unlink()
+        until(lambda: project.json("events", "--kind", "deleted"))
+        assert project.run("replay", "--events", str(last), check=False).returncode in (0, 1)
+        assert project.run("replay", "--events", "x", check=False).returncode == 2
+        assert project.run("replay", check=False).returncode == 2
+        assert project.run("emit", "flights", "--data", "1", check=False).returncode == 2

@@ -1,0 +1,136 @@
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afresh.assets.errors import UsageError
+from afresh.assets.manifest import Manifest, Sensor, Source
+from afresh.daemon.api.offline import finish
+from afresh.daemon.api.operations import perform
+from afresh.sensors.base import Identity
+from afresh.sensors.records import Record, decode_records, encode_records
+from support.ledgers import event
+from support.views import NOW, FakeControls, FakeView, filled
+
+MANIFEST = Manifest(
+    "d",
+    (
+        Source("flights", Sensor("file", {"pattern": "landing/{day}.csv"}), ("day",)),
+        Source("orders", Sensor("webhook", {}), stream=True),
+    ),
+)
+PAYLOAD = encode_records([Record(b"1")])
+
+
+def stream(seq: int, **given: Any) -> dict[str, Any]:
+    own = {"source": "orders", "sensor": "orders", "partition": "", "uri": f"webhook:/h#{seq}"}
+    return event(seq, **{**own, "payload": PAYLOAD, **given})
+
+
+def do(folder: Path, op: str, *rows: dict[str, Any], **params: Any) -> tuple[Any, FakeControls]:
+    paths = [{"sensor": "flights", "uri": "landing/k1.csv", "identity": "[1,2,3,4]", "seq": 1}]
+    view = FakeView(filled(folder, {"event": rows, "path": paths}))
+    view.manifest = MANIFEST
+    controls = FakeControls()
+    return finish(perform(view, controls, op, {"request": "q", **params})), controls
+
+
+def data(*values: bytes) -> list[str]:
+    return [b64encode(value).decode() for value in values]
+
+
+def test_records_are_emitted_into_a_stream(tmp_path: Path) -> None:
+    answer, controls = do(tmp_path, "emit", source="orders", data=data(b'{"a":1}', b"2"), key="k")
+    (batch,) = controls.batches
+    (arrival,) = batch.arrivals
+    assert answer == {
+        "seq": 100, "source": "orders", "partition": "", "kind": "arrived", "uri": "emit:q",
+    }  # fmt: skip
+    at = int(NOW * 1000)
+    assert decode_records(arrival.payload) == [
+        Record(b'{"a":1}', b"k", (), at),
+        Record(b"2", b"k", (), at),
+    ]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"path": "landing/k1.csv"}, {"partition": "k1"}, {"path": "landing/k1.csv", "key": "x"}],
+)
+def test_a_file_is_looked_at_again_by_its_path_or_partition(
+    tmp_path: Path, given: dict[str, Any]
+) -> None:
+    _, controls = do(tmp_path, "emit", event(1), source="flights", **given)
+    (arrival,) = controls.batches[0].arrivals
+    assert (arrival.uri, arrival.partition) == ("landing/k1.csv", "k1")
+    assert arrival.identity == Identity(1, 2, 3, 4)
+
+
+def test_a_file_that_never_came_may_be_named(tmp_path: Path) -> None:
+    _, controls = do(tmp_path, "emit", source="flights", path="landing/new.csv")
+    (arrival,) = controls.batches[0].arrivals
+    assert (arrival.uri, arrival.partition, arrival.identity) == ("landing/new.csv", "new", None)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"source": "flihgts"},
+        {"source": "orders"},
+        {"source": "orders", "path": "x", "data": ["MQ=="]},
+        {"source": "flights"},
+        {"source": "flights", "data": ["MQ=="]},
+        {"source": "flights", "path": "elsewhere/x.csv"},
+        {"source": "flights", "partition": "never"},
+    ],
+)
+def test_what_cannot_be_emitted_says_the_way_out(tmp_path: Path, given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="Expected") as raised:
+        do(tmp_path, "emit", **given)
+    assert raised.value.hint
+
+
+def test_files_of_a_range_are_looked_at_again_once_each(tmp_path: Path) -> None:
+    events = [
+        event(1, state="ingested"),
+        event(2, uri="landing/k1.csv", partition="k1", state="unchanged"),
+        event(3, kind="deleted", state="ingested"),
+        event(4, state="rejected"),
+        event(5, state="pending"),
+        event(6, source="", kind="code", state="ingested"),
+        event(7, source="gone", state="ingested"),
+        event(8, state="ingested"),
+    ]
+    rows, controls = do(tmp_path, "replay", *events, events="1..7")
+    assert [row["event"] for row in rows if row["replay"] is not None] == [1, 4]
+    assert [row["replay"] for row in rows if row["replay"] is not None] == [100, 101]
+    assert all(row["reason"] for row in rows if row["replay"] is None)
+    assert [row["event"] for row in rows] == [1, 2, 3, 4, 5, 6, 7]
+    (batch,) = controls.batches
+    assert [arrival.uri for arrival in batch.arrivals] == ["landing/k1.csv", "landing/k4.csv"]
+    assert ("wait", [("flights", "k1"), ("flights", "k4")], None) in controls.asked
+
+
+def test_records_that_are_there_are_appended_again_only_if_asked(tmp_path: Path) -> None:
+    events = [
+        stream(1, state="ingested"),
+        stream(2, state="rejected"),
+        stream(3, state="ingested", payload=b""),
+        stream(4, state="ingested", uri="replay://x"),
+        stream(5, kind="gap", state="dead", payload=b""),
+    ]
+    rows, controls = do(tmp_path, "replay", *events, events="1..")
+    assert [row["event"] for row in rows if row["replay"] is not None] == [2]
+    (tmp_path / "again").mkdir()
+    rows, controls = do(tmp_path / "again", "replay", *events, events="1..", again=True)
+    assert [row["event"] for row in rows if row["replay"] is not None] == [1, 2]
+    first = controls.batches[0].arrivals[0]
+    # Without an identity nothing is remembered of it, without a place no range is covered twice.
+    assert (first.payload, first.position, first.identity) == (PAYLOAD, "", None)
+
+
+def test_an_empty_range_changes_nothing(tmp_path: Path) -> None:
+    rows, controls = do(tmp_path, "replay", events="5..9")
+    assert rows == []
+    assert controls.batches == []
