@@ -109,7 +109,9 @@ class RemoteStore:
             except MemoryError:
                 raise
             except Exception as error:
-                # Each client has errors of its own; all of them mean that it is not known.
+                # Each client has errors of its own; all others mean that it is not known.
+                if _is_refused_condition(error):
+                    raise FileExistsError(args[-1]) from error
                 if pause is None or isinstance(error, PermissionError):
                     raise StorageUnavailable(
                         f"Expected {self.protocol}:// to {_WORDS.get(method, method)}, found: "
@@ -169,6 +171,14 @@ def _open(url: str, protocol: str, options: Mapping[str, Any]) -> Any:
             f"Expected a store that fsspec knows, found {url!r}: {error}",
             hint=f"{package}, or correct the URL",
         ) from error
+
+
+def _is_refused_condition(error: Exception) -> bool:
+    """Whether a write was refused as there is an object: s3fs knows the text of one server only."""
+    response = getattr(error.__cause__ or error, "response", None)
+    if not isinstance(response, Mapping):
+        return False
+    return response.get("Error", {}).get("Code") == "PreconditionFailed"
 
 
 def _line(error: Exception) -> str:

@@ -18,7 +18,8 @@ MOST_TASKS = 1000
 MOST_GROWTH_BYTES = 512 * 2**20
 MOST_DESCRIPTORS = 64
 _SELDOM = 16
-_OF_LIBRARIES = ("fsspecIO",)
+_OF_LIBRARIES = ("fsspecIO", "asyncio_")
+"""Of fsspec: the thread that talks to stores, and those that look names up for it."""
 
 
 class Hygiene:

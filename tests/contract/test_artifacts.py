@@ -21,21 +21,45 @@ from afresh.storage.artifacts.store import (
     write_table,
 )
 from afresh.storage.content import hash_table
+from services.stores import RUNS, Stores
 from support.tables import tables
 
 TABLE = pa.table({"a": [1, None, 3], "b": ["x", "", None]})
 
 
-@pytest.fixture(params=["local", "file://", "memory://"])
-def new(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
-    """Give a new uri at each call."""
-    base = {
-        "local": str(tmp_path),
-        "file://": f"file://{tmp_path}",
-        "memory://": f"memory://{tmp_path.name}",
-    }[request.param]
+LOCAL = ["local", "file://", "memory://"]
+REAL = [pytest.param(name, marks=pytest.mark.service) for name in RUNS]
+
+
+def numbered(base: str) -> Callable[[], str]:
     numbers = iter(range(10**9))
     return lambda: artifact_uri(base, "asset", "a/b %", f"run{next(numbers)}", "asset")
+
+
+@pytest.fixture(params=LOCAL)
+def local(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Give a new uri at each call; for what tables come back as, which no store has a part in."""
+    return numbered(local_base(request.param, tmp_path))
+
+
+@pytest.fixture(params=[*LOCAL, *REAL])
+def new(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], str]:
+    """Give a new uri at each call."""
+    if request.param in LOCAL:
+        return numbered(local_base(request.param, tmp_path))
+    stores: Stores = request.getfixturevalue("stores")
+    store = stores.get(request.param)
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("afresh.storage.stores._made", {})
+    return numbered(f"{store.protocol}://{store.new_bucket()}/some/prefix")
+
+
+def local_base(kind: str, folder: Path) -> str:
+    bases = {"file://": f"file://{folder}", "memory://": f"memory://{folder.name}"}
+    return bases.get(kind, str(folder))
 
 
 def corrupt(uri: str) -> None:
@@ -45,7 +69,7 @@ def corrupt(uri: str) -> None:
 
 
 def put(uri: str, data: bytes) -> None:
-    with fsspec.open(uri, "wb") as file:
+    with fsspec.open(uri, "wb", skip_instance_cache=True) as file:
         file.write(data)
 
 
@@ -127,8 +151,8 @@ def test_a_failed_write_leaves_nothing(new: Callable[[], str]) -> None:
     assert not exists(uri)
 
 
-def test_a_type_without_a_form_in_parquet_is_named(new: Callable[[], str]) -> None:
-    uri = new()
+def test_a_type_without_a_form_in_parquet_is_named(local: Callable[[], str]) -> None:
+    uri = local()
     for odd in (
         pa.array([{}], pa.struct([])),
         pa.array([[]], pa.list_(pa.int8(), 0)),
@@ -141,8 +165,8 @@ def test_a_type_without_a_form_in_parquet_is_named(new: Callable[[], str]) -> No
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(table=tables())
-def test_any_table_comes_back_with_its_content(new: Callable[[], str], table: pa.Table) -> None:
-    uri = new()
+def test_any_table_comes_back_with_its_content(local: Callable[[], str], table: pa.Table) -> None:
+    uri = local()
     write_table(table, uri)
     back = read_table(uri)
     assert hash_table(back) == hash_table(table)
@@ -150,7 +174,7 @@ def test_any_table_comes_back_with_its_content(new: Callable[[], str], table: pa
 
 
 @pytest.mark.parametrize("rows", [0, 3])
-def test_categoricals_come_back_with_their_categories(new: Callable[[], str], rows: int) -> None:
+def test_categoricals_come_back_with_their_categories(local: Callable[[], str], rows: int) -> None:
     frame = pd.DataFrame(
         {
             "text": pd.Categorical(["b", "a", None], categories=["z", "b", "a"]),
@@ -160,7 +184,7 @@ def test_categoricals_come_back_with_their_categories(new: Callable[[], str], ro
         }
     ).head(rows)
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    uri = new()
+    uri = local()
     write_table(table, uri)
     back = read_table(uri)
     assert hash_table(back) == hash_table(table)
@@ -171,24 +195,24 @@ def test_categoricals_come_back_with_their_categories(new: Callable[[], str], ro
     )
 
 
-def test_a_categorical_without_categories_comes_back(new: Callable[[], str]) -> None:
+def test_a_categorical_without_categories_comes_back(local: Callable[[], str]) -> None:
     frame = pd.DataFrame({"a": pd.Categorical([None, None, None])})
     table = pa.Table.from_pandas(frame, preserve_index=False)
     chunks = pa.concat_tables([table[:1], table[1:]])
-    uri = new()
+    uri = local()
     write_table(chunks, uri)
     assert hash_table(read_table(uri)) == hash_table(chunks) == hash_table(table)
 
 
 @pytest.mark.parametrize("rows", [0, 3])
-def test_polars_categories_come_back(new: Callable[[], str], rows: int) -> None:
+def test_polars_categories_come_back(local: Callable[[], str], rows: int) -> None:
     frame = pl.DataFrame(
         {
             "enum": pl.Series(["b", "a", None], dtype=pl.Enum(["z", "b", "a"])),
             "categorical": pl.Series(["b", None, "a"], dtype=pl.Categorical),
         }
     ).head(rows)
-    uri = new()
+    uri = local()
     write_table(frame.to_arrow(), uri)
     back = read_table(uri)
     assert hash_table(back) == hash_table(frame.to_arrow())
@@ -196,7 +220,7 @@ def test_polars_categories_come_back(new: Callable[[], str], rows: int) -> None:
     assert pl.from_arrow(back).schema == frame.schema
 
 
-def test_an_encoding_is_not_stored(new: Callable[[], str]) -> None:
+def test_an_encoding_is_not_stored(local: Callable[[], str]) -> None:
     words = pa.array(["b", "a", None])
     encoded = pa.table(
         {
@@ -205,7 +229,7 @@ def test_an_encoding_is_not_stored(new: Callable[[], str]) -> None:
             "nested": pa.ListArray.from_arrays([0, 1, 1, 3], words.dictionary_encode()),
         }
     )
-    uri = new()
+    uri = local()
     write_table(encoded, uri)
     back = read_table(uri)
     assert back.schema.types == [pa.string(), pa.string(), pa.list_(pa.string())]
@@ -230,7 +254,7 @@ def test_an_encoding_is_not_stored(new: Callable[[], str]) -> None:
     ],
     ids=str,
 )
-def test_types_that_parquet_changes_come_back(new: Callable[[], str], kind: pa.DataType) -> None:
+def test_types_that_parquet_changes_come_back(local: Callable[[], str], kind: pa.DataType) -> None:
     values: list[object] = [None, None]
     if pa.types.is_list(kind) or pa.types.is_list_view(kind):
         values = [[1], None]
@@ -241,13 +265,14 @@ def test_types_that_parquet_changes_come_back(new: Callable[[], str], kind: pa.D
     else:
         values = [86_400_000 if kind == pa.date64() else 1, None]
     table = pa.table({"a": pa.array(values, kind)})
-    uri = new()
+    uri = local()
     write_table(table, uri)
     back = read_table(uri)
     assert hash_table(back) == hash_table(table)
     assert back["a"].to_pylist() == table["a"].to_pylist()
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # clients to their own
 def test_a_big_table_is_streamed(new: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("afresh.storage.artifacts.store._BUFFERED", 0)
     table = pa.table({"a": range(200_000), "b": ["text"] * 200_000})

@@ -1,0 +1,78 @@
+"""A server as a process of its own, on a free loopback port, that ends with the tests."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from services.missing import Missing
+
+START_SECONDS = 60.0
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+# The signal comes when the thread ends that started the process: one that lives as long as we do.
+_starter = ThreadPoolExecutor(1, "server")
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def listens(port: int) -> bool:
+    """Say whether somebody accepts connections at a port of the loopback interface."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+class Server:
+    """One process; `ready` says whether it serves. What it prints is in `log`."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        port: int,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        ready: Callable[[int], bool] = listens,
+    ) -> None:
+        self.port = port
+        self._log = log
+        with log.open("ab") as output:
+            self._process = _starter.submit(
+                subprocess.Popen,
+                list(command),
+                cwd=log.parent,
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            ).result()
+        until = time.monotonic() + START_SECONDS
+        while not ready(port):
+            if self._process.poll() is not None or time.monotonic() > until:
+                self.stop()
+                said = log.read_text(errors="replace")[-1000:]
+                raise Missing(f"{Path(command[0]).name} did not start: {said}")
+            time.sleep(0.05)
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as `host:port`."""
+        return f"127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        """End it, and all that it started."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
