@@ -26,6 +26,9 @@ def reuse(node: Node, epoch: int) -> Prepared | None:
     ready = node.prepared
     if ready is None or not (ready[0] == epoch or node.dirty[-1] <= ready[0] < epoch):
         return None
+    if node.plan.root and ready[0] != epoch:
+        # Changes below a root are not among those that it is dirty by.
+        return None
     # No change has reached it since: what it reads is still the same.
     _, key, cut = ready
     known = find_new(node, cut)[1] if node.plan.incremental else _find_known(node, key, cut)

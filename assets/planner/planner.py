@@ -156,12 +156,14 @@ class Planner:
 
     def _adopt_root(self, node: Node, attempt: Attempt) -> None:
         """What let it run holds on; from its epoch on the unit is not known before it ends."""
+        tick, (kind, event) = self.policies.cause(node), attempt.cause
+        if tick is None or tick.seq == event:
+            tick = Ticked(attempt.epoch, event or 0, node.plan.name, (node.key,), kind, kind=kind)
+            if not self.policies.let_run(node, tick):
+                return
+            node.dirty = ()
         node.history.close(attempt.epoch)
-        if self.policies.cause(node) is None:
-            kind, event = attempt.cause
-            tick = Ticked(self.epoch, event or 0, node.plan.name, (node.key,), kind, kind=kind)
-            if self.policies.let_run(node, tick):
-                self.reach([node], self.epoch, attempt.started_at)
+        node.dirty = (attempt.epoch, *node.dirty)
         self.graph.refresh(node)
 
     def take_commands(self) -> Commands:

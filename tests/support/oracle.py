@@ -277,8 +277,23 @@ class Oracle:
     ) -> dict[Unit, Outcome]:
         base = self.base(function, key, epoch) if function.is_root else epoch
         if base is not None and base < epoch:
+            now = self._gather(function, key, states)
+            if base not in self.ran.get((function.name, key), []) and isinstance(now, Mark):
+                # It was let run, could not yet, and now cannot.
+                return dict.fromkeys(((output, key) for output in function.outputs), now)
             before = self.at(base)
             return {(output, key): before[output, key] for output in function.outputs}
+        return self._make(function, key, states, epoch)
+
+    def is_behind(self, function: FunctionSpec, key: str, epoch: int) -> bool:
+        """Whether a unit would be other than it is if it took what it reads by now."""
+        states = self.at(epoch)
+        natural = self._make(function, key, states, epoch)
+        return any(states.get(unit) != outcome for unit, outcome in natural.items())
+
+    def _make(
+        self, function: FunctionSpec, key: str, states: dict[Unit, Outcome], epoch: int
+    ) -> dict[Unit, Outcome]:
         reads = self._gather(function, key, states)
         found: dict[Unit, Outcome] = {}
         code = self.code_at(function.name, epoch)

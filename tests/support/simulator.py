@@ -237,8 +237,8 @@ class World:
             for node in (
                 self.planner.graph.nodes[function.name].values() if function.is_root else ()
             ):
-                if self.planner.policies.cause(node) is not None:
-                    self._release(function.name, self.planner.epoch, node.key)
+                if (tick := self.planner.policies.cause(node)) is not None:
+                    self._release(node, tick)
 
     def restart(self) -> None:
         """Kill it at once and start it again: what ran is lost."""
@@ -311,7 +311,7 @@ class World:
         for known in self._signatures.values():
             for signature in [s for s, how in known.items() if how == "failed"]:
                 del known[signature]
-        self._release_asked(units, epoch)
+        self._expect_asked(units, epoch)
         self.turn([Requested(epoch, units, force, event["seq"])])
 
     def tick(self, name: str) -> None:
@@ -319,12 +319,7 @@ class World:
         plan = self.planner.topology.plans[name]
         self.turn(dues=[Due(name, self.planner.policies.units_due(plan), "tick")])
 
-    def _release(self, name: str, epoch: int, key: str) -> None:
-        function = self.functions[name]
-        if self.oracle.can_exist(function, key, epoch):
-            self.oracle.release(epoch, (name, key))
-
-    def _release_asked(self, units: tuple[Unit, ...], epoch: int) -> None:
+    def _expect_asked(self, units: tuple[Unit, ...], epoch: int) -> None:
         """Let run what is asked for and all that is above it, upstream first."""
         wanted: dict[str, set[str | None]] = {}
         stack: list[tuple[str, str | None]] = [*units]
@@ -344,7 +339,7 @@ class World:
                 continue
             for key in self.oracle.natural_keys(function, epoch):
                 if key in keys or None in keys:
-                    self._release(function.name, epoch, key)
+                    self._expect_run(function, key, epoch)
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -404,9 +399,8 @@ class World:
         )
         updates += ticks.updates
         told += ticks.changes
-        for due in ticks.changes:
-            assert isinstance(due, Ticked)
-            self._tell_tick(due)
+        for due in dues or []:
+            self._expect_tick(due.name, epoch)
         self._commit(updates)
         for outcome in outcomes:
             self._take_head(outcome)
@@ -425,18 +419,26 @@ class World:
     def _follow(self, commands: Commands) -> None:
         self._commit(released_rows(commands.released, commands.fulfilled, self.now))
         self._settled(commands.settled)
+        for node, tick in commands.released:
+            if not node.paused or tick.kind == "request":
+                self._release(node, tick)
         self._note_roots()
 
-    def _tell_tick(self, tick: Ticked) -> None:
-        """A tick lets run all that exists; what its policy had not wanted is found at rest."""
-        function = self.functions[tick.name]
-        keys: Sequence[str] = tick.keys
-        if function.refresh == "cron":
-            keys = self.oracle.natural_keys(function, tick.epoch) if tick.seq or tick.keys else ()
-            keys = [key for key in keys if not self._is_paused(function, key)]
-        for key in keys:
+    def _release(self, node: Node, tick: Ticked) -> None:
+        if tick.epoch not in self.oracle.let_run.get(node.name, []):
+            self.oracle.release(tick.epoch, node.name)
+
+    def _expect_tick(self, name: str, epoch: int) -> None:
+        """A schedule's tick lets run all that would be other than it is."""
+        function = self.functions[name]
+        for key in self.oracle.natural_keys(function, epoch):
             if not self._is_paused(function, key):
-                self._release(tick.name, tick.epoch, key)
+                self._expect_run(function, key, epoch)
+
+    def _expect_run(self, function: FunctionSpec, key: str, epoch: int) -> None:
+        exists = self.oracle.can_exist(function, key, epoch)
+        if exists and self.oracle.is_behind(function, key, epoch):
+            self.oracle.release(epoch, (function.name, key))
 
     def _is_paused(self, function: FunctionSpec, key: str) -> bool:
         node = self.planner.graph.nodes[function.name].get(key)
@@ -450,7 +452,7 @@ class World:
             for node in self.planner.graph.nodes[function.name].values():
                 unit = (function.name, node.key)
                 ran = self.oracle.ran.get(unit, [0])[-1]
-                if node.epoch <= ran or node.epoch < self.since:
+                if node.epoch <= ran:
                     continue
                 released = self.oracle.let_run.get(unit, [])
                 expect(
