@@ -21,6 +21,7 @@ OURS = {
     "afresh.assets.nearest",
     "afresh.assets.planner",
     "afresh.assets.planner.view",
+    "afresh.assets.policy",
     "afresh.daemon",
     "afresh.daemon.api",
     "afresh.daemon.api.client",
