@@ -36,19 +36,21 @@ def restore_roots(planner: Planner, state: saved.State, contents: Contents) -> N
             epochs = []
             for asset in plan.assets:
                 unit = (asset, node.key)
-                head = heads.get(unit)
-                if head is None:
-                    break
-                content = contents.get(unit, {}).get(head.version or 0)
                 if unit in failed:
                     states.append(Gone.HELD)
-                elif head.deleted:
+                head = heads.get(unit)
+                if head is None:
+                    continue
+                epochs.append(head.epoch)
+                content = contents.get(unit, {}).get(head.version or 0)
+                if unit in failed:
+                    continue
+                if head.deleted:
                     states.append(Gone.DELETED)
                 elif content is not None:
                     states.append(content)
-                epochs.append(head.epoch)
             if len(states) == len(plan.assets):
-                node.born = node.epoch = max(1, *epochs)
+                node.born = node.epoch = max(epochs, default=1) or 1
                 node.history.settle(1, OPEN, tuple(states), set())
                 add_units(planner.graph, node, node.born)
                 planner.graph.refresh(node)

@@ -127,7 +127,7 @@ class Debts:
 
 def _can_meet(node: Node, epoch: int) -> bool:
     """Whether a node that is not settled at an epoch can still be."""
-    if node.paused or node.missing or node.born == NEVER or node.plan.source is not None:
+    if node.paused or node.missing or node.born > epoch or node.plan.source is not None:
         return False
     if epoch <= node.missing_at or (node.running is not None and node.running.epoch > epoch):
         return False

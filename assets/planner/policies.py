@@ -297,12 +297,16 @@ class Policies:
                 if edge.producer.function is not None
             ]
         found: list[Node] = []
-        for plan in sorted((each for each in wanted if each.root), key=lambda each: each.rank):
-            asked = named.get(plan, {})
-            for node in list(self._graph.nodes[plan.name].values()):
-                stale = node.born == NEVER or self.behind(node) is not None
-                above = stale and not wanted[plan].isdisjoint({node.key, None})
-                if (node in asked or above) and self._release(node, change):
+        touched: set[Plan] = set()
+        for plan in sorted(wanted, key=lambda each: each.rank):
+            above = not touched.isdisjoint(edge.producer for edge in plan.inputs)
+            if above:
+                touched.add(plan)
+            for node in list(self._graph.nodes[plan.name].values()) if plan.root else ():
+                stale = above or node.born == NEVER or self.behind(node) is not None
+                needed = stale and not wanted[plan].isdisjoint({node.key, None})
+                if (needed or node in named.get(plan, ())) and self._release(node, change):
+                    touched.add(plan)
                     found.append(node)
         return found
 

@@ -212,6 +212,7 @@ class World:
         for event in state.pending:
             self.journal.keep(event._asdict())
         self._rebuild(state.epoch + 1)
+        self._let_run_again()
 
     def _rebuild(self, epoch: int) -> None:
         manifest = declare(self.spec, self.codes)
@@ -229,16 +230,18 @@ class World:
         self.planner.__class__ = self.kind
         self.planner.epoch = max(self.planner.epoch, epoch)
         self.since = epoch
-        self._let_run_again()
 
     def _let_run_again(self) -> None:
-        """What was let run before a new planner came is let run by it too."""
+        """What was let run before a new planner came is let run by it too; if paused, later."""
         for function in self.spec.functions:
-            for node in (
-                self.planner.graph.nodes[function.name].values() if function.is_root else ()
-            ):
-                if (tick := self.planner.policies.cause(node)) is not None:
+            if not function.is_root:
+                continue
+            for node in self.planner.graph.nodes[function.name].values():
+                tick = self.planner.policies.cause(node)
+                if tick is not None:
                     self._release(node, tick)
+                elif node.paused:
+                    self.oracle.put_off(node.name)
 
     def restart(self) -> None:
         """Kill it at once and start it again: what ran is lost."""
@@ -436,7 +439,9 @@ class World:
                 self._expect_run(function, key, epoch)
 
     def _expect_run(self, function: FunctionSpec, key: str, epoch: int) -> None:
-        exists = self.oracle.can_exist(function, key, epoch)
+        node = self.planner.graph.nodes[function.name].get(key)
+        waits = node is not None and bool(node.dirty)
+        exists = self.oracle.can_exist(function, key, epoch) and not waits
         if exists and self.oracle.is_behind(function, key, epoch):
             self.oracle.release(epoch, (function.name, key))
 
@@ -451,19 +456,18 @@ class World:
                 continue
             for node in self.planner.graph.nodes[function.name].values():
                 unit = (function.name, node.key)
-                ran = self.oracle.ran.get(unit, [0])[-1]
-                if node.epoch <= ran:
-                    continue
-                released = self.oracle.let_run.get(unit, [])
-                expect(
-                    any(ran < at <= node.epoch for at in released),
-                    "it changed though nothing let it run",
-                    unit,
-                    node.epoch,
-                    released,
-                    ran,
-                )
-                self.oracle.settle(node.epoch, unit)
+                starts = {interval.start for interval in node.history.intervals}
+                for epoch in sorted(starts | {node.epoch}):
+                    self._note_root(unit, epoch)
+
+    def _note_root(self, unit: Unit, epoch: int) -> None:
+        ran = self.oracle.ran.get(unit, [0])[-1]
+        if epoch <= ran:
+            return
+        released = self.oracle.let_run.get(unit, [])
+        granted = any(ran < at <= epoch for at in released)
+        expect(granted, "it changed though nothing let it run", unit, epoch, released, ran)
+        self.oracle.settle(epoch, unit)
 
     def _commit(self, updates: list[Update]) -> None:
         if not updates or not self.durable:
