@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["services.kafka", "services.stores"]
+pytest_plugins = ["services.kafka", "services.registry", "services.stores"]
 
 # `ci` is what `.ci/run` uses and is the same on every run; `dev` looks for new examples;
 # `thorough` is for a night: HYPOTHESIS_PROFILE=thorough make test

@@ -119,7 +119,7 @@ def _wanted(schema: Schema | None) -> Wanted:
         others = "keep"
     elif schema.strict == "strict":
         others = "refuse"
-    return Wanted(types, others)
+    return Wanted(types, others, schema)
 
 
 def _validate(

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
+from afresh.assets.manifest import Schema
 from afresh.storage.formats.base import Options
 
 
@@ -25,6 +26,8 @@ class Wanted:
 
     types: Mapping[str, str] = field(default_factory=dict)
     others: Literal["keep", "ignore", "refuse"] = "keep"
+    schema: Schema | None = None
+    """It as a whole: formats with schemas of their own compare the two."""
 
 
 @dataclass(frozen=True, slots=True)

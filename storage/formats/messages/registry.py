@@ -16,8 +16,11 @@ COMMON_OPTIONS = frozenset({"columns"})
 """Options of any stream source: which places of a record are columns."""
 
 _HOMES: Mapping[str, str] = {
+    "avro": "afresh.storage.formats.messages.avro:Avro",
     "json": "afresh.storage.formats.messages.json:Json",
     "jsonl": "afresh.storage.formats.messages.json:JsonLines",
+    "json_schema": "afresh.storage.formats.messages.json_schema:JsonSchema",
+    "protobuf": "afresh.storage.formats.messages.protobuf:Protobuf",
 }
 """Module and class of each format of ours: what needs a client library loads it when it is used."""
 
@@ -35,7 +38,7 @@ def message_format(name: str) -> MessageFormat:
     known = ", ".join(_HOMES)
     raise UsageError(
         f"Expected a format of messages ({known}), found {name!r}",
-        hint=did_you_mean(name, _HOMES, f"for example format={next(iter(_HOMES))!r}"),
+        hint=did_you_mean(name, _HOMES, "for example format='json'"),
     )
 
 
