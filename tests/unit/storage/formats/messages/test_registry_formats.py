@@ -331,7 +331,7 @@ def test_a_message_that_breaks_the_contract_is_refused(
         decode("protobuf", schema_registry, [value], declared(PROTO_TYPES, nullable=("name", "at")))
 
 
-def test_protobuf_files_may_import_others(schema_registry: Registry, tmp_path: Any) -> None:
+def test_protobuf_files_may_import_others(schema_registry: Registry) -> None:
     schema_registry.register(
         "common", 'syntax="proto3"; message Money { int64 cents = 1; }', "PROTOBUF"
     )
