@@ -35,6 +35,7 @@ from afresh.daemon.http.server import HttpServer
 from afresh.daemon.interrupted import interrupted_rows
 from afresh.daemon.journal import Journal
 from afresh.daemon.notifiers.load import build
+from afresh.daemon.outgoing.assemble import deliveries
 from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.recorded import LedgerRecords
@@ -221,6 +222,8 @@ async def assemble(
         tasks.start_soon(generations.watch)
         tasks.start_soon(keep_house, settings, now)
         tasks.start_soon(StreamFiles(reactor, reader.rows, now).run)
+        for delivery in deliveries(settings, lambda: generations.manifest, reader, reactor, alerts):
+            tasks.start_soon(delivery.run)
         supervisor.follow(manifest)
         if settings.http:
             await _listen(http, problem)

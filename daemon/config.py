@@ -41,6 +41,10 @@ class Settings(msgspec.Struct, frozen=True):
     keep_rejected_seconds: float = 30 * _DAY
     http: str = ""
     """Where the HTTP server listens, `host:port`; "" is 127.0.0.1:8787, once a webhook needs it."""
+    name: str = ""
+    """What this project is called where it tells others of its versions; its folder's name."""
+    outgoing: tuple[dict[str, Any], ...] = ()
+    """Tables of targets that are told of each committed version: `kind`, `select`, and its own."""
     alerts: tuple[dict[str, Any], ...] = ()
     """Tables of notifiers: `kind`, and what that kind needs."""
     parameters: dict[str, dict[str, Any]] = {}
@@ -209,6 +213,8 @@ def _complete(project: str, file: str, values: dict[str, Any]) -> Settings:
         scan_interval_seconds=values.get("scan_interval", 60.0),
         keep_rejected_seconds=values.get("keep_rejected", 30 * _DAY),
         http=values.get("http", ""),
+        name=values.get("name") or os.path.basename(project),
+        outgoing=values.get("outgoing", ()),
         alerts=values.get("alerts", ()),
         parameters=values.get("parameters", {}),
     )

@@ -99,6 +99,13 @@ def _address(value: object) -> str:
     return found[0]
 
 
+def _outgoing(value: object) -> tuple[dict[str, Any], ...]:
+    # Lazy: only who tells others pays for it.
+    from afresh.daemon.outgoing.load import check_outgoing  # noqa: PLC0415
+
+    return check_outgoing(value)
+
+
 READERS: dict[str, Callable[[Any], Any]] = {
     "definitions": _modules,
     "state": _text,
@@ -109,7 +116,9 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "scan_interval": _interval,
     "keep_rejected": _duration,
     "http": _address,
+    "name": _text,
     "alerts": _alerts,
+    "outgoing": _outgoing,
     "parameters": _parameters,
 }
-PLAIN = tuple(key for key in READERS if key not in ("alerts", "parameters"))
+PLAIN = tuple(key for key in READERS if key not in ("alerts", "outgoing", "parameters"))

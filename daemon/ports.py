@@ -1,6 +1,6 @@
 """What the reactor is given: time, ids, randomness, and where its effects go."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol
@@ -11,7 +11,19 @@ from afresh.assets.planner.nodes import Node
 from afresh.daemon.lines import Lines
 from afresh.daemon.workers.task import Result, Task
 from afresh.sensors.base import Identity, ObjectIdentity
-from afresh.storage.ledger.commit import Ledger, Require
+from afresh.storage.ledger.commit import Ledger, Require, Update
+
+
+class Outbox(Protocol):
+    """What others are to be told of a commit: rows of the same commit."""
+
+    def rows(self, updates: Sequence[Update]) -> list[Update]:
+        """Give the rows for what these updates make visible."""
+        ...
+
+    def tell(self) -> None:
+        """Take note that rows have become durable."""
+        ...
 
 
 class Executor(Protocol):
@@ -45,6 +57,7 @@ class Ports:
     path_of: Callable[[str], str]
     relative_of: Callable[[str], str]
     discard: Callable[[list[str]], Coroutine[Any, Any, None]]
+    outbox: Outbox | None = None
     lines: Lines = field(default_factory=Lines)
     on_trouble: Callable[[Node, bool], None] = lambda _node, _well: None
     on_read: Callable[[str, str, Identity | ObjectIdentity], None] = (

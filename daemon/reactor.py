@@ -263,6 +263,8 @@ class Reactor:
             return
         answered = anyio.Event()
         refused: list[Exception] = []
+        outbox = self.ports.outbox
+        told = outbox.rows(updates) if outbox is not None else []
 
         def done(error: Exception | None) -> None:
             if error is None:
@@ -272,8 +274,10 @@ class Reactor:
                 refused.append(error)
             answered.set()
 
-        self.ports.ledger.submit(Commit(tuple(updates), self.ports.require), done)
+        self.ports.ledger.submit(Commit((*updates, *told), self.ports.require), done)
         await answered.wait()
+        if outbox is not None and told and not refused:
+            outbox.tell()
         for error in refused:
             self._answer(items, error)
             raise error

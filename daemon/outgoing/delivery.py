@@ -1,0 +1,95 @@
+"""Delivers one target's events in order, again and again until they are acknowledged."""
+
+import logging
+from collections.abc import Callable
+from random import Random
+
+import anyio
+
+from afresh.daemon.outgoing.base import Target
+from afresh.daemon.outgoing.outbox import Outbox
+from afresh.storage.ledger.commit import Commit, Ledger, Require, Update
+from afresh.storage.ledger.state import Read
+
+_log = logging.getLogger("afresh.outgoing")
+AT_ONCE = 200
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 60.0
+ALERT_AFTER = 5
+"""Failures in a row after which somebody is told."""
+MOST_WAITING = 10_000
+"""Above it somebody is told: nothing is dropped, but the outbox grows."""
+_NEXT = "SELECT number, payload FROM outgoing WHERE target = :target ORDER BY number LIMIT :at_once"
+
+Alert = Callable[[str, str], None]
+"""Given a subject and an error ("" when it is well again)."""
+
+
+class Delivery:
+    """One target's task."""
+
+    def __init__(
+        self,
+        name: str,
+        target: Target,
+        outbox: Outbox,
+        *,
+        ledger: Ledger,
+        read: Read,
+        require: tuple[Require, ...],
+        random: Random,
+        alert: Alert,
+    ) -> None:
+        self.name = name
+        self.error = ""
+        self._target = target
+        self._outbox = outbox
+        self._ledger = ledger
+        self._read = read
+        self._require = require
+        self._random = random
+        self._alert = alert
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        failures = 0
+        try:
+            while True:
+                rows = self._read(_NEXT, {"target": self.name, "at_once": AT_ONCE})
+                if not rows:
+                    await self._outbox.news()
+                    continue
+                done = await self._target.deliver([str(payload).encode() for _, payload in rows])
+                if done.taken:
+                    await self._forget([number for number, _ in rows[: done.taken]])
+                    failures = 0
+                if done.error:
+                    failures += 1
+                    await self._rest(done.error, failures, done.wait_seconds)
+                else:
+                    waiting = self._outbox.waiting[self.name]
+                    self._note(f"{waiting} events wait" if waiting > MOST_WAITING else "")
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._target.aclose()
+
+    async def _forget(self, numbers: list[int]) -> None:
+        """Delete what was acknowledged; a crash before that delivers it again."""
+        gone = [{"number": number} for number in numbers]
+        await self._ledger.commit(Commit((Update("delete", "outgoing", gone),), self._require))
+        self._outbox.waiting[self.name] -= len(numbers)
+
+    async def _rest(self, error: str, failures: int, wanted: float) -> None:
+        """Wait a time that grows, or as long as the target asked for."""
+        waiting = self._outbox.waiting[self.name]
+        if failures >= ALERT_AFTER or waiting > MOST_WAITING:
+            self._note(f"{error} ({waiting} events wait)")
+        if failures in (1, ALERT_AFTER):
+            _log.warning("outgoing %s, %d events wait: %s", self.name, waiting, error)
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 20))
+        await anyio.sleep(max(wanted, pause * (0.5 + 0.5 * self._random.random())))
+
+    def _note(self, error: str) -> None:
+        if bool(error) != bool(self.error):
+            self._alert(f"outgoing {self.name}", error)
+        self.error = error

@@ -1,0 +1,97 @@
+"""Targets from the settings: `[[outgoing]]` tables, checked before anything runs."""
+# ruff: noqa: PTH118
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from afresh.assets.errors import DefinitionError, UsageError
+from afresh.daemon.outgoing.base import Target
+from afresh.sensors.secret import Secret
+
+_KINDS = {
+    "file": ({"path"}, set[str]()),
+    "webhook": ({"url"}, {"secret"}),
+    "kafka": ({"servers", "topic"}, {"security", "allow_plaintext"}),
+}
+_COMMON = {"kind", "name", "select"}
+
+
+def target_name(table: Mapping[str, Any]) -> str:
+    """Give the name under which a target's events wait: by it they are found after a restart."""
+    if table.get("name"):
+        return str(table["name"])
+    # The path of a webhook is often its secret: it is in no ledger and no log.
+    host = str(table.get("url", "")).partition("://")[2].partition("/")[0].rpartition("@")[2]
+    return f"{table['kind']}:{table.get('path') or host or table.get('topic')}"
+
+
+def check_outgoing(tables: object) -> tuple[dict[str, Any], ...]:
+    """Check the tables of the setting. Raises ValueError."""
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ValueError(f'Expected tables like [[outgoing]] with kind = "file", found {tables!r}')
+    names = set()
+    for table in tables:
+        kind = table.get("kind")
+        if kind not in _KINDS:
+            raise ValueError(f"Expected kind = one of {', '.join(_KINDS)}, found {kind!r}")
+        needed, optional = _KINDS[kind]
+        for key in sorted(needed - table.keys()):
+            raise ValueError(f"Expected {key} = ... in [[outgoing]] of kind {kind!r}, found none")
+        for key in table.keys() - needed - optional - _COMMON:
+            known = ", ".join(sorted(needed | optional | _COMMON))
+            raise ValueError(f"Expected keys of [[outgoing]] ({known}), found {key!r}")
+        for key in ("name", "select", "path", "url", "topic"):
+            if not isinstance(table.get(key, ""), str):
+                raise ValueError(f"Expected text as {key} of [[outgoing]], found {table[key]!r}")  # noqa: TRY004
+        if (name := target_name(table)) in names:
+            raise ValueError(f"Expected another name = ... for each target, found {name!r} twice")
+        names.add(name)
+        _secret(table.get("secret"))
+    return tuple(tables)
+
+
+def build_target(table: Mapping[str, Any], *, project: str, now: Callable[[], float]) -> Target:
+    """Make the target of a table. Raises AfreshError."""
+    if table["kind"] == "file":
+        # Lazy, as the others: a kind that is not used costs nothing.
+        from afresh.daemon.outgoing.file import FileTarget  # noqa: PLC0415
+
+        return FileTarget(os.path.join(project, table["path"]))
+    if table["kind"] == "webhook":
+        from afresh.daemon.outgoing.webhook import WebhookTarget  # noqa: PLC0415
+
+        return WebhookTarget(table["url"], secret=_secret(table.get("secret")), now=now)
+    from afresh.daemon.outgoing.kafka import KafkaTarget  # noqa: PLC0415
+    from afresh.sensors.kafka.security import declared_security, is_loopback  # noqa: PLC0415
+
+    servers = table["servers"]
+    servers = servers.split(",") if isinstance(servers, str) else list(servers)
+    security = {
+        name: _secret(value) if isinstance(value, dict) else value
+        for name, value in table.get("security", {}).items()
+    }
+    try:
+        declared = declared_security(
+            {name: value for name, value in security.items() if value is not None},
+            beyond_loopback=not all(map(is_loopback, servers)),
+            allow_plaintext=bool(table.get("allow_plaintext")),
+        )
+    except DefinitionError as error:
+        raise UsageError(error.error, hint=error.hint, where="[[outgoing]]") from error
+    return KafkaTarget(servers, table["topic"], declared, project)
+
+
+def _secret(value: object) -> Secret | None:
+    """Read `{ env = "NAME" }` or `{ file = "/path" }`. Raises ValueError."""
+    if value is None:
+        return None
+    try:
+        found = msgspec.convert(value, Secret)
+    except msgspec.ValidationError:
+        found = Secret()
+    if bool(found.env) == bool(found.file):
+        raise ValueError('Expected secret = { env = "NAME" } or { file = "/path" }')
+    return found
