@@ -13,7 +13,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from afresh.assets.errors import SensorError
+from afresh.assets.errors import ArtifactError, SensorError
 from afresh.assets.manifest import Manifest, Problem
 from afresh.assets.partition import format_ref
 from afresh.assets.planner.look import Looks
@@ -44,6 +44,7 @@ from afresh.daemon.streams import load_streams
 from afresh.daemon.supervisor import Supervisor
 from afresh.daemon.workers.pool import WorkerPool
 from afresh.sensors.base import Health, Sensor
+from afresh.sensors.bucket.url import object_path
 from afresh.sensors.uri import path_of
 from afresh.sensors.watcher import FolderWatcher
 from afresh.storage.artifacts.files import delete
@@ -172,7 +173,7 @@ async def assemble(
         require=(require,),
         artifacts=settings.artifacts,
         path_of=lambda uri: path_of(uri, settings.project),
-        relative_of=lambda uri: watcher.relative(path_of(uri, settings.project)),
+        relative_of=lambda uri: _matched(uri, watcher, settings.project),
         discard=partial(_discard, settings),
     )
     staging = str(Path(settings.state, "staged"))
@@ -253,7 +254,7 @@ async def _discard(settings: Settings, uris: list[str]) -> None:
     del settings
     try:
         await anyio.to_thread.run_sync(delete, uris)
-    except OSError as error:
+    except (OSError, ArtifactError) as error:
         _log.warning("cannot delete what is not needed: %s", error)
 
 
@@ -269,6 +270,11 @@ def _paths(manifest: Manifest) -> set[str]:
     """Name the paths of the webhooks that are declared."""
     sensors = [source.sensor for source in manifest.sources]
     return {str(s.options.get("path", "")) for s in sensors if s.kind == "webhook"}
+
+
+def _matched(uri: str, watcher: FolderWatcher, project: str) -> str:
+    """Give what patterns are matched with: of a file its path in the project, of an object its."""
+    return object_path(uri) if "://" in uri else watcher.relative(path_of(uri, project))
 
 
 def _kind_first(table: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from afresh.assets.planner.changes import Ended
 from afresh.assets.planner.content import Columns, Content
 from afresh.assets.planner.nodes import Attempt
 from afresh.daemon.workers.task import Rejected, Result, Written
-from afresh.sensors.base import Identity
+from afresh.sensors.base import Identity, ObjectIdentity
 from afresh.storage.ledger.commit import Update
 
 _encode = msgspec.json.Encoder().encode
@@ -94,7 +94,7 @@ def drop_run(attempt: Attempt, result: Result | None, now: float) -> Outcome:
     return Outcome(attempt, None, updates, garbage, "cancelled", error)
 
 
-def path_row(attempt: Attempt, uri: str, identity: Identity) -> Update:
+def path_row(attempt: Attempt, uri: str, identity: Identity | ObjectIdentity) -> Update:
     """What was read of a file: a scan that finds this state has found nothing new."""
     row = {"sensor": attempt.node.plan.name, "uri": uri, "identity": _encode(identity).decode()}
     return Update("patch", "path", [row])

@@ -27,7 +27,7 @@ from afresh.daemon.stream_outcomes import end_stream_ingest
 from afresh.daemon.streams import Streams
 from afresh.daemon.ticks import LONGEST_SLEEP_SECONDS, released_rows, tick_rows
 from afresh.daemon.workers.task import Failed, RecordBatch, Result, Task
-from afresh.sensors.base import Batch, Identity
+from afresh.sensors.base import Batch, Identity, ObjectIdentity
 from afresh.storage.ledger.commit import Commit, Update
 
 AHEAD = 1
@@ -357,8 +357,9 @@ class Reactor:
             outcome = self._end_stream(attempt, result, taken, now)
         else:
             outcome = end_ingest(attempt, result, taken, now, self.ports.random)
-        if result is not None and result.identity is not None:
-            self._note_read(attempt, outcome, result.identity)
+        identity = (result.identity or result.object_identity) if result is not None else None
+        if identity is not None:
+            self._note_read(attempt, outcome, identity)
         waits = attempt.node.plan.stream and result is not None and result.failed is not None
         if not waits and (outcome.ended is None or outcome.ended.retry_at is None):
             outcome.events = self.journal.close(attempt.events, outcome.updates)
@@ -389,7 +390,9 @@ class Reactor:
             event["observed_at"],
         )
 
-    def _note_read(self, attempt: Attempt, outcome: Outcome, identity: Identity) -> None:
+    def _note_read(
+        self, attempt: Attempt, outcome: Outcome, identity: Identity | ObjectIdentity
+    ) -> None:
         """A scan that finds the state that was read has found nothing new.
 
         Not when a newer arrival of the file is recorded: its state is what scans compare with, and

@@ -13,10 +13,12 @@ def uri_of(path: str, project: str) -> str:
 
 
 def path_of(uri: str, project: str) -> str:
-    """Give the absolute path that a uri names, as os.fsdecode would.
+    """Give the absolute path that a uri names, as os.fsdecode would; the URL of an object as it is.
 
     Raises UsageError for what no path is written as, such as `..` or a `/` within a part.
     """
+    if "://" in uri:  # no path has an empty part
+        return uri
     parts = [decode_part(part) for part in uri.removeprefix("/").split("/")]
     if any(part in {".", ".."} or "/" in part or "\0" in part for part in parts):
         raise UsageError(

@@ -54,13 +54,12 @@ class RemoteStore:
         return found
 
     def read(self, path: str, size: int, version: str = "") -> bytes:
-        """Read all of an object, of `size` bytes, in one request where it is small."""
-        more: dict[str, Any] = {}
-        if version and self.protocol.startswith("s3"):
-            more["version_id"] = version
-        elif version:
-            more, path = {}, f"{path}{_VERSIONED.get(self.protocol, '#')}{version}"
-        if self.protocol.startswith("s3") and (size < PIECE_BYTES or more):
+        """Read all of an object, of `size` bytes, in one request where it is small.
+
+        `version` is S3's: what other stores have needs settings that reading cannot rely on.
+        """
+        more: dict[str, Any] = {"version_id": version} if version else {}
+        if self.protocol.startswith("s3") and (size < PIECE_BYTES or version):
             # Else s3fs asks for the size first, and without the version.
             more["max_concurrency"] = 1
         return bytes(self.call("cat_file", path, size=size, **more))
@@ -139,7 +138,6 @@ class RemoteStore:
             return all(file.read(len(piece)) == piece for piece in self.pieces(path))
 
 
-_VERSIONED = {"gs": "#", "gcs": "#", "az": "?versionid=", "abfs": "?versionid="}
 _WORDS = {"pipe_file": "write", "put_file": "write", "cat_file": "read", "rm_file": "delete"}
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "s3": {
@@ -150,7 +148,6 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
             "retries": {"max_attempts": 2, "mode": "standard"},
         },
     },
-    "az": {"version_aware": True},
 }
 
 
@@ -158,8 +155,7 @@ def _open(url: str, protocol: str, options: Mapping[str, Any]) -> Any:
     # Lazy: only where data is not local.
     import fsspec  # noqa: PLC0415
 
-    family = {"s3a": "s3", "abfs": "az"}.get(protocol, protocol)
-    defaults = _DEFAULTS.get(family, {})
+    defaults = _DEFAULTS.get(protocol, {})
     try:
         made = fsspec.get_filesystem_class(protocol)
         # Listings would be cached for ever, and instances with them, over forks too.
@@ -178,7 +174,7 @@ def _is_refused_condition(error: Exception) -> bool:
     response = getattr(error.__cause__ or error, "response", None)
     if not isinstance(response, Mapping):
         return False
-    return response.get("Error", {}).get("Code") == "PreconditionFailed"
+    return bool(response.get("Error", {}).get("Code") == "PreconditionFailed")
 
 
 def _line(error: Exception) -> str:

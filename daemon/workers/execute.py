@@ -5,21 +5,25 @@ Nothing is raised for what user code or data does: it is in the result.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
 from afresh.assets.declare import Context, Partition
-from afresh.assets.errors import InvalidData, UsageError
+from afresh.assets.errors import ArtifactError, InvalidData, UsageError
 from afresh.assets.manifest import Manifest
 from afresh.daemon.workers.failures import failure
 from afresh.daemon.workers.ingest import ingest
 from afresh.daemon.workers.inputs import read_inputs
 from afresh.daemon.workers.live import LiveFunction, Loaded
 from afresh.daemon.workers.merging import merge_segments
+from afresh.daemon.workers.originals import read_reference
 from afresh.daemon.workers.outputs import rejected_uri, settle
-from afresh.daemon.workers.task import Rejected, Result, Target, Task, Written
+from afresh.daemon.workers.task import Part, Rejected, Result, Target, Task, Written
 from afresh.daemon.workers.wire import Plan
+from afresh.storage.references import Reference
 
 
 def execute(
@@ -50,7 +54,8 @@ def _run(
             hint="`afresh check` says why",
         )
     facts = _facts(loaded.manifest)
-    arguments = read_inputs(function, task.inputs, loaded.manifest, facts.made_by)
+    original = partial(_read_original, loaded, plan)
+    arguments = read_inputs(function, task.inputs, loaded.manifest, facts.made_by, original)
     arguments.update(function.parameters)
     context = _special(task, function, facts, arguments)
     begin()
@@ -74,6 +79,26 @@ def _run(
         )
         for target in task.targets
     ]
+
+
+def _read_original(loaded: Loaded, plan: Plan, asset: str, part: Part, ref: Reference) -> pa.Table:
+    """Read what a source refers to, as the source says by now."""
+    live = loaded.sources.get(asset)
+    if live is None:
+        raise ArtifactError(
+            f"Expected source {asset!r}, which says how {ref.url} is read, found no such source",
+            hint="declare it again, or rebuild what was read from it",
+        )
+    source = live.declaration
+    return read_reference(
+        ref,
+        part.hash,
+        source,
+        loaded.manifest.schemas.get(source.schema),
+        live.schema,
+        partition=part.partition,
+        project=plan.project,
+    )
 
 
 def _settle(

@@ -1,23 +1,20 @@
-"""Read an arrived file into its source's unit: by the schema's types, validated and hashed."""
+"""Read an arrived file or object into its unit: by its schema's types, validated and hashed."""
 
-import os
 from collections.abc import Callable
 
-import pyarrow as pa
+import msgspec
 
-from afresh.assets.errors import ChangedData, UnreadableData, UsageError, VanishedData
-from afresh.assets.manifest import Schema, Source
-from afresh.assets.partition import Pattern, decode_key
-from afresh.assets.schema import read_types
+from afresh.assets.errors import UnreadableData, UsageError, VanishedData
 from afresh.daemon.workers.ingest_stream import ingest_stream
 from afresh.daemon.workers.live import Loaded
+from afresh.daemon.workers.originals import Original, read_original, with_keys
 from afresh.daemon.workers.outputs import rejected_uri, settle
 from afresh.daemon.workers.task import Failed, Result, Task
 from afresh.daemon.workers.wire import Plan
-from afresh.sensors.base import Identity
-from afresh.storage.formats.source_file import SourceRead, read_source, show_path
-
-_ATTEMPTS = 3
+from afresh.sensors.base import ObjectIdentity
+from afresh.storage.artifacts.store import Stored
+from afresh.storage.formats.source_file import show_path
+from afresh.storage.references import reference_uri
 
 
 def ingest(task: Task, loaded: Loaded, plan: Plan, begin: Callable[[], None]) -> Result:
@@ -37,16 +34,15 @@ def ingest(task: Task, loaded: Loaded, plan: Plan, begin: Callable[[], None]) ->
         return ingest_stream(task, live, loaded.manifest, begin)
     schema = loaded.manifest.schemas.get(source.schema)
     try:
-        read = _read(task.path, source, schema, plan.project)
+        read = read_original(task.path, source, schema, plan.project)
     except VanishedData as error:
         return Result(task.run, failed=Failed("vanished", error.error, error.hint))
     except UsageError as error:
         # The declaration does not fit the format: as unreadable, until one of them changes.
         raise UnreadableData(error.error, hint=error.hint, where=show_path(task.path)) from error
-    table = _with_keys(read.table, source, task.partition) if source.key_columns else read.table
     target = task.targets[0]
     output = settle(
-        table,
+        with_keys(read.table, source, task.partition),
         live.schema,
         "pyarrow",
         schema,
@@ -54,39 +50,15 @@ def ingest(task: Task, loaded: Loaded, plan: Plan, begin: Callable[[], None]) ->
         known=task.known.get(target.asset, ""),
         rejected=rejected_uri(plan, task, target.asset),
         metadata={},
+        reference=_reference(read) if source.keep == "reference" else None,
         begin=begin,
     )
-    return Result(task.run, (output,), source_hash=read.hash, identity=Identity(*read.identity))
+    result = Result(task.run, (output,), source_hash=read.hash)
+    if isinstance(read.identity, ObjectIdentity):
+        return msgspec.structs.replace(result, object_identity=read.identity)
+    return msgspec.structs.replace(result, identity=read.identity)
 
 
-def _read(path: str, source: Source, schema: Schema | None, project: str) -> SourceRead:
-    """Read one whole state of the file, again while it is being replaced (SEMANTICS)."""
-    pattern = source.sensor.options.get("pattern")
-    root = Pattern.parse(pattern).root if isinstance(pattern, str) else ""
-    inside = (project, os.path.join(project, root))  # noqa: PTH118
-    types = read_types(schema) if schema is not None else {}
-    by_pattern = schema is not None and any(column.regex for column in schema.columns)
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            read = read_source(path, source.format, types, source.options, inside=inside)
-            if schema is None or not by_pattern:
-                return read
-            # Which columns a pattern types is known by their names only.
-            types = read_types(schema, read.table.column_names)
-            return read_source(path, source.format, types, source.options, inside=inside)
-        except ChangedData:
-            if attempt == _ATTEMPTS:
-                raise
-    raise AssertionError
-
-
-def _with_keys(table: pa.Table, source: Source, partition: str) -> pa.Table:
-    """Add what the path captures as columns of strings; they replace columns of the same name."""
-    for name, value in zip(source.captures, decode_key(partition), strict=True):
-        column = pa.repeat(pa.scalar(value, pa.string()), table.num_rows)
-        place = table.schema.get_field_index(name)
-        if place < 0:
-            table = table.append_column(name, column)
-        else:
-            table = table.set_column(place, name, column)
-    return table
+def _reference(read: Original) -> Stored:
+    """The original itself as what is stored."""
+    return Stored(reference_uri(read.url, read.version), read.bytes, read.hash)

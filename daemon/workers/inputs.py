@@ -1,7 +1,7 @@
 """What a function is given: the parts that its task names, verified, as the frame it asked for."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +15,9 @@ from afresh.daemon.workers.live import LiveFunction
 from afresh.daemon.workers.task import Part, TaskInput
 from afresh.storage.artifacts.store import read_table
 from afresh.storage.encoding import type_text
+from afresh.storage.references import Reference, parse_reference
+
+Original = Callable[[str, Part, Reference], pa.Table]
 
 
 def read_inputs(
@@ -22,8 +25,11 @@ def read_inputs(
     given: Sequence[TaskInput],
     manifest: Manifest,
     made_by: Mapping[str, str],
+    original: Original,
 ) -> dict[str, Any]:
     """Read all inputs; `made_by` is the schema under which each asset was validated when written.
+
+    `original` reads a part whose data is a source's own file or object.
 
     Raises ArtifactError for what is absent or damaged, InvalidData for partitions that do not fit
     together or data that the input's own schema refuses.
@@ -33,7 +39,7 @@ def read_inputs(
     for item in given:
         declaration = declared[item.parameter]
         schema = manifest.schemas.get(declaration.schema)
-        tables = _read(item, _projection(declaration, schema))
+        tables = _read(item, _projection(declaration, schema), original)
         table = _joined(item, tables)
         if schema is not None and schema.strict == "filter" and declaration.columns:
             table = _selected(table, schema)
@@ -81,8 +87,17 @@ def _selected(table: pa.Table, schema: Schema) -> pa.Table:
     return table.select(wanted)
 
 
-def _read(item: TaskInput, columns: tuple[str, ...] | None) -> list[pa.Table]:
-    return [_read_part(part, columns) for part in item.parts]
+def _read(item: TaskInput, columns: tuple[str, ...] | None, original: Original) -> list[pa.Table]:
+    return [
+        _read_part(part, columns)
+        if (reference := parse_reference(part.uri)) is None
+        else _selected_columns(original(item.asset, part, reference), columns)
+        for part in item.parts
+    ]
+
+
+def _selected_columns(table: pa.Table, columns: tuple[str, ...] | None) -> pa.Table:
+    return table if columns is None else table.select(list(columns))
 
 
 def _read_part(part: Part, columns: tuple[str, ...] | None) -> pa.Table:

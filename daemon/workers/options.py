@@ -158,7 +158,9 @@ def keep(
         kept = 0.0
     if stream and kept:
         return "data", kept
-    expected = "'data' or a time such as '30d'" if stream else "'data'"
+    if value == "reference" and not stream:
+        return "reference", None
+    expected = "'data' or a time such as '30d'" if stream else "'data' or 'reference'"
     problems.append((f"Expected keep of {expected}, found {value!r}", "write keep='data'"))
     return "data", None
 

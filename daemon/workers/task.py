@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from afresh.sensors.base import Identity
+from afresh.sensors.base import Identity, ObjectIdentity
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -179,6 +179,7 @@ class Result(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     source_hash: str = ""
     identity: Identity | None = None
+    object_identity: ObjectIdentity | None = None
     dead: tuple[DeadRecord, ...] = ()
     emptied: tuple[int, ...] = ()
     """The events of which no record was left, though they had some."""

@@ -16,6 +16,7 @@ from typing import IO, Any
 from blake3 import blake3
 
 from afresh.assets.errors import ArtifactError, StorageUnavailable
+from afresh.storage.references import parse_reference
 from afresh.storage.stores import store_of
 
 _PIECE = 1 << 20
@@ -183,6 +184,8 @@ def delete(uris: Iterable[str]) -> int:
     deleted = 0
     failed: tuple[str, OSError] | None = None
     for uri in uris:
+        if parse_reference(uri) is not None:
+            continue  # an original is not ours to delete
         try:
             _delete(uri)
             deleted += 1

@@ -59,17 +59,32 @@ def read_source(
     ChangedData when it changed meanwhile, UnreadableData with file, row and column as far as
     known, UsageError for an unknown format or option.
     """
-    kind, compression = detect(os.path.basename(path), format)
-    check_options(kind, options or {})
+    name, options = os.path.basename(path), options or {}
+    check_options(detect(name, format)[0], options)
     data, identity = read_file(path, inside)
     digest = blake3(data).hexdigest()
+    table = decode_source(data, name, format, types or {}, options, where=show_path(path))
+    return SourceRead(table, identity, digest)
+
+
+def decode_source(
+    data: bytes,
+    name: str,
+    format: str,  # noqa: A002 - the word users know
+    types: Mapping[str, str],
+    options: Options,
+    *,
+    where: str,
+) -> pa.Table:
+    """Decode what a file or an object of this name holds. Raises as `read_source`."""
+    kind, compression = detect(name, format)
+    check_options(kind, options)
     try:
         data = decompress(data, compression) if compression else data
-        table = kind.read(data, types or {}, options or {})
+        return kind.read(data, types, options)
     except UnreadableData as error:
-        error.where = error.where or show_path(path)
+        error.where = error.where or where
         raise
-    return SourceRead(table, identity, digest)
 
 
 def read_file(path: str, inside: tuple[str, ...] = ()) -> tuple[bytes, Identity]:

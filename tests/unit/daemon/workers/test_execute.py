@@ -226,7 +226,7 @@ class TestIngest:
                 raise left.pop()
             return real(*args, **kwargs)
 
-        monkeypatch.setattr("afresh.daemon.workers.ingest.read_source", unsteady)
+        monkeypatch.setattr("afresh.daemon.workers.originals.read_source", unsteady)
         path = world.landed("name,value\na,1\n")
         result = world.execute("rows", path=path, partition="2024,eu")
         assert (result.failed.kind if result.failed else None) == kind

@@ -1,0 +1,152 @@
+"""The data that a source's files and objects hold: one whole state of one, decoded by the source.
+
+Read for an ingest, and again for readers of versions that are kept as references.
+"""
+
+import os
+from typing import NamedTuple
+
+import pyarrow as pa
+from blake3 import blake3
+
+from afresh.assets.errors import ChangedData, VanishedData
+from afresh.assets.manifest import Schema, Source
+from afresh.assets.partition import Pattern, decode_key
+from afresh.assets.schema import read_types, validate
+from afresh.sensors.base import Identity, ObjectIdentity
+from afresh.sensors.bucket.options import resolve
+from afresh.sensors.bucket.store import identity_of
+from afresh.sensors.bucket.url import object_path, object_uri
+from afresh.storage.formats.object_file import read_object
+from afresh.storage.formats.source_file import decode_source, read_file, read_source
+from afresh.storage.references import Reference, changed_original
+
+_ATTEMPTS = 3
+
+
+class Original(NamedTuple):
+    """What was read. `url` is its own, `version` the store's of it or ""; `hash` is its bytes'."""
+
+    table: pa.Table
+    hash: str
+    bytes: int
+    identity: Identity | ObjectIdentity
+    url: str
+    version: str
+
+
+def read_original(path: str, source: Source, schema: Schema | None, project: str) -> Original:
+    """Read one whole state, again while it is being replaced (SEMANTICS).
+
+    `path` is a file's absolute path, or an object's URL as in the journal. Raises VanishedData,
+    UnreadableData, UsageError where the declaration does not fit the format, StorageUnavailable.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            if "://" in path:
+                return _read_object(path, source, schema)
+            return _read_file(path, source, schema, project)
+        except ChangedData:
+            if attempt == _ATTEMPTS:
+                raise
+    raise AssertionError
+
+
+def read_reference(
+    reference: Reference,
+    expected: str,
+    source: Source,
+    schema: Schema | None,
+    live: object | None,
+    *,
+    partition: str,
+    project: str,
+) -> pa.Table:
+    """Read an original again, as it was when its version was made, by what the source says now.
+
+    `expected` is the hash of its bytes then, `live` the schema object. Raises ArtifactError when it
+    is gone or other bytes are there.
+    """
+    url = reference.url
+    try:
+        if source.sensor.kind == "bucket":
+            data = read_object(_plain(url), _options(source), url, reference.version).data
+        else:
+            data, _ = read_file("/" + object_path(url), _inside(source, project))
+    except VanishedData as error:
+        raise changed_original(url, "nothing") from error
+    except ChangedData as error:
+        raise changed_original(url, "that it changes") from error
+    if blake3(data).hexdigest() != expected:
+        raise changed_original(url, "other bytes")
+    table = with_keys(_decoded(data, url, source, schema), source, partition)
+    return validate(table, live, "pyarrow") if live is not None else table
+
+
+def with_keys(table: pa.Table, source: Source, partition: str) -> pa.Table:
+    """Add what the path captures as columns of strings, if the source says so.
+
+    They replace columns of the same name.
+    """
+    if not source.key_columns:
+        return table
+    for name, value in zip(source.captures, decode_key(partition), strict=True):
+        column = pa.repeat(pa.scalar(value, pa.string()), table.num_rows)
+        place = table.schema.get_field_index(name)
+        if place < 0:
+            table = table.append_column(name, column)
+        else:
+            table = table.set_column(place, name, column)
+    return table
+
+
+def _read_file(path: str, source: Source, schema: Schema | None, project: str) -> Original:
+    inside = _inside(source, project)
+    types = read_types(schema) if schema is not None else {}
+    read = read_source(path, source.format, types, source.options, inside=inside)
+    if schema is not None and _by_pattern(schema):
+        # Which columns a pattern types is known by their names only.
+        types = read_types(schema, read.table.column_names)
+        read = read_source(path, source.format, types, source.options, inside=inside)
+    identity = Identity(*read.identity)
+    url = object_uri("file", path.removeprefix("/"))
+    return Original(read.table, read.hash, identity.size, identity, url, "")
+
+
+def _read_object(url: str, source: Source, schema: Schema | None) -> Original:
+    found = read_object(_plain(url), _options(source), url)
+    identity = identity_of({**found.info, "VersionId": found.version})
+    table = _decoded(found.data, url, source, schema)
+    return Original(table, found.hash, len(found.data), identity, url, found.version)
+
+
+def _decoded(data: bytes, url: str, source: Source, schema: Schema | None) -> pa.Table:
+    name = object_path(url).rpartition("/")[2]
+    types = read_types(schema) if schema is not None else {}
+    table = decode_source(data, name, source.format, types, source.options, where=url)
+    if schema is not None and _by_pattern(schema):
+        types = read_types(schema, table.column_names)
+        table = decode_source(data, name, source.format, types, source.options, where=url)
+    return table
+
+
+def _by_pattern(schema: Schema) -> bool:
+    return any(column.regex for column in schema.columns)
+
+
+def _inside(source: Source, project: str) -> tuple[str, ...]:
+    """The folders that a link may lead into: those that the sensor follows it to."""
+    pattern = source.sensor.options.get("pattern")
+    root = Pattern.parse(pattern).root if isinstance(pattern, str) else ""
+    return project, os.path.join(project, root)  # noqa: PTH118
+
+
+def _options(source: Source) -> dict[str, object]:
+    return resolve(source.sensor.options["storage_options"])
+
+
+def _plain(url: str) -> str:
+    """Give an object's URL with nothing in it encoded, as fsspec takes it."""
+    protocol, _, _ = url.partition("://")
+    lead = "/" if protocol in ("file", "memory") else ""
+    return f"{protocol}://{lead}{object_path(url)}"
