@@ -14,6 +14,7 @@ from afresh.assets.manifest import Manifest
 from afresh.assets.planner.changes import Paused, Requested
 from afresh.assets.planner.planner import Change
 from afresh.daemon.api.view import Key
+from afresh.daemon.dead_letters import letters_under_way, replay_batch, replaying_rows
 from afresh.daemon.journal import Recorded
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.run_lines import event_line
@@ -140,6 +141,36 @@ class DaemonControls:
         for event in recorded.events:
             reactor.ports.lines.send(event_line(event))
         return [event["seq"] for event in recorded.events]
+
+    async def replay_letters(
+        self, request: str, source: str, letters: Sequence[tuple[int, int, bytes]]
+    ) -> list[tuple[int, int]]:
+        """Bring dead letters again as events of their own; which of them (seq, number)."""
+        answered = self._reader.rows(queries.REQUEST, {"id": request})
+        if answered:
+            return msgspec.json.decode(answered[0][2], type=list[tuple[int, int]])
+        reactor, now = self._reactor, self._reactor.ports.now()
+        recorded = Recorded()
+        taken: list[tuple[int, int]] = []
+
+        def make(_epoch: int) -> tuple[list[Update], list[Change]]:
+            nonlocal recorded
+            busy = letters_under_way(reactor.journal.pending.values())
+            dead = set(self._reader.rows(queries.DEAD_LETTERS, {"source": source})) - busy
+            left = [letter for letter in letters if letter[:2] in dead]
+            taken.extend(letter[:2] for letter in left)
+            recorded = reactor.journal.record([replay_batch(source, left, now)], now)
+            updates = [
+                *recorded.updates,
+                *replaying_rows(recorded.events),
+                self._request_row(request, "replay", now, taken),
+            ]
+            return updates, [*recorded.changes]
+
+        await reactor.tell(make)
+        for event in recorded.events:
+            reactor.ports.lines.send(event_line(event))
+        return taken
 
     async def wait(self, units: Sequence[Key] | None, timeout_seconds: float | None) -> bool:
         """Return True when all that is recorded by now is settled; False when the time is over."""

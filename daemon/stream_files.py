@@ -65,7 +65,9 @@ class StreamFiles:
             )
             if not rows:
                 return count
-            staged = [path for _, path in rows if path]
+            # An event that was replayed shares its file with the one that brings it again.
+            kept = {row[0] for row in self._read(queries.STAGED_SINCE, {"since": before})}
+            staged = [path for _, path in rows if path and path not in kept]
             await anyio.to_thread.run_sync(_unlink, staged)
             empty = [{"seq": seq, "payload": b"", "staged": ""} for seq, _ in rows]
             await self._commit([Update("patch", "event", empty)])

@@ -93,10 +93,11 @@ def end_stream_ingest(
 
 def _close(attempt: Attempt, result: Result, epoch: int | None) -> Update:
     """Each event is ingested, but for those of which no record was any good."""
+    came_to = "unchanged" if epoch is None else "ingested"
     rows = [
         {
             "seq": seq,
-            "state": "dead" if seq in result.emptied else "ingested",
+            "state": "dead" if seq in result.emptied else came_to,
             "epoch": None if seq in result.emptied else epoch,
             "run": attempt.run,
             "detail": "none of its records can be published" if seq in result.emptied else "",

@@ -6,6 +6,7 @@ from typing import Any
 
 from afresh.assets.errors import UsageError
 from afresh.assets.partition import format_ref, parse_ref
+from afresh.assets.planner.segments import Segment, slices
 from afresh.daemon.api.event_filter import event_filter
 from afresh.daemon.api.names import Unique, one_version, parse_known
 from afresh.daemon.api.selection import recorded
@@ -42,6 +43,7 @@ async def versions(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]
 def version_row(row: Sequence[Any]) -> dict[str, Any]:
     """Make a row of `versions` from what `storage.ledger.listings.versions` reads."""
     asset, partition, version, fingerprint, rows, size, created_at, run, code, uri, state = row[:11]
+    stream = {} if row[18] is None else _stream_columns(row)
     return {
         "ref": Unique(asset, partition, version).ref,
         "asset": asset,
@@ -56,7 +58,25 @@ def version_row(row: Sequence[Any]) -> dict[str, Any]:
         "uri": uri,
         "tags": [],
         "state": "head" if row[16] and state in ("head", "kept") else state,
+        **stream,
     }
+
+
+def _stream_columns(row: Sequence[Any]) -> dict[str, Any]:
+    """Which rows of the stream a version is, and where those that it added came from.
+
+    It is collected with the first of its rows.
+    """
+    start, end, first = row[17:20]
+    metadata = json.loads(row[15] or "{}")
+    found: dict[str, Any] = {
+        "start_row": start,
+        "end_row": end,
+        "position": json.loads(metadata["position"]) if metadata.get("position") else None,
+    }
+    if start < end and (first is None or start < first):
+        found["state"] = "collected"
+    return found
 
 
 async def readable(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -81,7 +101,21 @@ def _stored(view: View, unique: Unique) -> dict[str, Any]:
         limit=1,
     )
     (row,) = view.reader.rows(*query)
-    return {**version_row(row), "hash": row[13]}
+    found = {**version_row(row), "hash": row[13]}
+    if row[18] is not None and found["state"] != "collected":
+        found["parts"] = _parts(view, unique, row[17], row[18])
+    return found
+
+
+def _parts(view: View, unique: Unique, start: int, end: int) -> list[dict[str, Any]]:
+    """Give what holds the rows of a stream's version: of each artifact `take` from `skip` on."""
+    key = {"asset": unique.asset, "partition": unique.partition}
+    rows = view.reader.rows(queries.SEGMENTS_OF_UNIT, key)
+    pieces = slices([Segment(*row[:5]) for row in rows], start, end)
+    return [
+        {"uri": p.segment.uri, "hash": p.segment.hash, "skip": p.skip, "take": p.take}
+        for p in pieces
+    ]
 
 
 async def runs(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from afresh.assets.errors import UsageError
-from afresh.daemon.api import by_hand, changes, lineage, listings, sensors, status, why
+from afresh.daemon.api import by_hand, changes, lineage, listings, rejected, sensors, status, why
 from afresh.daemon.api.view import Controls, View
 
 Params = Mapping[str, Any]
@@ -47,6 +47,8 @@ OPERATIONS: dict[str, Operation] = {
     "sensor_reset": Operation(change=changes.sensor_reset),
     "emit": Operation(change=by_hand.emit),
     "replay": Operation(change=by_hand.replay),
+    "rejected": Operation(rejected.rejected),
+    "replay_letters": Operation(change=rejected.replay_letters),
     "stop": Operation(change=changes.stop),
 }
 

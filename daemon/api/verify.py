@@ -40,9 +40,10 @@ def _ledger(reader: Reader) -> Iterator[dict[str, Any]]:
 
 def _artifacts(reader: Reader, project: str, progress: Progress) -> Iterator[dict[str, Any]]:
     # A content that came back has one artifact under several versions: it is read once.
-    kept = [row for row in reader.rows(queries.ARTIFACTS) if row[6] not in _WITHOUT_DATA]
+    kept = [row[:5] for row in reader.rows(queries.ARTIFACTS) if row[6] not in _WITHOUT_DATA]
+    kept += reader.rows(queries.SEGMENT_ARTIFACTS)
     failed, told = 0, dict[str, str]()
-    for i, (asset, partition, version, uri, digest, _, _) in enumerate(kept):
+    for i, (asset, partition, version, uri, digest) in enumerate(kept):
         progress(i, len(kept))
         if uri not in told:
             told[uri] = _problem(uri if "://" in uri else str(Path(project) / uri), digest)
@@ -53,7 +54,7 @@ def _artifacts(reader: Reader, project: str, progress: Progress) -> Iterator[dic
             yield _row("artifact", "failed", f"{ref}: {told[uri]}", hint)
     progress(len(kept), len(kept))
     if not failed:
-        yield _row("artifacts", "ok", f"{len(kept)} versions have the hash they had", "")
+        yield _row("artifacts", "ok", f"{len(kept)} artifacts have the hash they had", "")
 
 
 def _problem(uri: str, digest: str) -> str:

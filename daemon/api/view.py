@@ -119,6 +119,15 @@ class Controls(Protocol):
         """Record arrivals that somebody made by hand, once; the seqs of their events."""
         ...
 
+    async def replay_letters(
+        self, request: str, source: str, letters: "Sequence[tuple[int, int, bytes]]"
+    ) -> list[tuple[int, int]]:
+        """Try these dead letters (seq, number, record) of a stream again, once.
+
+        Return which it does: one that is being tried already is left out.
+        """
+        ...
+
     async def wait(self, units: Sequence[Key] | None, timeout_seconds: float | None) -> bool:
         """Return True when all that is recorded by now is settled for these units (None: for all).
 

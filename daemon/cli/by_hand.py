@@ -32,8 +32,20 @@ def emit(call: Call, source: str, data: str | None, lines: bool, **given: Any) -
 @command("replay")
 @click.argument("source", required=False)
 @click.option("--events", metavar="A..B", help="These events of the journal, both included.")
+@click.option("--place", "places", multiple=True, metavar="PLACE", help="Only this dead letter.")
+@click.option("--all", "whole", is_flag=True, help="All dead letters, as without --place.")
+@click.option("--timeout", type=float, metavar="S", help="Wait no longer.")
 @click.option("--again", is_flag=True, help="Append records that are there already once more.")
-def replay(call: Call, source: str | None, events: str | None, again: bool) -> int:
+def replay(
+    call: Call,
+    *,
+    source: str | None,
+    events: str | None,
+    places: tuple[str, ...],
+    whole: bool,
+    timeout: float | None,
+    again: bool,
+) -> int:
     """Bring again what EVENTS brought, or try the dead letters of SOURCE once more.
 
     Files and objects are looked at again: equal content changes nothing. Records of a stream that
@@ -41,12 +53,30 @@ def replay(call: Call, source: str | None, events: str | None, again: bool) -> i
     """
     if (events is None) == (source is None):
         raise click.UsageError("Expected a source, or --events A..B")
-    if events is None:
-        raise click.UsageError("Expected --events A..B, found a source")
+    if source is not None:
+        if whole and places:
+            raise click.UsageError("Expected --place or --all, found both")
+        return _letters(call, {"source": source, "places": places, "timeout": timeout})
     with progress(call):
-        rows = call.change("replay", {"events": events, "again": again})
+        rows = call.change("replay", {"events": events, "again": again, "timeout": timeout})
     call.show(rows, _replayed)
     return 1 if any(row["state"] in ("rejected", "vanished", "dead") for row in rows) else 0
+
+
+def _letters(call: Call, params: dict[str, Any]) -> int:
+    """Try dead letters again; 1 if one of them is none the better for it."""
+    with progress(call):
+        rows = call.change("replay_letters", params)
+    call.show(rows, _tried)
+    return 1 if any(row["state"] != "replayed" for row in rows) else 0
+
+
+def _tried(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        say("no dead letters")
+        return
+    columns = ("place", "state", "error")
+    print_table(columns, [tuple(row[c] for c in columns) for row in rows], flexible=("error",))
 
 
 def _values(data: str, *, lines: bool) -> list[bytes]:

@@ -83,9 +83,21 @@ def _read(version: dict[str, Any]) -> Any:
     if version["state"] == "collected":
         raise ArtifactError(
             f"Expected the data of {version['ref']}, found that it was collected",
-            hint=f"afresh materialize --force {version['asset']} rebuilds it",
+            hint=f"afresh materialize --force {version['asset']} rebuilds it"
+            if version.get("start_row") is None
+            else f"its first rows were kept for a time: afresh read {version['asset']}",
         )
-    return read_table(version["uri"], verify_hash=version["hash"])
+    if "parts" not in version:
+        return read_table(version["uri"], verify_hash=version["hash"])
+    # Lazy: a data library.
+    from afresh.daemon.api.rows import join  # noqa: PLC0415
+
+    return join(
+        [
+            read_table(part["uri"], verify_hash=part["hash"]).slice(part["skip"], part["take"])
+            for part in version["parts"]
+        ]
+    )
 
 
 def _write(table: Any, form: str, file: BinaryIO) -> None:

@@ -30,6 +30,7 @@ COMMANDS = {
     "events": ("afresh.daemon.cli.events", "Show the journal of what arrived."),
     "emit": ("afresh.daemon.cli.by_hand", "Make an event by hand."),
     "replay": ("afresh.daemon.cli.by_hand", "Bring events, or dead letters, again."),
+    "rejected": ("afresh.daemon.cli.rejected", "Show what was not published."),
     "runs": ("afresh.daemon.cli.runs", "Show the runs."),
     "logs": ("afresh.daemon.cli.runs", "Show the output of one run."),
     "sensors": ("afresh.daemon.cli.sensors", "Show and control what watches."),

@@ -132,8 +132,9 @@ def versions(
     """Return an asset's versions by key, newest first; `after` is (partition, version).
 
     Rows: asset, partition, version, fingerprint, rows, bytes, created_at, run, code_version, uri,
-    state, epoch, columns, hash, schema_version, metadata_json, and whether it is the head. The
-    state is the stored one; the head's is shown as `head`.
+    state, epoch, columns, hash, schema_version, metadata_json, whether it is the head, start_row,
+    end_row, and the first row that the stream has still. The state is the stored one; the head's is
+    shown as `head`.
     """
     where = _Where()
     where.equal("v.asset", asset)
@@ -147,9 +148,32 @@ def versions(
     return where.query(
         "SELECT v.asset, v.partition, v.version, v.fingerprint, v.rows, v.bytes, v.created_at,"
         " v.run, v.code_version, v.uri, v.state, v.epoch, v.columns, v.hash, v.schema_version,"
-        " v.metadata_json, CASE WHEN u.version = v.version THEN 1 ELSE 0 END"
+        " v.metadata_json, CASE WHEN u.version = v.version THEN 1 ELSE 0 END, v.start_row,"
+        " v.end_row, (SELECT MIN(s.first_row) FROM segment s"
+        " WHERE s.asset = v.asset AND s.partition = v.partition)"
         " FROM version v LEFT JOIN unit u ON u.asset = v.asset AND u.partition = v.partition",
         "v.partition, v.version DESC",
+        limit,
+    )
+
+
+def dead_letters(
+    *,
+    source: str | None = None,
+    states: Sequence[str] | None = None,
+    limit: int | None = None,
+) -> Query:
+    """Return records that could not be published, newest events first.
+
+    Rows: seq, number, source, partition, place, reason, record, state, run, at, replay_seq.
+    """
+    where = _Where()
+    where.equal("source", source)
+    where.among("state", states)
+    return where.query(
+        "SELECT seq, number, source, partition, place, reason, record, state, run, at, replay_seq"
+        " FROM dead_letter",
+        "seq DESC, number",
         limit,
     )
 

@@ -105,7 +105,10 @@ VERSIONS_OF_UNIT = f"""{_VERSION}
 WHERE asset = :asset AND partition = :partition ORDER BY version DESC
 """
 
-ARTIFACTS = "SELECT asset, partition, version, uri, hash, bytes, state FROM version ORDER BY uri"
+ARTIFACTS = """
+SELECT asset, partition, version, uri, hash, bytes, state FROM version WHERE end_row IS NULL
+ORDER BY uri
+"""
 """What `verify` compares with the artifacts that are there."""
 
 RUN_KEYS_OF_UNIT = """
@@ -244,6 +247,13 @@ SELECT asset, partition, first_row, end_row, uri, bytes, hash, fingerprint, colu
 position, run, created_at FROM segment ORDER BY asset, partition, first_row
 """
 
+SEGMENT_ARTIFACTS = """
+SELECT s.asset, s.partition, (SELECT MIN(v.version) FROM version v WHERE v.asset = s.asset
+AND v.partition = s.partition AND v.end_row >= s.end_row), s.uri, s.hash FROM segment s
+ORDER BY s.uri
+"""
+"""The artifacts of streams, each with the first version that has all of it."""
+
 SEGMENTS_OF_UNIT = """
 SELECT first_row, end_row, uri, bytes, hash FROM segment
 WHERE asset = :asset AND partition = :partition ORDER BY first_row
@@ -252,6 +262,12 @@ WHERE asset = :asset AND partition = :partition ORDER BY first_row
 MARKS = "SELECT asset, partition, parameter, end_row, origin_row FROM mark"
 
 STAGED = "SELECT staged FROM event WHERE staged <> ''"
+
+DEAD_LETTERS = "SELECT seq, number FROM dead_letter WHERE source = :source AND state = 'dead'"
+
+STAGED_SINCE = """
+SELECT staged FROM event WHERE staged <> '' AND (observed_at >= :since OR state = 'pending')
+"""
 
 OLD_BATCHES = """
 SELECT seq, staged FROM event WHERE seq > :after AND observed_at < :before AND state <> 'pending'

@@ -221,6 +221,28 @@ class StreamDaemon(Daemon):
         )
         return [decode_records(row[0])[0].value for row in rows]
 
+    def recorded(self, name: str) -> list[str]:
+        """All records that the journal has of a source, in order."""
+        rows = self.ledger.reader.rows(
+            "SELECT payload FROM event WHERE source = :name AND kind = 'arrived' ORDER BY seq",
+            {"name": name},
+        )
+        return [
+            record.value.decode()
+            for (payload,) in rows
+            for record in decode_records(payload)
+            if record.value is not None
+        ]
+
+    def uri(self, asset: str) -> str:
+        """Where the head of an ordinary asset is."""
+        rows = self.ledger.reader.rows(
+            "SELECT v.uri FROM unit u JOIN version v ON v.asset = u.asset AND v.version = u.version"
+            " WHERE u.asset = :asset",
+            {"asset": asset},
+        )
+        return str(rows[0][0])
+
     def check_laws(self, asset: str) -> None:
         """Segments and versions of a stream have neither gaps nor overlaps."""
         at = None
