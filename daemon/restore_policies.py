@@ -8,13 +8,14 @@ from collections.abc import Mapping
 
 from msgspec import json
 
-from afresh.assets.partition import parse_ref
+from afresh.assets.partition import Ref, parse_ref
 from afresh.assets.planner.behind import Consumed
 from afresh.assets.planner.changes import Ticked
 from afresh.assets.planner.content import OPEN, Content, Gone, State
 from afresh.assets.planner.goals import REMEMBERED
 from afresh.assets.planner.growth import add_units
 from afresh.assets.planner.planner import Planner
+from afresh.assets.planner.policies import OWED
 from afresh.assets.planner.topology import Plan
 from afresh.daemon.ticks import DUE, TICK, Reason
 from afresh.storage.ledger import queries
@@ -32,28 +33,30 @@ def restore_roots(planner: Planner, state: saved.State, contents: Contents) -> N
     failed = {(row.asset, row.partition) for row in state.failures}
     for plan in sorted(roots, key=lambda each: each.rank):
         for node in list(planner.graph.nodes[plan.name].values()):
-            states: list[State] = []
-            epochs = []
-            for asset in plan.assets:
-                unit = (asset, node.key)
-                if unit in failed:
-                    states.append(Gone.HELD)
-                head = heads.get(unit)
-                if head is None:
-                    continue
-                epochs.append(head.epoch)
-                content = contents.get(unit, {}).get(head.version or 0)
-                if unit in failed:
-                    continue
-                if head.deleted:
-                    states.append(Gone.DELETED)
-                elif content is not None:
-                    states.append(content)
-            if len(states) == len(plan.assets):
+            units = [(asset, node.key) for asset in plan.assets]
+            found = [
+                Gone.HELD if unit in failed else _last_state(unit, heads, contents)
+                for unit in units
+            ]
+            states = tuple(each for each in found if each is not None)
+            if len(states) == len(units):
+                epochs = [heads[unit].epoch for unit in units if unit in heads]
                 node.born = node.epoch = max(epochs, default=1) or 1
-                node.history.settle(1, OPEN, tuple(states), set())
+                node.history.settle(1, OPEN, states, set())
                 add_units(planner.graph, node, node.born)
                 planner.graph.refresh(node)
+
+
+def _last_state(
+    unit: tuple[str, str], heads: Mapping[tuple[str, str], saved.UnitRow], contents: Contents
+) -> State | None:
+    """What a unit was last, None if it never was."""
+    head = heads.get(unit)
+    if head is None:
+        return None
+    if head.deleted:
+        return Gone.DELETED
+    return contents.get(unit, {}).get(head.version or 0)
 
 
 def restore_policies(planner: Planner, read: saved.Read, now: float) -> None:
@@ -76,13 +79,26 @@ def restore_policies(planner: Planner, read: saved.Read, now: float) -> None:
         for node in planner.graph.nodes[plan.name].values():
             policies.restore(node, consumed.get(node.key, {}))
     for ref, reason in due:
-        found = parse_ref(ref)
-        keys = (found.partition or "",)
-        tick = Ticked(planner.epoch, reason.seq, found.asset, keys, reason.detail, kind=reason.kind)
-        nodes, _ = policies.tick(tick)
-        planner.reach(nodes, planner.epoch, now)
+        _let_run(planner, parse_ref(ref), reason, now)
     # It is kept already.
     policies.take_log()
+
+
+def _let_run(planner: Planner, ref: Ref, reason: Reason, now: float) -> None:
+    """Let a unit run that was let run before; if that came while it was paused, when it is not."""
+    keys = (ref.partition or "",)
+    owed = reason.kind == OWED
+    kind = "tick" if owed else reason.kind
+    tick = Ticked(planner.epoch, reason.seq, ref.asset, keys, reason.detail, kind=kind)
+    plan = planner.topology.plans.get(ref.asset)
+    node = planner.graph.get(plan, keys[0]) if plan is not None and plan.root else None
+    if node is None:
+        return
+    if owed:
+        nodes, _ = planner.policies.tick(tick)
+    else:
+        nodes = [node] if planner.policies.let_run(node, tick) else []
+    planner.reach(nodes, planner.epoch, now)
 
 
 def _load_consumed(plan: Plan, read: saved.Read) -> dict[str, Consumed]:

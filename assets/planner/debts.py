@@ -9,7 +9,7 @@ from collections import Counter
 
 from afresh.assets.planner.content import Gone
 from afresh.assets.planner.graph import Graph, settled
-from afresh.assets.planner.nodes import NEVER, Node
+from afresh.assets.planner.nodes import Node
 
 MOST_SHARED = 4
 """How many epochs that are owed already are tried before a new one is taken."""

@@ -9,6 +9,7 @@ takes effect when it is committed (`Ticked`), so that none is lost or doubled by
 from collections.abc import Iterable
 from heapq import heappop, heappush
 
+import msgspec
 from msgspec import Struct
 
 from afresh.assets.planner.agenda import Agenda
@@ -36,6 +37,9 @@ from afresh.assets.policy import (
     describe,
     holds,
 )
+
+OWED = "owed"
+"""The kind of a tick that came while its unit was paused."""
 
 
 class Due(Struct, frozen=True):
@@ -265,9 +269,9 @@ class Policies:
             if node is None:
                 continue
             self._ready.pop(node, None)
-            if node.paused:
+            if node.paused and node not in self._released:
                 self._owed[node] = change.detail
-                self._log.append((node, change))
+                self._log.append((node, msgspec.structs.replace(change, kind=OWED)))
             else:
                 found.append(node)
         behind = [each.since for node in found if (each := self.behind(node)) is not None]

@@ -141,7 +141,8 @@ class Settling:
                 assert not isinstance(cut, Gone)
                 node.prepared = (epoch, key, cut)
                 return node.prepared
-            self._policies.consume(node, cut)
+            if Gone.HELD not in states:
+                self._policies.consume(node, cut)
             self._settle_known(node, epoch, key, states, now)
         return None
 

@@ -171,12 +171,6 @@ class Oracle:
         self.ran.setdefault(unit, []).append(epoch)
         self._forget(epoch)
 
-    def put_off(self, unit: Unit) -> None:
-        """What let a unit run does so later: it is paused."""
-        ran = self.ran.get(unit, [0])[-1]
-        self.let_run[unit] = [at for at in self.let_run.get(unit, []) if at <= ran]
-        self._forget(0)
-
     def base(self, function: FunctionSpec, key: str, epoch: int) -> int | None:
         """As of which epoch a root's unit is what it is at `epoch`; None if it is not there yet."""
         released = [at for at in self.let_run.get((function.name, key), []) if at <= epoch]

@@ -4,7 +4,6 @@ It does in a turn what the reactor does, with the real outcomes, journal and led
 compares what the planner does with the oracle all along.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from random import Random
@@ -16,7 +15,7 @@ from afresh.assets.planner.content import Columns, Content, Gone
 from afresh.assets.planner.look import Looks
 from afresh.assets.planner.nodes import NEVER, Attempt, Node
 from afresh.assets.planner.planner import Change, Planner
-from afresh.assets.planner.policies import Due
+from afresh.assets.planner.policies import OWED, Due
 from afresh.assets.planner.topology import build_topology
 from afresh.assets.policy import (
     AllNew,
@@ -232,7 +231,7 @@ class World:
         self.since = epoch
 
     def _let_run_again(self) -> None:
-        """What was let run before a new planner came is let run by it too; if paused, later."""
+        """What was let run before a new planner came is let run by it too."""
         for function in self.spec.functions:
             if not function.is_root:
                 continue
@@ -240,8 +239,6 @@ class World:
                 tick = self.planner.policies.cause(node)
                 if tick is not None:
                     self._release(node, tick)
-                elif node.paused:
-                    self.oracle.put_off(node.name)
 
     def restart(self) -> None:
         """Kill it at once and start it again: what ran is lost."""
@@ -423,7 +420,7 @@ class World:
         self._commit(released_rows(commands.released, commands.fulfilled, self.now))
         self._settled(commands.settled)
         for node, tick in commands.released:
-            if not node.paused or tick.kind == "request":
+            if tick.kind != OWED:
                 self._release(node, tick)
         self._note_roots()
 
@@ -495,7 +492,7 @@ class World:
 
     def _start(self, attempt: Attempt) -> None:
         self._count += 1
-        attempt.run = f"r{self._count:08d}"
+        attempt.run, attempt.started_at = f"r{self._count:08d}", self.now
         node, name = attempt.node, attempt.node.plan.name
         expect(node.name not in self._running, "two attempts at once", node.name)
         expect(len(self._running) < self.workers, "more attempts than places")
@@ -683,7 +680,7 @@ class World:
                 is_right = want in {Mark.FAILED, Mark.HELD}
             expect(is_right, "settled at what it is not", asset, node.key, epoch, state, want)
 
-    def check_rest(self) -> None:  # noqa: C901 - one case after the other
+    def check_rest(self) -> None:  # noqa: C901, PLR0912 - one case after the other
         """Nothing is under way: every unit that nothing paused keeps back is what it must be."""
         epoch = self.planner.epoch
         must = self.oracle.at(epoch)
