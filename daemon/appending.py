@@ -53,7 +53,8 @@ def append_version(
     first = _first_kept(node, streams, span.start, now, unread)
     if first > span.start:
         span, fingerprint, columns = drop(span, fingerprint, columns, first)
-        gone = streams.drop(unit, first)
+    if node.plan.source is not None and node.plan.source.keep_seconds is not None:
+        gone = streams.drop(unit, min(first, _first_at_hand(node)))
         needless += [each.uri for each in gone]
         updates.append(_forget_rows(unit, gone))
     if needless:
@@ -148,6 +149,19 @@ def _first_kept(node: Node, streams: Streams, start: int, now: float, unread: in
     if source is None or source.keep_seconds is None:
         return start
     return first_kept(streams.segments(node.name), start, now - source.keep_seconds, unread)
+
+
+def _first_at_hand(node: Node) -> int:
+    """The first row of what a reader may still be given: as of an epoch that is owed, or now."""
+    return min(
+        (
+            state.span.start
+            for interval in node.history.intervals
+            for state in interval.states
+            if isinstance(state, Content) and state.span is not None
+        ),
+        default=0,
+    )
 
 
 def _segment_row(

@@ -322,7 +322,13 @@ class Reactor:
         elif attempt.kind == "ingest":
             arrival = self.journal.pending[attempt.events[-1]]
             path, refused = self.ports.path_of(arrival["uri"]), arrival["detail"]
-        task = make_task(attempt, self.ports.artifacts, path, self.streams, batches)
+        try:
+            task = make_task(attempt, self.ports.artifacts, path, self.streams, batches)
+        except LookupError as error:
+            # Rows that it was to read are not kept any more; as of a newer epoch they are.
+            failed = Failed("internal", f"Expected rows of a stream, found none at {error}")
+            self._put(Finished(attempt, Result(attempt.run, failed=failed)))
+            return
         step.rows += run_rows(attempt, task, now)
         if refused:
             self._put(Finished(attempt, Result(attempt.run, failed=Failed("unreadable", refused))))

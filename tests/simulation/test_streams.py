@@ -296,6 +296,11 @@ async def test_rows_go_when_they_are_old_and_everybody_has_read_them() -> None:
         await daemon.send(["5"])
         await daemon.settle()
         assert daemon.head("s") == ["3", "4", "5"]
-        assert daemon.head("new") == ["1", "2", "3", "4", "5"]
+        assert daemon.segments("s")[0][0] == 1, "who reads as of the epoch before still can"
+        for value in ("6", "7"):
+            await daemon.send([value])
+            await daemon.settle()
+        assert daemon.segments("s")[0][0] == 2
+        assert daemon.head("new") == ["1", "2", "3", "4", "5", "6", "7"]
         daemon.check_laws("s")
         tasks.cancel_scope.cancel()
