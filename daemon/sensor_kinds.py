@@ -4,7 +4,6 @@ Kinds load when a source of theirs is declared: nobody pays for a client that is
 """
 
 from importlib import import_module
-from importlib.metadata import entry_points
 
 from afresh.assets.errors import AfreshError, UsageError
 from afresh.sensors.base import Emit, Health, Sensor, SensorContext
@@ -15,6 +14,7 @@ ENTRY_POINTS = "afresh.sensors"
 _HOMES: dict[str, str] = {
     "bucket": "afresh.sensors.bucket.sensor:build",
     "kafka": "afresh.sensors.kafka.build:build",
+    "upstream": "afresh.sensors.upstream.sensor:build",
     "webhook": "afresh.sensors.webhooks.sensor:build",
 }
 """Module and function of each kind of ours; files are the supervisor's own."""
@@ -28,6 +28,9 @@ def build_sensor(context: SensorContext) -> Sensor:
         module, _, name = home.partition(":")
         sensor: Sensor = getattr(import_module(module), name)(context)
         return sensor
+    # Lazy: reading what distributions offer takes 5 MB, and most projects have no other kinds.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
     for entry in entry_points(group=ENTRY_POINTS, name=kind):
         other: Sensor = entry.load()(context)
         return other

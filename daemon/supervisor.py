@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from afresh.assets.errors import AfreshError, UsageError
 from afresh.assets.manifest import Manifest, Source
+from afresh.assets.manifest import Sensor as Declaration
 from afresh.assets.nearest import did_you_mean
 from afresh.assets.partition import Pattern
 from afresh.daemon.sensor_kinds import Unbuilt, build_sensor
@@ -87,7 +88,7 @@ class Supervisor:
         self.sensors: dict[str, Sensor] = {}
         self._own_tasks: dict[str, SensorTask] = {}
         self._ending: dict[str, SensorTask] = {}
-        self._declared: dict[str, bytes] = {}
+        self._declared: dict[str, tuple[Declaration, tuple[str, ...]]] = {}
         self._running: set[str] = set()
         self._with_news: dict[str, None] = {}
         self._pauses: dict[str, float] = {}
@@ -103,7 +104,7 @@ class Supervisor:
             self._stop(name)
             del self._declared[name]
         for name, source in sources.items():
-            declared = msgspec.msgpack.encode((source.sensor, source.captures))
+            declared = (source.sensor, source.captures)
             if self._declared.get(name) != declared:
                 self._stop(name)
                 self._declared[name] = declared

@@ -24,6 +24,9 @@ BATCH = 250
 """At most so many arrivals in a batch: the daemon's loop is busy with it for some milliseconds."""
 
 
+_NONE: Mapping[str, "_Offer"] = {}
+
+
 class _Offer(msgspec.Struct, frozen=True):
     """An arrival on its way: in order of `number`, acknowledged when emit returns."""
 
@@ -40,6 +43,30 @@ class FileSensor:
     """
 
     kind = "file"
+    _numbers = itertools.count(1)
+    # There may be thousands of sensors.
+    __slots__ = (
+        "_acknowledged",
+        "_flying",
+        "_inbox",
+        "_last_health",
+        "_of_key",
+        "_on_health",
+        "_on_news",
+        "_progress",
+        "_running",
+        "_watcher",
+        "checked",
+        "error",
+        "folder",
+        "hint",
+        "known",
+        "name",
+        "patience_seconds",
+        "pattern",
+        "pending",
+        "unmatched",
+    )
 
     def __init__(
         self,
@@ -70,11 +97,10 @@ class FileSensor:
         """What will be looked at again: not complete, or perhaps gone."""
         self._of_key: dict[str, str | dict[str, None]] = {}
         self._inbox: dict[str, _Offer] = {}
-        self._numbers = itertools.count(1)
-        self._flying: Mapping[str, _Offer] = {}
+        self._flying: Mapping[str, _Offer] = _NONE
         self._acknowledged = 0
         self._on_news: Callable[[FileSensor], None] | None = None
-        # Made when somebody waits for it: there may be thousands of sensors, an event is a KB.
+        # Made when somebody waits for it: an event is a KB.
         self._progress: anyio.Event | None = None
         self._running = False
         self._remember(known or {}, unmatched)
@@ -286,7 +312,7 @@ class FileSensor:
                 self.known[path] = identity
             if self._inbox.get(path) is offer:
                 del self._inbox[path]
-        self._flying = {}
+        self._flying = _NONE
         self._acknowledged += len(offers)
         self._say_progress()
 

@@ -9,6 +9,7 @@ import h11
 import msgspec
 from anyio.abc import ByteStream
 
+from afresh.daemon.http.refused import Refused
 from afresh.sensors.http_route import HttpRequest, HttpResponse, Route
 
 HEAD_SECONDS = 10.0
@@ -20,16 +21,6 @@ LINGER_BYTES = 256 << 10
 MOST_HEAD_BYTES = 16 << 10
 _encode = msgspec.json.Encoder().encode
 _GONE = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
-
-
-class Refused(Exception):
-    """A request is answered without being handed on."""
-
-    def __init__(self, status: int, error: str, **headers: str) -> None:
-        super().__init__(error)
-        self.response = HttpResponse(
-            status, {"error": error}, {k.replace("_", "-"): v for k, v in headers.items()}
-        )
 
 
 class Serves(Protocol):

@@ -4,14 +4,18 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup
 
 from afresh.assets.errors import SensorError
 from afresh.daemon.api.stream import LocalStream, accept_forever
-from afresh.daemon.http.connection import Connection, Refused
+from afresh.daemon.http.refused import Refused
 from afresh.sensors.http_route import Route
+
+if TYPE_CHECKING:
+    from afresh.daemon.http.connection import Connection
 
 DEFAULT = "127.0.0.1:8787"
 MOST_CONNECTIONS = 256
@@ -102,6 +106,9 @@ class HttpServer:
 
     async def _serve(self, client: socket.socket) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Lazy: h11 takes 2 MB, and most daemons serve nothing.
+        from afresh.daemon.http.connection import Connection  # noqa: PLC0415
+
         connection = Connection(LocalStream(client), self, self._now)
         if len(self._connections) >= MOST_CONNECTIONS:
             self._make_room()
