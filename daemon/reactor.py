@@ -108,12 +108,17 @@ class Reactor:
     # Called from outside the loop
 
     async def offer(self, batch: Batch) -> None:
-        """Record a sensor's batch; returning is the acknowledgement (P1)."""
+        """Record a sensor's batch; returning is the acknowledgement (P1).
+
+        A stream that comes faster than it is read makes its sensor wait.
+        """
         item = Offered(batch, anyio.Event())
         self._put(item)
         await item.acknowledged.wait()
         if item.error is not None:
             raise item.error
+        while self.planner.ingests.is_flooded(batch.sensor):
+            await self.changed()
 
     async def tell(
         self,
@@ -321,7 +326,9 @@ class Reactor:
             batches = tuple(self._batch(seq) for seq in attempt.events)
         elif attempt.kind == "ingest":
             arrival = self.journal.pending[attempt.events[-1]]
-            path, refused = self.ports.path_of(arrival["uri"]), arrival["detail"]
+            refused = arrival["detail"]
+            # Of another daemon's version it says which artifacts; all else is read at its uri.
+            path = arrival["position"] or self.ports.path_of(arrival["uri"])
         try:
             task = make_task(attempt, self.ports.artifacts, path, self.streams, batches)
         except LookupError as error:

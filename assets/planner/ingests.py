@@ -13,6 +13,9 @@ from afresh.assets.planner.nodes import NEVER, Attempt, Node
 MOST_BATCHES = 512
 MOST_BYTES = 32 << 20
 """What one ingest of a stream takes at most; the rest follows."""
+MOST_WAITING = 4096
+MOST_WAITING_BYTES = 256 << 20
+"""Batches of a stream that wait to be read: beyond that its sensor has to wait."""
 
 if TYPE_CHECKING:
     from afresh.assets.planner.topology import Plan
@@ -59,6 +62,19 @@ class Ingests:
             and trouble is not None
             and trouble.final
         )
+
+    def is_flooded(self, source: str) -> bool:
+        """Whether so much of a stream waits to be read that no more of it should come.
+
+        Not of one that is paused or halted: what comes is recorded, and read when it goes on.
+        """
+        plan = self._graph.topology.plans.get(source)
+        node = self._graph.get(plan, "") if plan is not None and plan.stream else None
+        if node is None or not node.pending or node.paused or self.is_halted(node):
+            return False
+        if len(node.pending) >= MOST_WAITING:
+            return True
+        return sum(self._sizes.get(seq, 0) for seq, _ in node.pending) >= MOST_WAITING_BYTES
 
     def start(self) -> Attempt | None:
         """Take the oldest unit; what came before its newest arrival is superseded unread."""

@@ -4,6 +4,7 @@ import anyio
 import pytest
 
 from afresh.assets.manifest import Manifest
+from afresh.assets.planner import ingests
 from afresh.daemon.workers.task import Failed, Rejected, Task
 from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import function, source
@@ -63,6 +64,24 @@ async def test_batches_that_wait_are_one_version() -> None:
         await daemon.settle()
         assert daemon.versions("s") == [(1, 0, 40)]
         assert daemon.head("new") == [str(i) for i in range(40)]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_stream_that_is_read_too_slowly_makes_its_sensor_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ingests, "MOST_WAITING", 10)
+    monkeypatch.setattr(ingests, "MOST_BATCHES", 1)
+    workers = StreamWorkers(lambda _task: 1.0)
+    daemon = StreamDaemon(CHAIN, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        started_at = anyio.current_time()
+        for i in range(20):
+            await daemon.send([str(i)])
+        assert 8 < anyio.current_time() - started_at < 12
+        await daemon.settle()
+        assert daemon.head("more") == [str(i) for i in range(20)]
         tasks.cancel_scope.cancel()
 
 
