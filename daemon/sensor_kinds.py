@@ -14,6 +14,7 @@ ENTRY_POINTS = "afresh.sensors"
 _HOMES: dict[str, str] = {
     "bucket": "afresh.sensors.bucket.sensor:build",
     "kafka": "afresh.sensors.kafka.build:build",
+    "schedule": "afresh.sensors.schedule_sensor:build",
     "upstream": "afresh.sensors.upstream.sensor:build",
     "webhook": "afresh.sensors.webhooks.sensor:build",
 }
