@@ -141,7 +141,6 @@ class RemoteStore:
 _WORDS = {"pipe_file": "write", "put_file": "write", "cat_file": "read", "rm_file": "delete"}
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "s3": {
-        "cache_regions": False,
         "config_kwargs": {
             "connect_timeout": 10,
             "read_timeout": 30,

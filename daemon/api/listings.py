@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from afresh.assets.errors import UsageError
 from afresh.assets.partition import format_ref, parse_ref
 from afresh.assets.planner.segments import Segment, slices
@@ -13,6 +15,7 @@ from afresh.daemon.api.selection import recorded
 from afresh.daemon.api.times import iso
 from afresh.daemon.api.view import View
 from afresh.storage.ledger import listings, queries
+from afresh.storage.references import parse_reference
 
 NEWEST = (1 << 62) - 1
 _EVENT = ("seq", "epoch", "sensor", "source", "partition", "kind", "uri", "observed_at", "state")
@@ -102,9 +105,23 @@ def _stored(view: View, unique: Unique) -> dict[str, Any]:
     )
     (row,) = view.reader.rows(*query)
     found = {**version_row(row), "hash": row[13]}
+    if parse_reference(found["uri"]) is not None:
+        found["original"] = _original(view, unique.asset)
     if row[18] is not None and found["state"] != "collected":
         found["parts"] = _parts(view, unique, row[17], row[18])
     return found
+
+
+def _original(view: View, asset: str) -> dict[str, Any] | None:
+    """What a source's own data is read by: its declaration and its schema as data."""
+    source = next((s for s in view.manifest.sources if s.name == asset), None)
+    if source is None:
+        return None
+    schema = view.manifest.schemas.get(source.schema)
+    return {
+        "source": msgspec.to_builtins(source),
+        "schema": msgspec.to_builtins(schema) if schema is not None else None,
+    }
 
 
 def _parts(view: View, unique: Unique, start: int, end: int) -> list[dict[str, Any]]:

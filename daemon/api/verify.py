@@ -4,12 +4,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from afresh.assets.errors import ArtifactError
+import msgspec
+
+from afresh.assets.errors import ArtifactError, SensorError
+from afresh.assets.manifest import Manifest, Source
 from afresh.assets.partition import format_ref
 from afresh.daemon.api.view import Reader
+from afresh.daemon.reference_bytes import find_source, reference_bytes
 from afresh.storage.artifacts.files import verify as verify_artifact
 from afresh.storage.ledger import queries
 from afresh.storage.ledger.check import check_ledger
+from afresh.storage.references import parse_reference
 
 Progress = Callable[[int, int], None]
 
@@ -46,23 +51,35 @@ def _artifacts(reader: Reader, project: str, progress: Progress) -> Iterator[dic
     for i, (asset, partition, version, uri, digest) in enumerate(kept):
         progress(i, len(kept))
         if uri not in told:
-            told[uri] = _problem(uri if "://" in uri else str(Path(project) / uri), digest)
+            told[uri] = _problem(reader, asset, uri, project, digest)
         if told[uri]:
             failed += 1
             ref = format_ref(asset, partition, version)
             hint = f"afresh materialize --force {format_ref(asset, partition)} rebuilds it"
+            if parse_reference(uri) is not None:
+                hint = "restore the original"
             yield _row("artifact", "failed", f"{ref}: {told[uri]}", hint)
     progress(len(kept), len(kept))
     if not failed:
         yield _row("artifacts", "ok", f"{len(kept)} artifacts have the hash they had", "")
 
 
-def _problem(uri: str, digest: str) -> str:
+def _problem(reader: Reader, asset: str, uri: str, project: str, digest: str) -> str:
+    reference = parse_reference(uri)
     try:
-        verify_artifact(uri, digest)
-    except ArtifactError as error:
+        if reference is not None:
+            source = find_source(_sources(reader), asset, reference)
+            reference_bytes(reference, digest, source)
+        else:
+            verify_artifact(uri if "://" in uri else str(Path(project) / uri), digest)
+    except (ArtifactError, SensorError) as error:
         return error.error
     return ""
+
+
+def _sources(reader: Reader) -> tuple[Source, ...]:
+    rows = reader.rows(queries.LAST_DEFINITIONS)
+    return msgspec.msgpack.decode(rows[0][2], type=Manifest).sources if rows else ()
 
 
 def _row(check: str, state: str, detail: str, hint: str) -> dict[str, Any]:

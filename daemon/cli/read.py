@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
+import msgspec
 
 from afresh.assets.errors import ArtifactError, UsageError
+from afresh.assets.manifest import Schema, Source
 from afresh.daemon.cli.call import Call, command
 from afresh.daemon.cli.output import note, print_table, terminal_width
+from afresh.storage.references import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +90,8 @@ def _read(version: dict[str, Any]) -> Any:
             if version.get("start_row") is None
             else f"its first rows were kept for a time: afresh read {version['asset']}",
         )
+    if "original" in version:
+        return _original(version)
     if "parts" not in version:
         return read_table(version["uri"], verify_hash=version["hash"])
     # Lazy: a data library.
@@ -97,6 +102,27 @@ def _read(version: dict[str, Any]) -> Any:
             read_table(part["uri"], verify_hash=part["hash"]).slice(part["skip"], part["take"])
             for part in version["parts"]
         ]
+    )
+
+
+def _original(version: dict[str, Any]) -> Any:
+    """Read what a source refers to, by its declaration: what its schema adds is not applied."""
+    # Lazy: data libraries.
+    from afresh.daemon.reference_bytes import find_source  # noqa: PLC0415
+    from afresh.daemon.workers.originals import read_reference  # noqa: PLC0415
+
+    declared, reference = version["original"], parse_reference(version["uri"])
+    assert reference is not None
+    sources = (msgspec.convert(declared["source"], Source),) if declared is not None else ()
+    source = find_source(sources, version["asset"], reference)
+    schema = declared["schema"]
+    return read_reference(
+        reference,
+        version["hash"],
+        source,
+        msgspec.convert(schema, Schema) if schema is not None else None,
+        None,
+        partition=version["partition"],
     )
 
 

@@ -12,8 +12,9 @@ import msgspec
 import pyarrow as pa
 
 from afresh.assets.declare import Context, Partition
-from afresh.assets.errors import ArtifactError, InvalidData, UsageError
+from afresh.assets.errors import InvalidData, UsageError
 from afresh.assets.manifest import Manifest
+from afresh.daemon.reference_bytes import find_source
 from afresh.daemon.workers.failures import failure
 from afresh.daemon.workers.ingest import ingest
 from afresh.daemon.workers.inputs import read_inputs
@@ -54,7 +55,7 @@ def _run(
             hint="`afresh check` says why",
         )
     facts = _facts(loaded.manifest)
-    original = partial(_read_original, loaded, plan)
+    original = partial(_read_original, loaded)
     arguments = read_inputs(function, task.inputs, loaded.manifest, facts.made_by, original)
     arguments.update(function.parameters)
     context = _special(task, function, facts, arguments)
@@ -81,23 +82,17 @@ def _run(
     ]
 
 
-def _read_original(loaded: Loaded, plan: Plan, asset: str, part: Part, ref: Reference) -> pa.Table:
+def _read_original(loaded: Loaded, asset: str, part: Part, ref: Reference) -> pa.Table:
     """Read what a source refers to, as the source says by now."""
+    source = find_source(loaded.manifest.sources, asset, ref)
     live = loaded.sources.get(asset)
-    if live is None:
-        raise ArtifactError(
-            f"Expected source {asset!r}, which says how {ref.url} is read, found no such source",
-            hint="declare it again, or rebuild what was read from it",
-        )
-    source = live.declaration
     return read_reference(
         ref,
         part.hash,
         source,
         loaded.manifest.schemas.get(source.schema),
-        live.schema,
+        live.schema if live is not None else None,
         partition=part.partition,
-        project=plan.project,
     )
 
 

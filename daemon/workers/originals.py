@@ -7,19 +7,18 @@ import os
 from typing import NamedTuple
 
 import pyarrow as pa
-from blake3 import blake3
 
-from afresh.assets.errors import ChangedData, VanishedData
+from afresh.assets.errors import ChangedData
 from afresh.assets.manifest import Schema, Source
 from afresh.assets.partition import Pattern, decode_key
 from afresh.assets.schema import read_types, validate
+from afresh.daemon.reference_bytes import plain_url, reference_bytes, store_options
 from afresh.sensors.base import Identity, ObjectIdentity
-from afresh.sensors.bucket.options import resolve
 from afresh.sensors.bucket.store import identity_of
 from afresh.sensors.bucket.url import object_path, object_uri
 from afresh.storage.formats.object_file import read_object
-from afresh.storage.formats.source_file import decode_source, read_file, read_source
-from afresh.storage.references import Reference, changed_original
+from afresh.storage.formats.source_file import decode_source, read_source
+from afresh.storage.references import Reference
 
 _ATTEMPTS = 3
 
@@ -60,26 +59,14 @@ def read_reference(
     live: object | None,
     *,
     partition: str,
-    project: str,
 ) -> pa.Table:
     """Read an original again, as it was when its version was made, by what the source says now.
 
     `expected` is the hash of its bytes then, `live` the schema object. Raises ArtifactError when it
     is gone or other bytes are there.
     """
-    url = reference.url
-    try:
-        if source.sensor.kind == "bucket":
-            data = read_object(_plain(url), _options(source), url, reference.version).data
-        else:
-            data, _ = read_file("/" + object_path(url), _inside(source, project))
-    except VanishedData as error:
-        raise changed_original(url, "nothing") from error
-    except ChangedData as error:
-        raise changed_original(url, "that it changes") from error
-    if blake3(data).hexdigest() != expected:
-        raise changed_original(url, "other bytes")
-    table = with_keys(_decoded(data, url, source, schema), source, partition)
+    data = reference_bytes(reference, expected, source)
+    table = with_keys(_decoded(data, reference.url, source, schema), source, partition)
     return validate(table, live, "pyarrow") if live is not None else table
 
 
@@ -114,7 +101,7 @@ def _read_file(path: str, source: Source, schema: Schema | None, project: str) -
 
 
 def _read_object(url: str, source: Source, schema: Schema | None) -> Original:
-    found = read_object(_plain(url), _options(source), url)
+    found = read_object(plain_url(url), store_options(source), url)
     identity = identity_of({**found.info, "VersionId": found.version})
     table = _decoded(found.data, url, source, schema)
     return Original(table, found.hash, len(found.data), identity, url, found.version)
@@ -139,14 +126,3 @@ def _inside(source: Source, project: str) -> tuple[str, ...]:
     pattern = source.sensor.options.get("pattern")
     root = Pattern.parse(pattern).root if isinstance(pattern, str) else ""
     return project, os.path.join(project, root)  # noqa: PTH118
-
-
-def _options(source: Source) -> dict[str, object]:
-    return resolve(source.sensor.options["storage_options"])
-
-
-def _plain(url: str) -> str:
-    """Give an object's URL with nothing in it encoded, as fsspec takes it."""
-    protocol, _, _ = url.partition("://")
-    lead = "/" if protocol in ("file", "memory") else ""
-    return f"{protocol}://{lead}{object_path(url)}"

@@ -13,6 +13,12 @@ from s3fs import S3FileSystem
 from afresh.sensors.bucket.store import PAGE, Entry, Pages, StoreError, identity_of
 
 DEADLINE_SECONDS = 30.0
+_CONFIG: dict[str, Any] = {
+    "connect_timeout": 5,
+    "read_timeout": 20,
+    "max_pool_connections": 32,
+    "retries": {"max_attempts": 1, "mode": "standard"},
+}
 _log = logging.getLogger("afresh.sensors")
 _ERRORS = (BotoCoreError, ClientError, OSError, TimeoutError, ValueError)
 
@@ -28,8 +34,10 @@ class S3Store:
             asynchronous=True,
             use_listings_cache=False,
             skip_instance_cache=True,
-            **{"cache_regions": False, **options},
+            **{**options, "config_kwargs": {**_CONFIG, **options.get("config_kwargs", {})}},
         )
+        # Who calls tries again, with pauses of its own, and says what is wrong meanwhile.
+        self.system.retries = 1
         self._client: Any = None
 
     async def connect(self) -> None:

@@ -1,0 +1,56 @@
+"""The bytes of originals that versions refer to (`keep="reference"`), by what their source says.
+
+Imports no data library: `afresh verify` reads them too.
+"""
+
+from typing import Any
+
+from blake3 import blake3
+
+from afresh.assets.errors import ArtifactError, ChangedData, VanishedData
+from afresh.assets.manifest import Source
+from afresh.sensors.bucket.options import resolve
+from afresh.sensors.bucket.url import object_path
+from afresh.storage.formats.object_file import read_object
+from afresh.storage.references import Reference, changed_original
+
+
+def reference_bytes(reference: Reference, expected: str, source: Source) -> bytes:
+    """Read an original, by its version where it has one, and compare it with its hash.
+
+    Raises ArtifactError when it is gone or other bytes are there, SensorError for a secret of the
+    source that cannot be read.
+    """
+    url = reference.url
+    try:
+        data = read_object(plain_url(url), store_options(source), url, reference.version).data
+    except VanishedData as error:
+        raise changed_original(url, "nothing") from error
+    except ChangedData as error:
+        raise changed_original(url, "that it changes") from error
+    if blake3(data).hexdigest() != expected:
+        raise changed_original(url, "other bytes")
+    return data
+
+
+def find_source(sources: tuple[Source, ...], name: str, reference: Reference) -> Source:
+    """Find who says how an original is read. Raises ArtifactError when nobody does any more."""
+    for source in sources:
+        if source.name == name:
+            return source
+    raise ArtifactError(
+        f"Expected source {name!r}, which says how {reference.url} is read, found no such source",
+        hint="declare it again, or rebuild what was read from it",
+    )
+
+
+def store_options(source: Source) -> dict[str, Any]:
+    """Give the options of a source's store, with its secrets; {} for files."""
+    return resolve(source.sensor.options.get("storage_options") or {})
+
+
+def plain_url(url: str) -> str:
+    """Give an object's URL with nothing in it encoded, as fsspec takes it."""
+    protocol, _, _ = url.partition("://")
+    lead = "/" if protocol in ("file", "memory") else ""
+    return f"{protocol}://{lead}{object_path(url)}"
