@@ -269,7 +269,7 @@ async def _listen(http: HttpServer, problem: Callable[[str], None]) -> None:
 def _paths(manifest: Manifest) -> set[str]:
     """Name the paths of the webhooks that are declared."""
     sensors = [source.sensor for source in manifest.sources]
-    return {str(s.options.get("path", "")) for s in sensors if s.kind == "webhook"}
+    return {str(s.options["path"]) for s in sensors if "path" in s.options}
 
 
 def _matched(uri: str, watcher: FolderWatcher, project: str) -> str:

@@ -236,10 +236,9 @@ def _reads_as(source: Source, manifest: Manifest | None) -> tuple[str, str]:
 def _read_again(
     reactor: Reactor, source: Source, reader: Reader, now: float
 ) -> list[dict[str, Any]]:
-    pattern = Pattern.parse(str(source.sensor.options["pattern"]))
     events = []
     for uri, path in saved.load_paths(reader.rows, source.name).items():
-        key = pattern.match(reactor.ports.relative_of(uri))
+        key, position = _place_of(reactor, source, reader, uri, path.seq)
         if key is None:
             continue
         seq = reactor.journal.next_seq()
@@ -258,11 +257,22 @@ def _read_again(
             "identity": path.identity,
             "payload": b"",
             "staged": "",
-            "position": "",
+            "position": position,
         }
         reactor.journal.keep(event)
         events.append(event)
     return events
+
+
+def _place_of(
+    reactor: Reactor, source: Source, reader: Reader, uri: str, seq: int
+) -> tuple[str | None, str]:
+    """The key of what was recorded of a uri, and where it is if the uri does not say."""
+    pattern = source.sensor.options.get("pattern")
+    if isinstance(pattern, str):
+        return Pattern.parse(pattern).match(reactor.ports.relative_of(uri)), ""
+    rows = reader.rows("SELECT partition, position FROM event WHERE seq = :seq", {"seq": seq})
+    return (str(rows[0][0]), str(rows[0][1])) if rows else (None, "")
 
 
 def rebuild(reactor: Reactor, manifest: Manifest, reader: Reader, epoch: int) -> Planner:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from afresh.assets.partition import format_ref
 from afresh.daemon.api.times import iso
@@ -12,8 +12,15 @@ COMMITTED = "dev.afresh.version.committed"
 DELETED = "dev.afresh.version.deleted"
 
 
+class Origin(NamedTuple):
+    """Who tells: the project's name, and when its ledger was begun, since epochs are of one."""
+
+    name: str
+    begun_ms: int
+
+
 def committed(
-    name: str,
+    origin: Origin,
     valid: Mapping[str, Any],
     version: Mapping[str, Any],
     parts: Sequence[Mapping[str, Any]],
@@ -44,25 +51,26 @@ def committed(
     }
     if parts:
         data["parts"] = parts
-    attributes = _attributes(name, COMMITTED, ref, valid["epoch"], str(data["run"]))
+    attributes = _attributes(origin, COMMITTED, ref, valid["epoch"], str(data["run"]))
     return to_json({**attributes, "time": data["created_at"]}, data).decode()
 
 
-def deleted(name: str, valid: Mapping[str, Any], now: float) -> str:
+def deleted(origin: Origin, valid: Mapping[str, Any], now: float) -> str:
     """Write the event of a unit that is deleted from an epoch on."""
     asset, key = valid["asset"], valid["partition"]
     ref = format_ref(asset, key)
     data = {"ref": ref, "asset": asset, "partition": key, "version": None, "epoch": valid["epoch"]}
-    attributes = _attributes(name, DELETED, ref, valid["epoch"], str(valid["run"] or int(now)))
+    attributes = _attributes(origin, DELETED, ref, valid["epoch"], str(valid["run"] or int(now)))
     return to_json({**attributes, "time": iso(now)}, data).decode()
 
 
-def _attributes(name: str, kind: str, ref: str, epoch: int, run: str) -> dict[str, str]:
+def _attributes(origin: Origin, kind: str, ref: str, epoch: int, run: str) -> dict[str, str]:
     """Of one state of one unit: runs have ids that no other ledger gives."""
     return {
         "id": f"{ref}.{epoch}.{run}",
-        "source": f"/afresh/{name}",
+        "source": f"/afresh/{origin.name}",
         "type": kind,
         "subject": ref,
         "datacontenttype": "application/json",
+        "ledger": str(origin.begun_ms),
     }

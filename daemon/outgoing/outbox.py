@@ -14,7 +14,7 @@ from afresh.assets.errors import UsageError
 from afresh.assets.graph import Graph
 from afresh.assets.manifest import Manifest
 from afresh.assets.selection import select
-from afresh.daemon.outgoing.event import committed, deleted
+from afresh.daemon.outgoing.event import Origin, committed, deleted
 from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.state import Read
 
@@ -30,6 +30,7 @@ _FIELDS = (
     "code_version", "run", "created_at", "start_row", "end_row",
 )  # fmt: skip
 _COUNTS = "SELECT target, COUNT(*) FROM outgoing GROUP BY target"
+_BEGUN = "SELECT MIN(loaded_at) FROM definitions"
 _LAST = "SELECT COALESCE(MAX(number), 0) FROM outgoing"
 
 Parts = Callable[[str, str, int, int], Sequence[Mapping[str, Any]]]
@@ -60,6 +61,7 @@ class Outbox:
         self.waiting |= {str(target): int(count) for target, count in read(_COUNTS, {})}
         self._chosen: tuple[str, dict[str, frozenset[str]]] = ("", {})
         self._news = anyio.Event()
+        self._begun: Origin | None = None
 
     def rows(self, updates: Iterable[Update]) -> list[Update]:
         """Give the rows for what these updates make visible."""
@@ -101,12 +103,18 @@ class Outbox:
         """Wait until there may be more."""
         await self._news.wait()
 
+    def _origin(self) -> Origin:
+        if self._begun is None:
+            (found,) = self._read(_BEGUN, {})[0]
+            self._begun = Origin(self._name, int((found or self._now()) * 1000))
+        return self._begun
+
     def _event(
         self, row: Mapping[str, Any], made: Mapping[tuple[str, str, int], Mapping[str, Any]]
     ) -> str:
         number = row["version"]
         if number is None:
-            return deleted(self._name, row, self._now())
+            return deleted(self._origin(), row, self._now())
         key = {"asset": row["asset"], "partition": row["partition"], "version": number}
         version = made.get((row["asset"], row["partition"], number))
         if version is None:
@@ -116,7 +124,7 @@ class Outbox:
         if version.get("end_row") is not None:
             start = version.get("start_row") or 0
             parts = self._parts(row["asset"], row["partition"], start, version["end_row"])
-        return committed(self._name, row, version, parts)
+        return committed(self._origin(), row, version, parts)
 
     def _is_for(self, target: str, row: Mapping[str, Any]) -> bool:
         text = self._selections[target]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from afresh.assets.errors import UnreadableData, UsageError, VanishedData
+from afresh.assets.manifest import Source
 from afresh.daemon.workers.ingest_stream import ingest_stream
 from afresh.daemon.workers.live import Loaded
 from afresh.daemon.workers.originals import Original, read_original, with_keys
@@ -50,13 +51,18 @@ def ingest(task: Task, loaded: Loaded, plan: Plan, begin: Callable[[], None]) ->
         known=task.known.get(target.asset, ""),
         rejected=rejected_uri(plan, task, target.asset),
         metadata={},
-        reference=_reference(read) if source.keep == "reference" else None,
+        reference=_reference(read) if _is_referred(source) else None,
         begin=begin,
     )
     result = Result(task.run, (output,), source_hash=read.hash)
     if isinstance(read.identity, ObjectIdentity):
         return msgspec.structs.replace(result, object_identity=read.identity)
     return msgspec.structs.replace(result, identity=read.identity)
+
+
+def _is_referred(source: Source) -> bool:
+    """Another daemon's artifacts are its own to collect: what is read of them is kept here."""
+    return source.keep == "reference" and source.sensor.kind != "upstream"
 
 
 def _reference(read: Original) -> Stored:

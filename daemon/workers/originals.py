@@ -13,6 +13,7 @@ from afresh.assets.manifest import Schema, Source
 from afresh.assets.partition import Pattern, decode_key
 from afresh.assets.schema import read_types, validate
 from afresh.daemon.reference_bytes import plain_url, reference_bytes, store_options
+from afresh.daemon.workers.versions import read_version
 from afresh.sensors.base import Identity, ObjectIdentity
 from afresh.sensors.bucket.store import identity_of
 from afresh.sensors.bucket.url import object_path, object_uri
@@ -42,6 +43,8 @@ def read_original(path: str, source: Source, schema: Schema | None, project: str
     """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
+            if source.sensor.kind == "upstream":
+                return Original(*read_version(path))
             if "://" in path:
                 return _read_object(path, source, schema)
             return _read_file(path, source, schema, project)
