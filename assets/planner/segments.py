@@ -71,7 +71,7 @@ def _first_behind(segments: Sequence[Segment], row: int) -> int:
 def to_merge(segments: Sequence[Segment], keep_seconds: float | None = None) -> list[Segment]:
     """The small segments at the end that are to become one; none if they are few."""
     span = float("inf") if keep_seconds is None else keep_seconds * _SHARE_OF_KEEPING
-    for limit in SMALL_BYTES:
+    for lower, limit in zip((-1, *SMALL_BYTES), SMALL_BYTES, strict=False):
         found: list[Segment] = []
         for segment in reversed(segments[-_MOST_MERGED:]):
             last = found[-1] if found else segment
@@ -80,7 +80,8 @@ def to_merge(segments: Sequence[Segment], keep_seconds: float | None = None) -> 
             if segment.bytes > limit or not same or newest - segment.created_at > span:
                 break
             found.append(segment)
-        if len(found) >= MOST_SMALL:
+        # Only those of the tier itself count: else a large one is written for every few small.
+        if sum(segment.bytes > lower for segment in found) >= MOST_SMALL:
             return found[::-1]
     return []
 
