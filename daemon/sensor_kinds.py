@@ -15,7 +15,7 @@ _HOMES: dict[str, str] = {
     "bucket": "afresh.sensors.bucket.sensor:build",
     "kafka": "afresh.sensors.kafka.build:build",
     "schedule": "afresh.sensors.schedule_sensor:build",
-    "upstream": "afresh.sensors.upstream.sensor:build",
+    "upstream": "afresh.sensors.upstreams.sensor:build",
     "webhook": "afresh.sensors.webhooks.sensor:build",
 }
 """Module and function of each kind of ours; files are the supervisor's own."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from afresh.sensors.file_spec import files
     from afresh.sensors.kafka.spec import kafka
     from afresh.sensors.secret import env, secret_file
-    from afresh.sensors.upstream.spec import upstream
+    from afresh.sensors.upstreams.spec import upstream
     from afresh.sensors.webhooks.spec import webhook
 
 __all__ = ["bucket", "env", "files", "kafka", "secret_file", "upstream", "webhook"]
@@ -21,7 +21,7 @@ _HOMES = {
     "files": "afresh.sensors.file_spec",
     "kafka": "afresh.sensors.kafka.spec",
     "secret_file": "afresh.sensors.secret",
-    "upstream": "afresh.sensors.upstream.spec",
+    "upstream": "afresh.sensors.upstreams.spec",
     "webhook": "afresh.sensors.webhooks.spec",
 }
 

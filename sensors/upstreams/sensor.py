@@ -18,7 +18,7 @@ from afresh.assets.manifest import Sensor as Declared
 from afresh.sensors.base import Arrival, Batch, Emit, Health, Sensor, SensorContext
 from afresh.sensors.cloudevents import from_http
 from afresh.sensors.records import Record, decode_records
-from afresh.sensors.upstream.events import News, Stand, read, stand_of
+from afresh.sensors.upstreams.events import News, Stand, read, stand_of
 
 _log = logging.getLogger("afresh.upstream")
 MOST_GONE = 100
@@ -26,7 +26,7 @@ MOST_GONE = 100
 _BINARY = "ce_specversion"
 _INNER = {
     "kafka": "afresh.sensors.kafka.build:build",
-    "lines": "afresh.sensors.upstream.lines:LineSensor",
+    "lines": "afresh.sensors.upstreams.lines:LineSensor",
     "webhook": "afresh.sensors.webhooks.sensor:build",
 }
 
