@@ -92,8 +92,8 @@ class FileSensor:
         self._last_health = ("", "")
         self.known: dict[str, Identity] = {}
         """Acknowledged, by absolute path; matched files only."""
-        self.unmatched: set[str] = set()
-        self.pending: set[str] = set()
+        self.unmatched: dict[str, None] = {}
+        self.pending: dict[str, None] = {}
         """What will be looked at again: not complete, or perhaps gone."""
         self._of_key: dict[str, str | dict[str, None]] = {}
         self._inbox: dict[str, _Offer] = {}
@@ -110,7 +110,7 @@ class FileSensor:
             path = path_of(uri, self._watcher.project)
             key = self.pattern.match(self._watcher.relative(path))
             if key is None:
-                self.unmatched.add(path)
+                self.unmatched[path] = None
             elif uri not in unmatched:
                 self.known[path] = identity
                 self.present(path, key)
@@ -243,7 +243,7 @@ class FileSensor:
     def offer(self, path: str, key: str | None, seen: Seen, observed_at: float) -> None:
         """Report that a file is there, in this state."""
         if key is None:
-            self.unmatched.add(path)
+            self.unmatched[path] = None
         self._put(
             path,
             Arrival(
@@ -259,7 +259,7 @@ class FileSensor:
     def offer_deleted(self, path: str, key: str | None, observed_at: float) -> bool:
         """Report that a file is gone; False if nobody was told of it, or all are told already."""
         told = path in self.unmatched if key is None else self._was_told(path)
-        self.unmatched.discard(path)
+        self.unmatched.pop(path, None)
         if key is not None:
             self.absent(path, key)
         offer = self._inbox.get(path)

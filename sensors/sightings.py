@@ -130,9 +130,9 @@ class Sightings:
         waiting = self.is_waiting(path)
         for sensor in self._concerned(path):
             if waiting:
-                sensor.pending.add(path)
+                sensor.pending[path] = None
             else:
-                sensor.pending.discard(path)
+                sensor.pending.pop(path, None)
         if not waiting:
             self.progress.set()
 
