@@ -49,7 +49,7 @@ class Graph:
     def __init__(self, topology: Topology, epoch: int = 0) -> None:
         self.topology = topology
         self.epoch = epoch
-        self.nodes: dict[str, dict[str, Node]] = {name: {} for name in topology.plans}
+        self.nodes: dict[str, Slim[Node]] = {name: Slim() for name in topology.plans}
         self.paused: set[str] = set()
         self.pools: dict[str, Pool] = {}
         self._newest_starts: dict[str, int] = {}

@@ -24,6 +24,22 @@ class Slim(Generic[V]):
             return self._rest.get(key)
         return self._value if self._key == key else None
 
+    def __getitem__(self, key: str) -> V:
+        """What is there for a key. Raises KeyError if nothing is."""
+        if self._rest is not None:
+            return self._rest[key]
+        if self._key != key or self._value is None:
+            raise KeyError(key)
+        return self._value
+
+    def __iter__(self) -> Iterator[str]:
+        """All keys, the oldest first."""
+        return (key for key, _ in self.items())
+
+    def __len__(self) -> int:
+        """How many entries there are."""
+        return len(self._rest) if self._rest is not None else int(self._key is not None)
+
     def __setitem__(self, key: str, value: V) -> None:
         """Keep a value for a key."""
         if self._rest is not None:

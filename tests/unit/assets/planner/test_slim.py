@@ -13,6 +13,11 @@ def test_it_holds_what_a_dict_would(count: int) -> None:
     assert list(slim.items()) == list(wanted.items())
     assert list(slim.values()) == list(wanted.values())
     assert [slim.get(key) for key in (*wanted, "other")] == [*wanted.values(), None]
+    assert list(slim) == list(wanted)
+    assert len(slim) == len(wanted)
+    assert {key: slim[key] for key in slim} == wanted
+    with pytest.raises(KeyError):
+        slim["other"]
 
 
 @pytest.mark.parametrize("count", [1, 2])
