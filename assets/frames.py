@@ -50,8 +50,9 @@ def library_of(frame: object) -> str:
 def to_table(frame: object) -> pa.Table:
     """Make the table that says all that a frame says; a lazy frame is collected.
 
-    Raises InvalidData for what cannot be kept: an index that is not the default, column names that
-    are not distinct strings, columns of mixed types or of types that Arrow does not have.
+    Row numbers are no data: an integer index without a name, as a filter, a sort or a concat leaves
+    it, is left out. Raises InvalidData for what cannot be kept: any other index, column names
+    that are not distinct strings, columns of mixed types or of types that Arrow does not have.
     """
     match library_of(frame):
         case "pandas":
@@ -125,13 +126,12 @@ def _check_labels(frame: Any) -> None:
             )
     _check_distinct(names)
     index = frame.index
-    default = pd.RangeIndex(len(index))
-    plain = isinstance(index, pd.RangeIndex) or index.dtype.kind == "i" or not len(index)
-    if index.nlevels > 1 or not plain or index.name is not None or not index.equals(default):
+    numbers = index.nlevels == 1 and (index.dtype.kind in "iu" or not len(index))
+    if not numbers or index.name is not None:
         named = ", ".join(repr(name) for name in index.names if name is not None)
         raise InvalidData(
-            f"Expected the default index, 0 to {max(len(index) - 1, 0)}, found "
-            + (f"an index named {named}" if named else f"{type(index).__name__} ({index.dtype})"),
+            "Expected an index of row numbers, found "
+            + (f"one named {named}" if named else f"{type(index).__name__} ({index.dtype})"),
             hint="return frame.reset_index() to keep it as a column, "
             "frame.reset_index(drop=True) to leave it out",
         )

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 from blake3 import blake3
@@ -52,6 +52,8 @@ def settle(
     With `reference` the original is the version's data, and nothing is written.
     """
     try:
+        if given == "object":  # nothing was announced: it is taken as what it is
+            given = _found_shape(data)
         if live is None:
             _check_shape(data, given)
             valid = data
@@ -86,15 +88,22 @@ def _referring(fingerprint: str, digest: str) -> str:
     return blake3(f"reference-1 {fingerprint} {digest}".encode()).hexdigest()[: len(fingerprint)]
 
 
-def _check_shape(data: Any, given: Given) -> None:
+def _found_shape(data: Any) -> Given:
     found = library_of(data)
-    if not found or given not in ("object", found):
-        expected = _SHAPES.get(given, "a frame")
-        name = "None" if data is None else f"{type(data).__module__}.{type(data).__qualname__}"
-        raise InvalidData(
-            f"Expected {expected}, found {name}",
-            hint="return what the annotation says, or change the annotation",
-        )
+    if not found:
+        raise _no_such_shape(data, "a frame", "return a pandas or polars frame, or a pyarrow.Table")
+    return cast("Given", found)
+
+
+def _check_shape(data: Any, given: Given) -> None:
+    if library_of(data) != given:
+        hint = "return what the annotation says, or change the annotation"
+        raise _no_such_shape(data, _SHAPES.get(given, "a frame"), hint)
+
+
+def _no_such_shape(data: Any, expected: str, hint: str) -> InvalidData:
+    name = "None" if data is None else f"{type(data).__module__}.{type(data).__qualname__}"
+    return InvalidData(f"Expected {expected}, found {name}", hint=hint)
 
 
 def _keep(data: Any, uri: str) -> str:

@@ -119,9 +119,11 @@ def test_lists_come_as_lists_and_encodings_are_looked_through() -> None:
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
-        (pd.DataFrame({"x": [1, 2]}).query("x > 1"), "default index"),
-        (pd.DataFrame({"x": [1]}, index=pd.Index(["a"], name="key")), "index named 'key'"),
-        (pd.DataFrame({"x": [1]}, index=pd.MultiIndex.from_tuples([(1, 2)])), "default index"),
+        (pd.DataFrame({"x": [1]}, index=["a"]), "row numbers, found Index"),
+        (pd.DataFrame({"x": [1]}, index=pd.Index(["a"], name="key")), "one named 'key'"),
+        (pd.DataFrame({"x": [1]}, index=pd.RangeIndex(1, name="id")), "one named 'id'"),
+        (pd.DataFrame({"x": [1]}, index=pd.to_datetime(["2024-01-01"])), "DatetimeIndex"),
+        (pd.DataFrame({"x": [1]}, index=pd.MultiIndex.from_tuples([(1, 2)])), "MultiIndex"),
     ],
 )
 def test_other_indexes_are_refused(frame: pd.DataFrame, words: str) -> None:
@@ -130,10 +132,19 @@ def test_other_indexes_are_refused(frame: pd.DataFrame, words: str) -> None:
     assert "reset_index" in caught.value.hint
 
 
-def test_an_index_that_counts_is_the_default_one() -> None:
-    frame = pd.DataFrame({"x": [1, 2]}, index=[0, 1])
-    assert to_table(frame).column_names == ["x"]
-    assert to_table(frame[frame["x"] > 5]).num_rows == 0
+def test_row_numbers_are_no_data() -> None:
+    frame = pd.DataFrame({"x": [1, 2, 3], "o": pd.Series(["a", None, "c"], dtype=object)})
+    for made in (
+        frame[frame["x"] > 1],
+        frame.sort_values("x", ascending=False),
+        pd.concat([frame, frame]),
+        frame[frame["x"] > 5],
+        frame.set_index(pd.Index([7, 8, 9])),
+    ):
+        table = to_table(made)
+        assert table.column_names == ["x", "o"]
+        assert table["x"].to_pylist() == made["x"].tolist()
+        assert to_given(table, "pandas").index.equals(pd.RangeIndex(len(made)))
 
 
 @pytest.mark.parametrize(

@@ -367,6 +367,17 @@ class TestRun:
         assert written(result).asset == "one"
         assert rejected(result, 1).asset == "two"
 
+    def test_outputs_without_an_annotation_are_validated_as_what_they_are(
+        self, world: World
+    ) -> None:
+        outputs = (Output("one", "object", "Row"), Output("two", "object", "Row"))
+        good = {"name": ["a"], "value": [1.0]}
+        for frame in (pd.DataFrame(good), pa.table(good), pl.DataFrame(good)):
+            world.function(lambda frame=frame: (frame, 7), outputs=outputs)
+            result = world.execute("one")
+            assert written(result).asset == "one"
+            assert rejected(result, 1).error == "Expected a frame, found builtins.int"
+
     @pytest.mark.parametrize(
         ("value", "words"),
         [
@@ -470,7 +481,7 @@ class TestOddData:
             ("pandas", pd.Series([1]), "Expected a pandas.DataFrame, found pandas.Series"),
             ("pandas", pl.LazyFrame({"a": [1]}), "Expected a pandas.DataFrame, found polars."),
             ("pandas", pd.DataFrame([[1, 2]], columns=["a", "a"]), "found 'a' 2 times"),
-            ("pandas", pd.DataFrame({"a": [1]}, index=["x"]), "Expected the default index"),
+            ("pandas", pd.DataFrame({"a": [1]}, index=["x"]), "Expected an index of row num"),
             ("pandas", pd.DataFrame({"a": [1, "x"]}), "one type in column 'a', found int, str"),
             ("pandas", pd.DataFrame({"a": [{1}]}), "found set in 'a'"),
             ("pandas", pd.DataFrame({"a": [{}]}), "column 'a', found struct<>"),
