@@ -49,7 +49,7 @@ class Plan(Struct, eq=False):
     """It reads a stream's new rows, and appends what it makes of them."""
     inputs: tuple[Edge, ...] = ()
     readers: tuple[tuple["Plan", Edge], ...] = ()
-    own_sources: frozenset["Plan"] = frozenset()
+    own_sources: tuple["Plan", ...] = ()
     whole_sources: int = 0
     bit: int = 0
     rank: int = 0
@@ -127,17 +127,13 @@ def _rank(topology: Topology) -> None:
     while ready:
         plan = ready.pop()
         if plan.source is not None:
-            plan.own_sources = frozenset((plan,))
+            plan.own_sources = (plan,)
         for reader, edge in plan.readers:
             reader.rank = max(reader.rank, plan.rank + 1)
             reader.whole_sources |= plan.whole_sources
             if edge.own:
-                # Along a chain all share one set.
-                reader.own_sources = (
-                    reader.own_sources | plan.own_sources
-                    if not reader.own_sources <= plan.own_sources
-                    else plan.own_sources
-                )
+                # Along a chain all share one tuple.
+                reader.own_sources = _union(plan.own_sources, reader.own_sources)
             else:
                 for source in plan.own_sources:
                     source.bit = source.bit or next(bits)
@@ -145,3 +141,9 @@ def _rank(topology: Topology) -> None:
             waiting[reader.name] -= 1
             if not waiting[reader.name]:
                 ready.append(reader)
+
+
+def _union(some: tuple[Plan, ...], others: tuple[Plan, ...]) -> tuple[Plan, ...]:
+    """Both, each once; the first itself where it has them all."""
+    more = tuple(plan for plan in others if plan not in some)
+    return some + more if more else some
