@@ -40,6 +40,7 @@ class Streams:
                 piece.take,
                 piece.skip,
                 piece.take,
+                piece.segment.schema_version,
             )
             for piece in slices(self.segments(unit), first, span.end)
         )

@@ -44,13 +44,19 @@ def read_inputs(
         if schema is not None and schema.strict == "filter" and declaration.columns:
             table = _selected(table, schema)
         live = function.inputs.get(item.parameter)
-        own = declaration.schema == made_by.get(item.asset, "")
+        own = declaration.schema == made_by.get(item.asset, "") and _is_current(item, schema)
         if live is None or (own and _marked_alike(tables)):
             # It was validated by this very schema when it was written.
             frames[item.parameter] = to_given(table, declaration.given)
         else:
             frames[item.parameter] = _validated(table, live, declaration)
     return frames
+
+
+def _is_current(item: TaskInput, schema: Schema | None) -> bool:
+    """Whether rows of a stream that came before the schema was changed are not among them."""
+    version = schema.version if schema is not None else ""
+    return all(part.take is None or part.schema_version == version for part in item.parts)
 
 
 def _validated(table: pa.Table, live: object, declaration: Input) -> Any:
@@ -101,8 +107,11 @@ def _selected_columns(table: pa.Table, columns: tuple[str, ...] | None) -> pa.Ta
 
 
 def _read_part(part: Part, columns: tuple[str, ...] | None) -> pa.Table:
-    table = read_table(part.uri, columns, part.hash)
-    return table if part.take is None else table.slice(part.skip, part.take)
+    if part.take is None:
+        return read_table(part.uri, columns, part.hash)
+    # A column that came later is null in what a stream got before.
+    table = read_table(part.uri, columns, part.hash, absent=True)
+    return table.slice(part.skip, part.take)
 
 
 def _marked_alike(tables: list[pa.Table]) -> bool:

@@ -25,6 +25,8 @@ class Part(msgspec.Struct, frozen=True):
     rows: int
     skip: int = 0
     take: int | None = None
+    schema_version: str = ""
+    """Of a stream, under which these rows were validated."""
 
 
 class RecordBatch(msgspec.Struct, frozen=True):

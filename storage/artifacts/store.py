@@ -111,12 +111,17 @@ class _Sink:
 
 
 def read_table(
-    uri: str, columns: Sequence[str] | None = None, verify_hash: str | None = None
+    uri: str,
+    columns: Sequence[str] | None = None,
+    verify_hash: str | None = None,
+    *,
+    absent: bool = False,
 ) -> pa.Table:
     """Read an artifact, or the named columns of it in the given order.
 
-    With `verify_hash` the very bytes that are decoded are compared with it. Raises ArtifactError:
-    it is absent, damaged, not what was stored, or has no such column.
+    With `verify_hash` the very bytes that are decoded are compared with it; with `absent` columns
+    may be absent. Raises ArtifactError: it is absent, damaged, not what was stored, or has no such
+    column.
     """
     # Read whole, never mapped: a mapped file that is cut off would kill the process.
     data = read_bytes(uri)
@@ -124,7 +129,10 @@ def read_table(
         check_hash(uri, verify_hash, blake3(data).hexdigest())
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
-        wanted = None if columns is None else _present(columns, file.schema_arrow.names, uri)
+        names = file.schema_arrow.names
+        if columns is not None and absent:
+            columns = [name for name in columns if name in names]
+        wanted = None if columns is None else _present(columns, names, uri)
         table = file.read(columns=wanted, use_threads=len(data) > _THREADS_BYTES)
         if wanted is not None:
             table = table.select(wanted)
