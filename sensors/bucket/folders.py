@@ -1,7 +1,6 @@
 """Any store that fsspec has: listed a folder at a time, in this loop or in threads."""
 
-import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,14 +29,14 @@ class FolderStore:
         self._is_async = bool(made.async_impl)
         shared = {"asynchronous": True} if self._is_async else {}
         # Listings would be cached for ever, and instances with them.
-        self._system = made(
+        self.system = made(
             use_listings_cache=False, skip_instance_cache=True, **shared, **dict(options)
         )
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def close(self) -> None:
         """Let go of connections, where the file system has a way."""
-        session = getattr(self._system, "_session", None)
+        session = getattr(self.system, "_session", None)
         if session is not None and hasattr(session, "close"):
             await session.close()
 
@@ -85,27 +84,36 @@ class FolderStore:
         return identity
 
     async def _call(self, method: str, *args: Any, **options: Any) -> Any:
+        what = f"{method} {args[0]!r}"
+        if self._is_async:
+            return await self.ask(what, getattr(self.system, f"_{method}"), *args, **options)
+        self._limiter = self._limiter or anyio.CapacityLimiter(THREADS)
+        call = partial(getattr(self.system, method), *args, **options)
+        return await self.ask(
+            what, anyio.to_thread.run_sync, call, limiter=self._limiter, abandon_on_cancel=True
+        )
+
+    async def ask(
+        self, what: str, call: Callable[..., Awaitable[Any]], *args: Any, **options: Any
+    ) -> Any:
+        """Call the store with a deadline. Raises FileNotFoundError, NotADirectoryError, StoreError.
+
+        `what` is for people.
+        """
         try:
             with anyio.fail_after(DEADLINE_SECONDS):
-                if self._is_async:
-                    return await getattr(self._system, f"_{method}")(*args, **options)
-                self._limiter = self._limiter or anyio.CapacityLimiter(THREADS)
-                call = partial(getattr(self._system, method), *args, **options)
-                return await anyio.to_thread.run_sync(
-                    call, limiter=self._limiter, abandon_on_cancel=True
-                )
-        except (FileNotFoundError, NotADirectoryError):
+                return await call(*args, **options)
+        except (FileNotFoundError, NotADirectoryError, AfreshError, MemoryError):
             raise
         except TimeoutError as error:
             raise StoreError(
-                f"Expected the store to answer within {DEADLINE_SECONDS:g} s, found nothing"
+                f"Expected the store to answer within {DEADLINE_SECONDS:g} s, found nothing: "
+                f"cannot {what}"
             ) from error
-        except (AfreshError, MemoryError):
-            raise
         except Exception as error:
             # Each client has errors of its own; all of them mean that it is not known.
             text = getattr(error, "strerror", "") or str(error) or type(error).__name__
-            raise StoreError(f"cannot {method} {os.fspath(args[0])!r}: {text}") from error
+            raise StoreError(f"cannot {what}: {text.splitlines()[0]}") from error
 
 
 class _FolderPages:

@@ -21,6 +21,10 @@ def open_store(protocol: str, pattern: Pattern, options: Mapping[str, Any]) -> S
 
             bucket, _, name = prefix.partition("/")
             return S3Store(bucket, name, options)
+        if protocol in ("gs", "az"):
+            from afresh.sensors.bucket.tokens import AzureStore, GcsStore  # noqa: PLC0415
+
+            return (GcsStore if protocol == "gs" else AzureStore)(prefix, options)
         from afresh.sensors.bucket.folders import FolderStore  # noqa: PLC0415
 
         return FolderStore(protocol, pattern.root, options, recursive=pattern.recursive)

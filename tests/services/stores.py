@@ -50,6 +50,7 @@ class ObjectStore:
     port: int
     options: dict[str, Any]
     environment: dict[str, str] = field(default_factory=dict)
+    _files: Any = None
 
     @property
     def endpoint(self) -> str:
@@ -70,12 +71,16 @@ class ObjectStore:
         else:
             files.mkdir(name)
 
-    def files(self, **options: Any) -> Any:
+    def files(self) -> Any:
         """Give a file system of fsspec, for tests alone."""
-        with environment(self.environment):
-            made = fsspec.get_filesystem_class(self.protocol)
-            options = {**self.options, **options}
-            return made(use_listings_cache=False, skip_instance_cache=True, **options)
+        if self._files is None:
+            with environment(self.environment):
+                made = fsspec.get_filesystem_class(self.protocol)
+                # Kept: s3fs closes one that is collected in whatever loop runs at that moment.
+                self._files = made(
+                    use_listings_cache=False, skip_instance_cache=True, **self.options
+                )
+        return self._files
 
 
 @contextmanager
