@@ -3,20 +3,21 @@
 
 DAYS ?= 365
 KILLS ?= 50
+RECORDS ?= 1000000
 VENV := .venv
 PY := $(VENV)/bin/python
 # An environment that someone else made may have a pip that knows no dependency groups.
 INSTALL = $(PY) -m pip install --quiet 'pip>=25.1' && $(PY) -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench campaign clean
+.PHONY: help demo test lint format bench campaign campaign-files campaign-kafka clean
 
 help:
 	@echo "make demo [DAYS=365]    replay real flights through a running afresh, into ./flights-demo"
 	@echo "make test [ARGS=...]    all tests but benchmarks"
 	@echo "make lint               ruff, mypy, import-linter"
 	@echo "make bench [ARGS=...]   the table of measures, each beside its floor"
-	@echo "make campaign [KILLS=50]  kill -9 at random, restart, compare with a reference"
+	@echo "make campaign [KILLS=50 RECORDS=1000000]  kill -9 at random, restart, compare: files, then Kafka"
 
 # One environment, one stamp a set of dependency groups: a second `make` installs nothing.
 $(VENV)/bin/python:
@@ -54,11 +55,16 @@ format: $(VENV)/.lint
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-bench: $(VENV)/.test
+bench: $(VENV)/.test $(VENV)/.services
 	PYTHONPATH=tests $(PY) -m benchmarks.run $(ARGS)
 
-campaign: $(VENV)/.test
+campaign: campaign-files campaign-kafka
+
+campaign-files: $(VENV)/.test
 	PYTHONPATH=tests $(PY) -m benchmarks.campaign --kills $(KILLS) $(ARGS)
+
+campaign-kafka: $(VENV)/.test $(VENV)/.services
+	PYTHONPATH=tests $(PY) -m benchmarks.kafka_campaign --kills $(KILLS) --records $(RECORDS) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis flights-demo

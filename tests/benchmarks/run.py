@@ -22,6 +22,7 @@ MEASURES = (
     "idle",
     "start",
     "crashes",
+    "kafka",
 )
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"(<!-- bench: begin.*?-->\n).*?(\n<!-- bench: end -->)", re.DOTALL)
