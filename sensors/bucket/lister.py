@@ -50,6 +50,7 @@ class Lister:
         self._tell = tell
         self._wanted = anyio.Event()
         self._accept = False
+        self._suspicious_of: int | None = None
         self._ended = 0
         self._begun = 0
         self._turn = anyio.Event()
@@ -112,7 +113,9 @@ class Lister:
             if page is None:
                 break
             await self._compare(page, asked_at)
-        self._end(self.comparison.missing(self._objects.known, accept=accept), number)
+        known = self._objects.known
+        missing = self.comparison.missing(known, accept=accept, of=self._suspicious_of)
+        self._end(missing, number)
 
     async def _compare(self, page: list[Entry], asked_at: float) -> None:
         objects, comparison = self._objects, self.comparison
@@ -132,12 +135,12 @@ class Lister:
     def _end(self, missing: Missing, number: int) -> None:
         self.comparison = None
         self.missed = missing.first
-        known = len(self._objects.known)
         self.suspicion = ""
+        self._suspicious_of = missing.of
         if missing.suspicious:
             name = self._objects.name
             self.suspicion = (
-                f"Expected most of {known} known objects, found {missing.unseen} gone at once"
+                f"Expected most of {missing.of} known objects, found {missing.unseen} gone at once"
             )
             self.hint = (
                 "restore them; if they were deleted on purpose, "

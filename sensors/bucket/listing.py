@@ -22,6 +22,7 @@ class Missing(NamedTuple):
     gone: tuple[str, ...]
     suspicious: bool
     unseen: int
+    of: int | None = None
 
 
 class Comparison:
@@ -29,6 +30,7 @@ class Comparison:
 
     def __init__(self, known: Iterable[str], missed: Collection[str] = ()) -> None:
         self._unseen = dict.fromkeys(known)
+        self._count = len(self._unseen)
         self._missed = missed
         self._looked: dict[str, float] = {}
 
@@ -54,14 +56,19 @@ class Comparison:
         if there:
             self._unseen.pop(path, None)
 
-    def missing(self, known: Mapping[str, object], *, accept: bool = False) -> Missing:
+    def missing(
+        self, known: Mapping[str, object], *, accept: bool = False, of: int | None = None
+    ) -> Missing:
         """Judge what was not seen, at the end of a complete listing; `known` as it is by now.
 
-        With `accept` someone confirms that what is not there was deleted.
+        With `accept` someone confirms that what is not there was deleted. `of` is how many were
+        known when a listing first looked suspicious: new objects do not make the old ones' absence
+        any better.
         """
         unseen = [path for path in self._unseen if path in known]
-        if not accept and is_suspicious(len(unseen), len(known)):
-            return Missing(frozenset(), (), suspicious=True, unseen=len(unseen))
+        count = self._count if of is None else min(of, self._count)
+        if not accept and is_suspicious(len(unseen), count):
+            return Missing(frozenset(), (), suspicious=True, unseen=len(unseen), of=count)
         gone = tuple(path for path in unseen if accept or path in self._missed)
         first = frozenset(unseen).difference(gone)
         return Missing(first, gone, suspicious=False, unseen=len(unseen))

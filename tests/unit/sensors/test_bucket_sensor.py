@@ -1,0 +1,258 @@
+"""The sensor of a bucket on a store in memory, on a clock that jumps."""
+
+import anyio
+import pytest
+import trio.testing
+
+from afresh.assets.errors import SensorError, UsageError
+from afresh.sensors.base import Batch, ObjectIdentity
+from afresh.sensors.bucket.objects import ROOM
+from afresh.sensors.hints import HINTS
+from support.buckets import FakeStore, make_sensor, running, settle
+from support.watching import Journal
+
+
+@pytest.fixture(
+    params=[("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})], ids=["trio"]
+)
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+def days(*names: str) -> FakeStore:
+    store = FakeStore()
+    for name in names:
+        store.put(f"lake/days/{name}.csv")
+    return store
+
+
+def uri(name: str) -> str:
+    return f"s3://lake/days/{name}.csv"
+
+
+async def test_what_is_there_arrives_in_batches() -> None:
+    store, journal = days("a", "b"), Journal()
+    store.put("lake/days/note.txt")
+    store.put("lake/days/.a.csv.part")
+    async with running(make_sensor(store), journal) as sensor:
+        await settle(sensor)
+        assert sensor.health.state == "watching"
+        assert "2 objects" in sensor.health.note
+    assert sorted(journal.short) == [("arrived", uri("a")), ("arrived", uri("b"))]
+    assert {arrival.partition for arrival in journal.arrivals} == {"a", "b"}
+    assert store.closed == 1
+
+
+async def test_an_interval_finds_what_nobody_told_of() -> None:
+    store, journal = days("a"), Journal()
+    async with running(make_sensor(store, interval_seconds=30), journal) as sensor:
+        await settle(sensor)
+        store.put("lake/days/b.csv")
+        store.put("lake/days/a.csv")
+        await anyio.sleep(31)
+        assert sorted(journal.short[1:]) == [("arrived", uri("a")), ("arrived", uri("b"))]
+
+
+async def test_a_deletion_takes_two_listings() -> None:
+    store, journal = days("a", "b", "c"), Journal()
+    async with running(make_sensor(store, interval_seconds=30), journal) as sensor:
+        await settle(sensor)
+        store.delete("lake/days/b.csv")
+        await anyio.sleep(30.5)
+        assert len(journal.arrivals) == 3
+        assert not sensor.is_quiet
+        await anyio.sleep(5)
+        assert journal.short[3:] == [("deleted", uri("b"))]
+
+
+async def test_an_object_that_was_missed_once_is_not_deleted() -> None:
+    store, journal = days("a", "b", "c"), Journal()
+    async with running(make_sensor(store, interval_seconds=30), journal) as sensor:
+        await settle(sensor)
+        kept = store.objects.pop("lake/days/b.csv")
+        await anyio.sleep(30.5)
+        store.objects["lake/days/b.csv"] = kept
+        await anyio.sleep(60)
+        assert len(journal.arrivals) == 3
+
+
+async def test_more_than_half_gone_is_not_believed_until_accepted() -> None:
+    store, journal = days("a", "b", "c"), Journal()
+    async with running(make_sensor(store), journal) as sensor:
+        await settle(sensor)
+        store.delete("lake/days/a.csv")
+        store.delete("lake/days/b.csv")
+        with pytest.raises(SensorError, match="Expected most of 3 known objects, found 2 gone"):
+            await sensor.scan()
+        assert sensor.health.state == "failed"
+        assert "scan days --accept" in sensor.health.hint
+        assert len(journal.arrivals) == 3
+        store.put("lake/days/d.csv")
+        with pytest.raises(SensorError):
+            await sensor.scan()
+        assert journal.short[3:] == [("arrived", uri("d"))]
+        assert await sensor.scan(accept=True) == 2
+        assert sorted(journal.short[4:]) == [("deleted", uri("a")), ("deleted", uri("b"))]
+        assert sensor.health.state == "watching"
+
+
+async def test_a_sensor_is_well_again_when_the_objects_are_back() -> None:
+    store, journal = days("a", "b", "c"), Journal()
+    async with running(make_sensor(store), journal) as sensor:
+        await settle(sensor)
+        objects, store.objects = store.objects, {}
+        with pytest.raises(SensorError):
+            await sensor.scan()
+        store.objects = objects
+        assert await sensor.scan() == 0
+        assert sensor.health.state == "watching"
+        assert len(journal.arrivals) == 3
+
+
+async def test_a_listing_that_fails_on_the_way_goes_on() -> None:
+    store, journal = days(*"abcdefgh"), Journal()
+    told: list[str] = []
+    sensor = make_sensor(store, tell=lambda: told.append(sensor.health.state))
+    async with running(sensor, journal):
+        await settle(sensor)
+        store.failures = 20
+        calls = store.calls
+        with pytest.raises(SensorError, match="the store is away"):
+            await sensor.scan()
+        assert sensor.health.state == "failed"
+        await anyio.sleep(300)
+        assert sensor.health.state == "watching"
+        assert store.calls > calls + 20
+        assert len(journal.arrivals) == 8
+    assert "failed" in told
+    assert told[-1] == "watching"
+
+
+async def test_two_objects_of_one_key_are_refused_until_one_is_gone() -> None:
+    store, journal = days("a", "b", "c"), Journal()
+    async with running(make_sensor(store), journal) as sensor:
+        await settle(sensor)
+        store.put("lake/days/a.csv.gz")
+        await sensor.scan()
+        await settle(sensor)
+        refused = [arrival for arrival in journal.arrivals if arrival.problem]
+        assert {arrival.uri for arrival in refused} == {uri("a"), uri("a") + ".gz"}
+        for arrival in refused:
+            assert arrival.problem == (
+                f"Expected one object for key a, found {uri('a')}, {uri('a')}.gz"
+            )
+        count = len(journal.arrivals)
+        assert await sensor.scan() == 0
+        store.delete("lake/days/a.csv")
+        await sensor.scan()
+        await settle(sensor)
+        assert journal.short[count:] == [("deleted", uri("a")), ("arrived", uri("a") + ".gz")]
+        assert not journal.arrivals[-1].problem
+        assert journal.arrivals[-1].partition == "a"
+
+
+async def test_two_new_objects_of_one_key_are_both_refused_at_once() -> None:
+    store, journal = days("a"), Journal()
+    store.put("lake/days/a.csv.gz")
+    async with running(make_sensor(store), journal) as sensor:
+        await settle(sensor)
+        assert all(arrival.problem for arrival in journal.arrivals)
+        assert {arrival.uri for arrival in journal.arrivals} == {uri("a"), uri("a") + ".gz"}
+
+
+async def test_a_hint_is_a_look() -> None:
+    store, journal = days("a", "b", "c"), Journal()
+    async with running(make_sensor(store, webhook="/hooks/lake"), journal) as sensor:
+        await settle(sensor)
+        store.put("lake/days/d.csv")
+        store.delete("lake/days/a.csv")
+        await HINTS.give("/hooks/lake", [uri("d"), uri("a"), uri("d"), uri("b")])
+        # It returns when what follows is recorded.
+        assert sorted(journal.short[3:]) == [("arrived", uri("d")), ("deleted", uri("a"))]
+        assert await sensor.scan() == 0
+    with pytest.raises(UsageError, match="takes hints"):
+        await HINTS.give("/hooks/lake", [uri("d")])
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://lake/other/a.csv", "gs://lake/days/a.csv", "nothing", "s3://lake/days/%zz.csv"]
+)
+async def test_a_hint_of_something_else_is_passed_over(url: str) -> None:
+    store, journal = days("a"), Journal()
+    async with running(make_sensor(store), journal) as sensor:
+        await settle(sensor)
+        calls = store.calls
+        await sensor.hint([url])
+        assert store.calls == calls
+
+
+async def test_a_look_that_fails_is_repeated() -> None:
+    store, journal = days("a"), Journal()
+    async with running(make_sensor(store, interval_seconds=9999), journal) as sensor:
+        await settle(sensor)
+        store.put("lake/days/b.csv")
+        store.failures = 4
+        sensor.look_at([uri("b")])
+        await anyio.sleep(0.5)
+        assert sensor.health.state == "failed"
+        assert sensor.health.lag == 1
+        await anyio.sleep(30)
+        assert sensor.health.state == "watching"
+        assert journal.short[1:] == [("arrived", uri("b"))]
+
+
+async def test_what_cannot_be_recorded_is_offered_again_by_the_next_run() -> None:
+    store, journal = days("a", "b"), Journal()
+    journal.fails = 1
+    sensor = make_sensor(store)
+    with pytest.raises(OSError, match="the ledger is full"):
+        await sensor.run(journal.emit)
+    assert not sensor.is_quiet
+    async with running(sensor, journal):
+        await settle(sensor)
+    assert sorted(journal.short) == [("arrived", uri("a")), ("arrived", uri("b"))]
+
+
+async def test_a_stopped_sensor_ends_a_scan() -> None:
+    store, journal = days("a"), Journal()
+    sensor = make_sensor(store)
+    with pytest.raises(SensorError, match="running"):
+        await sensor.scan()
+    async with running(sensor, journal):
+        await settle(sensor)
+
+
+async def test_what_an_ingest_read_is_no_news() -> None:
+    store, journal = days("a"), Journal()
+    async with running(make_sensor(store), journal) as sensor:
+        await settle(sensor)
+        store.put("lake/days/a.csv")
+        sensor.confirm(uri("a"), store.objects["lake/days/a.csv"])
+        sensor.confirm(uri("never"), ObjectIdentity("x", "", 1, 1.0))
+        assert await sensor.scan() == 0
+        store.delete("lake/days/a.csv")
+        with pytest.raises(SensorError):
+            await sensor.scan()
+
+
+async def test_who_lists_waits_for_who_records() -> None:
+    store, journal = FakeStore(page=1000), Journal()
+    for number in range(3 * ROOM):
+        store.put(f"lake/days/{number:05}.csv")
+    most = 0
+
+    async def slow(batch: Batch) -> None:
+        nonlocal most
+        most = max(most, sensor.health.lag)
+        await anyio.sleep(1)
+        await journal.emit(batch)
+
+    sensor = make_sensor(store, interval_seconds=9999)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(sensor.run, slow)
+        while not sensor.checked:  # noqa: ASYNC110 - on a clock that jumps
+            await anyio.sleep(0.1)
+        await settle(sensor)
+        tasks.cancel_scope.cancel()
+    assert len(journal.arrivals) == 3 * ROOM
+    assert most <= ROOM + 1000
