@@ -59,11 +59,13 @@ class News:
 
     def of(self, node: Node) -> set[str]:
         """Name the parameters that have news for a unit."""
-        if node not in self._new:
-            self._new[node] = {
-                edge.parameter for edge in node.plan.inputs if self._differs(node, edge)
-            }
-        return self._new[node]
+        return self._new[node] if node in self._new else self.find(node)
+
+    def find(self, node: Node) -> set[str]:
+        """Name them as they are now: looks at every unit that the unit reads."""
+        found = {edge.parameter for edge in node.plan.inputs if self._differs(node, edge)}
+        self._new[node] = found
+        return found
 
     def consume(self, node: Node, pinned: Iterable[Pinned]) -> None:
         """A run of the unit read this; what came since is new."""

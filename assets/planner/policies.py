@@ -141,7 +141,8 @@ class Policies:
             self._verify(node, behind)
         elif isinstance(policy, AllNew | AnyNew | Both | Either):
             inputs = tuple(edge.parameter for edge in node.plan.inputs)
-            if holds(policy, new, inputs):
+            # What was new may be as it was before again: looked at once more before it counts.
+            if holds(policy, new, inputs) and holds(policy, self.news.find(node), inputs):
                 self._ready[node] = describe(policy)
         elif isinstance(policy, Freshness):
             self._push(node, self.goals.latest_start(node.plan, behind.since))

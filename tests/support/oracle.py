@@ -291,6 +291,10 @@ class Oracle:
         natural = self._make(function, key, states, epoch)
         return any(states.get(unit) != outcome for unit, outcome in natural.items())
 
+    def evaluate(self, function: FunctionSpec, key: str, epoch: int) -> dict[Unit, Outcome]:
+        """What a unit would be if it took what it reads as of an epoch."""
+        return self._make(function, key, self.at(epoch), epoch)
+
     def _make(
         self, function: FunctionSpec, key: str, states: dict[Unit, Outcome], epoch: int
     ) -> dict[Unit, Outcome]:

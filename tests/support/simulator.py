@@ -422,6 +422,8 @@ class World:
         for node, tick in commands.released:
             if tick.kind != OWED:
                 self._release(node, tick)
+            if tick.kind == "tick" and not self.since:
+                self._check_condition(node, tick)
         self._note_roots()
 
     def _release(self, node: Node, tick: Ticked) -> None:
@@ -436,10 +438,17 @@ class World:
                 self._expect_run(function, key, epoch)
 
     def _expect_run(self, function: FunctionSpec, key: str, epoch: int) -> None:
+        if not self.oracle.can_exist(function, key, epoch):
+            return
         node = self.planner.graph.nodes[function.name].get(key)
-        waits = node is not None and bool(node.dirty)
-        exists = self.oracle.can_exist(function, key, epoch) and not waits
-        if exists and self.oracle.is_behind(function, key, epoch):
+        if node is None or not node.dirty:
+            behind = self.oracle.is_behind(function, key, epoch)
+        else:
+            # What waits for a place, or runs, takes what came before.
+            taken = node.running.epoch if node.running is not None else node.dirty[-1]
+            made = [self.oracle.evaluate(function, key, at) for at in (taken, epoch)]
+            behind = made[0] != made[1]
+        if behind:
             self.oracle.release(epoch, (function.name, key))
 
     def _is_paused(self, function: FunctionSpec, key: str) -> bool:
@@ -799,6 +808,34 @@ class World:
             and isinstance(state, Value)
             and (not own or each == (key if read.own else ""))
         }
+
+    def _check_condition(self, node: Node, tick: Ticked) -> None:
+        """A condition that lets a unit run holds."""
+        function = self.functions[node.plan.name]
+        if function.refresh not in {"all_new", "any_new"}:
+            return
+        units = [(out, node.key) for out in function.outputs]
+        ran = [
+            at
+            for at in self.oracle.ran.get(node.name, [])
+            if at < tick.epoch
+            and Mark.FAILED not in {self.oracle.at(at).get(unit) for unit in units}
+        ]
+        new = {
+            read.asset
+            for read in function.reads
+            if not ran
+            or Mark.DELETED in {self.oracle.at(ran[-1]).get(unit) for unit in units}
+            or any(
+                # It held when it was looked at; what is committed with the tick came later.
+                self._contents(function, read, node.key, at)
+                != self._contents(function, read, node.key, ran[-1])
+                for at in (tick.epoch - 1, tick.epoch)
+            )
+        }
+        names = set(function.named)
+        holds = names <= new if function.refresh == "all_new" else bool(names & new)
+        expect(holds, "its condition does not hold", node.name, tick.epoch, new)
 
     def _behind_pauses(self) -> set[str]:
         names = {name for name, _ in self.paused}

@@ -1,0 +1,151 @@
+"""Planted bugs of refresh policies: the worlds with an oracle must find each of them."""
+
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Any
+
+import pytest
+
+from afresh.assets.planner import known
+from afresh.assets.planner.behind import Behind, News
+from afresh.assets.planner.changes import Ticked
+from afresh.assets.planner.content import Gone
+from afresh.assets.planner.graph import Graph
+from afresh.assets.planner.nodes import Node, Prepared
+from afresh.assets.planner.policies import Policies
+from afresh.daemon import restore_policies
+from support.scripts import random_case
+from support.simulator import Found, World
+
+TRIES = 250
+
+
+def play() -> None:
+    """Random worlds with policies, with and without a ledger, until a bug is found."""
+    for seed in range(TRIES):
+        random = Random(seed)
+        graph, script = random_case(random, policies=True)
+        World(graph, random, durable=seed % 4 == 1, workers=1 + seed % 4).play(script)
+
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+PLANTED: dict[str, Plant] = {}
+
+
+def planted(plant: Plant) -> Plant:
+    PLANTED[plant.__name__] = plant
+    return plant
+
+
+@planted
+def policy_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Policies, "defers", lambda *_args: False)
+
+
+@planted
+def change_is_forgotten_while_a_unit_is_behind(patch: pytest.MonkeyPatch) -> None:
+    def add(self: Behind, epoch: int, since: float) -> None:
+        if not self.changes:
+            original(self, epoch, since)
+
+    original = Behind.add
+    patch.setattr(Behind, "add", add)
+
+
+@planted
+def inputs_are_those_of_when_it_was_queued(patch: pytest.MonkeyPatch) -> None:
+    def reuse(node: Node, epoch: int) -> Prepared | None:
+        root, node.plan.root = node.plan.root, False
+        try:
+            return original(node, epoch)
+        finally:
+            node.plan.root = root
+
+    from afresh.assets.planner import settling
+
+    original = known.reuse
+    patch.setattr(settling, "reuse", reuse)
+
+
+@planted
+def condition_counts_what_was_read_as_new(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(News, "consume", lambda *_args: None)
+
+
+@planted
+def news_of_the_last_input_are_not_told(patch: pytest.MonkeyPatch) -> None:
+    def move(self: News, reader: Node, edge: Any, unit: Node) -> None:
+        if edge is not reader.plan.inputs[-1]:
+            original(self, reader, edge, unit)
+
+    original = News.move
+    patch.setattr(News, "move", move)
+
+
+@planted
+def unit_that_was_never_let_run_belongs_to_its_asset(patch: pytest.MonkeyPatch) -> None:
+    def add(self: Graph, node: Node) -> Node:
+        if node.plan.root:
+            node.born = 1
+        return original(self, node)
+
+    original = Graph.add
+    patch.setattr(Graph, "add", add)
+
+
+@planted
+def what_was_let_run_is_forgotten_by_a_restart(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(restore_policies, "_let_run", lambda *_args: None)
+
+
+@planted
+def what_was_read_is_forgotten_by_a_restart(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(restore_policies, "_load_consumed", lambda *_args: {})
+
+
+@planted
+def failure_of_a_root_is_forgotten_by_a_restart(patch: pytest.MonkeyPatch) -> None:
+    def restore(planner: Any, state: Any, contents: Any) -> None:
+        original(planner, state._replace(failures=[]), contents)
+
+    from afresh.daemon import restore as home
+
+    original = restore_policies.restore_roots
+    patch.setattr(home, "restore_roots", restore)
+
+
+@planted
+def debounce_never_looks_again(patch: pytest.MonkeyPatch) -> None:
+    def waits(self: Policies, node: Node, now: float) -> bool:
+        woken = node.wake_at
+        found = original(self, node, now)
+        node.wake_at = woken
+        return found
+
+    original = Policies.waits
+    patch.setattr(Policies, "waits", waits)
+
+
+@planted
+def freshness_is_not_looked_at_after_the_first_time(patch: pytest.MonkeyPatch) -> None:
+    def push(self: Policies, node: Node, at: float) -> None:
+        if node.history.latest is None or Gone.HELD in node.history.latest:
+            original(self, node, at)
+
+    original = Policies._push
+    patch.setattr(Policies, "_push", push)
+
+
+@planted
+def request_stops_at_what_is_named(patch: pytest.MonkeyPatch) -> None:
+    def ask(self: Policies, nodes: Iterable[Node], change: Ticked) -> list[Node]:
+        return [node for node in nodes if node.plan.root and self._release(node, change)]
+
+    patch.setattr(Policies, "ask", ask)
+
+
+@pytest.mark.parametrize("name", sorted(PLANTED))
+def test_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    PLANTED[name](monkeypatch)
+    with pytest.raises((Found, ValueError, AssertionError)):
+        play()
