@@ -24,6 +24,8 @@ from afresh.sensors.kafka.protocol import EpochRequest, TopicRequest, topic_id_t
 __all__ = ["Client", "ConsumerRecord", "NoTopic", "OffsetOutOfRangeError", "Trouble", "connected"]
 
 REQUEST_SECONDS = 10.0
+FETCH_TIMES = 3
+"""Records may take so many times longer: on a slow network there are megabytes of them."""
 _PARTITION_BYTES = 4 << 20
 _UNKNOWN_TOPIC = 3
 
@@ -172,7 +174,7 @@ class Client:
 
 @asynccontextmanager
 async def connected(
-    topic: str, servers: Sequence[str], *, batch_bytes: int, security: Mapping[str, Any]
+    topic: str, servers: Sequence[str], *, fetch_bytes: int, security: Mapping[str, Any]
 ) -> AsyncIterator[Client]:
     """Connect. Raises Trouble with what is known of the reason, here and for all KafkaErrors."""
     _listen()
@@ -183,9 +185,9 @@ async def connected(
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",
-        fetch_max_bytes=batch_bytes,
-        max_partition_fetch_bytes=min(_PARTITION_BYTES, batch_bytes),
-        request_timeout_ms=int(REQUEST_SECONDS * 1000),
+        fetch_max_bytes=fetch_bytes,
+        max_partition_fetch_bytes=min(_PARTITION_BYTES, fetch_bytes),
+        request_timeout_ms=int(REQUEST_SECONDS * FETCH_TIMES * 1000),
         **security,
     )
     client = consumer._client  # noqa: SLF001 - see below
@@ -194,7 +196,8 @@ async def connected(
     token = _said.set(said)
     try:
         try:
-            await consumer.start()
+            with anyio.fail_after(REQUEST_SECONDS * len(servers)):
+                await consumer.start()
         finally:
             _said.reset(token)
         yield Client(consumer, topic)

@@ -14,7 +14,7 @@ from afresh.sensors.kafka.client import Trouble, connected
 from afresh.sensors.kafka.following import Following
 from afresh.sensors.kafka.offsets import Cursor, lag
 from afresh.sensors.kafka.security import client_settings
-from afresh.sensors.kafka.settings import Pace, Settings
+from afresh.sensors.kafka.settings import SMALLEST_FETCH_BYTES, Pace, Settings
 
 
 class KafkaSensor:
@@ -34,6 +34,7 @@ class KafkaSensor:
         self._ends: dict[int, int] = {}
         self._targets: Mapping[int, int] | None = None
         self._emitted = 0
+        self._fetch_bytes = self._settings.batch_bytes
         self._emit: Emit | None = None
         self._following: Following | None = None
         self._news = anyio.Event()
@@ -59,7 +60,9 @@ class KafkaSensor:
                     await self._follow()
                 except Trouble as trouble:
                     self.tell(state="failed", error=trouble.error, hint=trouble.hint)
-                if self._cursor is not before:
+                moved = self._cursor is not before
+                self._choose_size(moved=moved)
+                if moved:
                     pause = self._pace.first_pause
                 await anyio.sleep(pause * (0.5 + 0.5 * self._context.random.random()))
                 pause = min(2 * pause, self._pace.longest_pause)
@@ -67,13 +70,21 @@ class KafkaSensor:
             self._emit = None
             self._busy = False
 
+    def _choose_size(self, *, moved: bool) -> None:
+        """Ask for less where records are there and do not come through, then for more again."""
+        if moved:
+            self._fetch_bytes = min(2 * self._fetch_bytes, self._settings.batch_bytes)
+        elif self._health.lag:
+            smallest = min(SMALLEST_FETCH_BYTES, self._settings.batch_bytes)
+            self._fetch_bytes = max(self._fetch_bytes // 4, smallest)
+
     async def _follow(self) -> None:
         """Live through one connection."""
         settings = self._settings
         async with connected(
             settings.topic,
             settings.servers,
-            batch_bytes=settings.batch_bytes,
+            fetch_bytes=self._fetch_bytes,
             security=client_settings(settings.security, self._context.project),
         ) as client:
             following = Following(client, self, settings, self._pace, self._context)

@@ -17,6 +17,10 @@ class Settings(msgspec.Struct, frozen=True):
     security: dict[str, Any]
 
 
+SMALLEST_FETCH_BYTES = 64 << 10
+"""Records are asked for in pieces down to this size, where larger ones do not come through."""
+
+
 class Pace(msgspec.Struct, frozen=True):
     """How often the sensor looks, and how long it waits, in seconds."""
 

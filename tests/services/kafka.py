@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Kafka:
         self.port, self._controller = free_ports(2)
         self.servers = f"127.0.0.1:{self.port}"
         self._settings = dict(settings or {})
+        self._listeners = [("PLAINTEXT", "PLAINTEXT", self.port, self.servers)]
         self._process: subprocess.Popen[bytes] | None = None
         self._jars = classpath("kafka")
 
@@ -52,15 +53,40 @@ class Kafka:
         assert self._process is not None
         return self._process.pid
 
+    def add_listener(self, name: str, protocol: str) -> int:
+        """Listen on one port more, before the start; give the port. It advertises itself."""
+        (port,) = free_ports(1)
+        self._listeners.append((name, protocol, port, f"127.0.0.1:{port}"))
+        return port
+
+    def advertise(self, name: str, address: str) -> None:
+        """Tell those who come by a listener to go on at another address, such as a proxy's."""
+        self._listeners = [
+            (other, protocol, port, address if other == name else known)
+            for other, protocol, port, known in self._listeners
+        ]
+
+    def set(self, name: str, value: str) -> None:
+        """Add a setting before the start."""
+        self._settings[name] = value
+
     def format(self) -> None:
         """Write the settings and an empty log folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
-            "listeners": f"PLAINTEXT://{self.servers},CONTROLLER://127.0.0.1:{self._controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.servers}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": ",".join(
+                [f"{name}://127.0.0.1:{port}" for name, _, port, _ in self._listeners]
+                + [f"CONTROLLER://127.0.0.1:{self._controller}"]
+            ),
+            "advertised.listeners": ",".join(
+                f"{name}://{address}" for name, _, _, address in self._listeners
+            ),
+            "listener.security.protocol.map": ",".join(
+                [f"{name}:{protocol}" for name, protocol, _, _ in self._listeners]
+                + ["CONTROLLER:PLAINTEXT"]
+            ),
             "inter.broker.listener.name": "PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller}",
@@ -165,11 +191,15 @@ class Kafka:
         os.kill(self.pid, signal.SIGCONT)
 
 
-def kafka_running(settings: Mapping[str, str] | None = None) -> Iterator[Kafka]:
+def kafka_running(
+    settings: Mapping[str, str] | None = None,
+    prepare: Callable[[Kafka], None] = lambda _broker: None,
+) -> Iterator[Kafka]:
     """Run one, for a fixture: skips the test where it cannot be had."""
     with tempfile.TemporaryDirectory(prefix="afresh-kafka-") as folder:
         try:
             broker = Kafka(Path(folder), settings)
+            prepare(broker)
             broker.start()
         except Missing as missing:
             skip("Kafka", missing)
