@@ -24,7 +24,7 @@ from services.missing import Missing, skip
 from services.server import Server
 
 AZURITE = "azurite@3.37.0"
-FAKE_GCS = "github.com/fsouza/fake-gcs-server@v1.52.2"
+FAKE_GCS = "github.com/fsouza/fake-gcs-server@v1.56.1"
 # Azurite's own, published: no secret.
 _AZURE_ACCOUNT = "devstoreaccount1"
 _AZURE_KEY = (
