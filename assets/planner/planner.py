@@ -161,6 +161,8 @@ class Planner:
             tick = Ticked(attempt.epoch, event or 0, node.plan.name, (node.key,), kind, kind=kind)
             if not self.policies.let_run(node, tick):
                 return
+            # It is kept already.
+            self.policies.take_log()
             node.dirty = ()
         node.history.close(attempt.epoch)
         node.dirty = (attempt.epoch, *node.dirty)
