@@ -190,6 +190,8 @@ class Planner:
             return
         if change.retry_at is not None:
             node.trouble = _trouble(change, change.attempt.run_key)
+            # To read from the start was asked for, and nothing else would bring it about.
+            node.forced = node.forced or (change.attempt.forced and node.plan.incremental)
             self._agenda.wake(node, change.retry_at)
         else:
             self._end_run(change, now)

@@ -3,8 +3,9 @@
 import anyio
 import pytest
 
-from afresh.assets.manifest import Manifest
+from afresh.assets.manifest import Manifest, Retry
 from afresh.assets.planner import ingests
+from afresh.assets.policy import AnyNew, Debounce, Every, Freshness, Policy
 from afresh.daemon.workers.task import Failed, Rejected, Task
 from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import function, source
@@ -213,6 +214,45 @@ async def test_new_code_goes_on_or_begins_anew(policy: str) -> None:
         await daemon.settle()
         assert daemon.head("new") == ["1", "2", "3"]
         assert daemon.versions("new")[-1][1] == (0 if policy == "new_only" else 2)
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("policy", "runs"),
+    [(Debounce(1.0, 60.0), 1), (Freshness(5.0), 1), (AnyNew(("s",)), 5), (Every(3.0), 1)],
+)
+async def test_a_refresh_policy_says_when_new_rows_are_read(policy: Policy, runs: int) -> None:
+    workers = StreamWorkers()
+    manifest = Manifest("d", (stream(),), (reader("new", "s", refresh=policy),))
+    daemon = StreamDaemon(manifest, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.settle()
+        for i in range(5):
+            await daemon.send([str(i)])
+            await anyio.sleep(0.1)
+        await anyio.sleep(20)
+        await daemon.settle()
+        assert daemon.head("new") == [str(i) for i in range(5)]
+        assert names(workers).count("new") <= runs
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_forced_run_that_fails_is_tried_again_as_such() -> None:
+    workers = StreamWorkers()
+    retry = Retry(attempts=3, delay_seconds=0.5)
+    manifest = Manifest("d", (stream(),), (reader("new", "s", retry=retry),))
+    daemon = StreamDaemon(manifest, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.send(["1", "2"])
+        await daemon.settle()
+        workers.fail = lambda t: Failed("killed", "k") if t.attempt == 1 else None
+        workers.drops = lambda _name, row: row == "1"
+        await daemon.force("new")
+        await daemon.settle()
+        assert daemon.head("new") == ["2"]
+        assert daemon.versions("new")[-1] == (2, 2, 3)
         tasks.cancel_scope.cancel()
 
 
