@@ -41,13 +41,13 @@ def reuse(node: Node, epoch: int) -> Prepared | None:
 def _find_known(node: Node, key: str, cut: tuple[Pinned, ...]) -> tuple[State, ...] | None:
     """What this run key is known to give.
 
-    With a policy that leaves code behind, what the old code gave.
+    With a policy that leaves code behind, what the old code gave, unless it is asked for by hand.
     """
     node.code_stale = False
     states = node.known.get(key)
     function = node.plan.function
     head = node.heads[0]
-    if states is not None or head is None or function is None:
+    if states is not None or head is None or function is None or node.requested:
         return states
     if function.on_code_change != "rebuild" and head.code != node.plan.code:
         states = node.known.get(run_key(node, cut, head.code))

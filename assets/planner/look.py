@@ -208,10 +208,14 @@ def _failed(node: Node) -> Reason:
     return Reason(kind, trouble.error, ref=trouble.run)
 
 
+def _made_by_older_code(node: Node) -> Reason:
+    return Reason("code", "made by older code (on_code_change)", event=node.code_event)
+
+
 def _behind(node: Node) -> list[Reason]:
     reasons = []
     if node.code_stale:
-        reasons.append(Reason("code", "made by older code (on_code_change)"))
+        reasons.append(_made_by_older_code(node))
     if node.deleted or Gone.DELETED in (node.history.latest or ()):
         reasons.append(Reason("deleted", "what it was made from is deleted"))
     return reasons

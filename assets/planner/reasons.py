@@ -40,8 +40,10 @@ def explain(node: Node, pinned: tuple[Pinned, ...]) -> Why:
         reasons.insert(0, "it has no version yet")
     elif head.code != node.plan.code:
         reasons.insert(0, "its code changed")
-        if first is None:
-            return Why(tuple(reasons), "code", node.code_event, ())
+    elif first is None and not reasons and _is_declared_since(node, head):
+        reasons.append("its parameters changed")
+    if _is_by_declaration(node, events, reasons):
+        return Why(tuple(reasons), "code", node.code_event, tuple(sorted(events)))
     if first is None:
         newest = [part.event for item in pinned for _, part in item.parts if part.event is not None]
         first = max(newest, default=None)
@@ -49,19 +51,42 @@ def explain(node: Node, pinned: tuple[Pinned, ...]) -> Why:
     return Why(tuple(reasons), "arrived", first, tuple(sorted(events)))
 
 
+def _is_by_declaration(node: Node, events: set[int], reasons: list[str]) -> bool:
+    """Whether what it reads was all there: it runs because of how it is declared now."""
+    if not events:
+        return bool(reasons) and reasons[0] in _DECLARED
+    declared = node.code_event
+    return node.heads[0] is None and declared is not None and declared >= max(events)
+
+
+_DECLARED = frozenset({"its code changed", "its parameters changed"})
+
+
+def _is_declared_since(node: Node, head: Content) -> bool:
+    """Whether definitions came into force after what its head was made because of."""
+    before, since = head.event, node.code_event
+    return before is not None and since is not None and since > before
+
+
 def _changed(node: Node, item: Pinned) -> list[tuple[str, Content]]:
     """The parts that the head was not made of.
 
-    After a restart, of many units, those of later events.
+    After a restart, of many units, those that were made later, for a later event.
     """
     read = node.last_read.get(item.edge.parameter)
     if read is not None:
         before = dict(read)
         return [(key, part) for key, part in item.parts if before.get(key) != part.version]
     head = node.heads[0]
-    since = head.event if head is not None and head.event is not None else -1
+    if head is None:
+        return [(key, part) for key, part in item.parts if part.event is not None]
+    since = head.event if head.event is not None else -1
     return [
-        (key, part) for key, part in item.parts if part.event is not None and part.event > since
+        (key, part)
+        for key, part in item.parts
+        if part.event is not None
+        and part.event > since
+        and (part.run > head.run or part.created_at > head.created_at)
     ]
 
 

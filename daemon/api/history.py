@@ -18,6 +18,9 @@ _MOST_CHANGES = 20
 _MOST_RUNS = 200
 _MOST_CASES = 5
 
+_OWN = frozenset({"its code changed", "its parameters changed"})
+"""Reasons of a run that no changed input shows."""
+
 _READ = "SELECT parameter, asset, reads, epoch, partition, version FROM lineage WHERE run = :run"
 
 
@@ -61,6 +64,16 @@ class History:
                 "detail": f"event {seq}: {kind}{subject} ({state}{why})",
                 "at": iso(at),
             }
+
+    def deletion(self, asset: str, partition: str) -> None:
+        """Add the event of the file that is gone, of a source's unit or of what was made of it."""
+        sources = {source.name for source in self._view.manifest.sources}
+        for (seq,) in self._view.reader.rows(
+            "SELECT MAX(seq) FROM event WHERE kind = 'deleted' AND state = 'ingested'"
+            " AND partition = :partition AND (source = :source OR :source = '')",
+            {"source": asset if asset in sources else "", "partition": partition},
+        ):
+            self.event(seq)
 
     def cases(self, run: str) -> None:
         """Add the first failure cases of a rejected run."""
@@ -113,7 +126,8 @@ class History:
 
     def _run(self, at: Unique, run: str) -> None:
         for state, kind, event, events, reasons, ended_at in self._view.reader.rows(
-            "SELECT state, cause_kind, cause_event, events, reasons, ended_at FROM run"
+            "SELECT state, COALESCE((SELECT kind FROM event WHERE seq = cause_event), cause_kind),"
+            " cause_event, events, reasons, ended_at FROM run"
             " WHERE run = :run AND asset = :asset",
             {"run": run, "asset": at.asset},
         ):
@@ -121,9 +135,11 @@ class History:
             cause = f", because of event {event} ({kind})" if event else f", because of: {kind}"
             count = len(json.loads(events)) if events else 0
             more = f" and {count - 1} more" if count > 1 else ""
-            detail = f"run {run} {made} {at.ref}{cause}{more}"
+            kept = _reasons(reasons)
+            own = [reason["kind"] for reason in kept if reason.get("kind") in _OWN]
+            detail = ": ".join([f"run {run} {made} {at.ref}{cause}{more}", *own])
             self.add("run", run, detail, event=event, at=ended_at)
-            for reason in _reasons(reasons):
+            for reason in kept:
                 if reason.get("kind") in ("code", "parameter", "request", "new"):
                     self.add(
                         reason["kind"],
@@ -172,6 +188,9 @@ class History:
             if version is not None and version != was:
                 source = Unique(asset, partition, version)
                 found.append((source, to, _change(source, was)))
+            elif version is None and was is not None:
+                self.add("deleted", Unique(asset, partition, was).ref, "it is gone")
+                self.deletion(asset, partition)
         return found
 
     def _version_at(self, asset: str, partition: str, epoch: int) -> int | None:

@@ -70,6 +70,8 @@ def _own_reasons(view: View, unit: UnitView, history: History) -> None:
     ref = format_ref(unit.asset, unit.partition, unit.version)
     for reason in unit.reasons:
         history.add(reason.kind, reason.ref or ref, reason.detail, event=reason.event)
+        if reason.kind == "deleted":
+            history.deletion(unit.asset, unit.partition)
     if differs := not_deterministic(view).get((unit.asset, unit.partition)):
         history.add("not_deterministic", ref, differs.detail, at=differs.at)
     if unit.state == "failed":

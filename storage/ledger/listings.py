@@ -118,7 +118,8 @@ def runs(
         page = where.query("SELECT DISTINCT run FROM run", order, limit)
         where.conditions.append(f"run IN ({page.sql})")
     return where.query(
-        "SELECT run, asset, partition, epoch, attempt, run_key, state, cause_kind, cause_event,"
+        "SELECT run, asset, partition, epoch, attempt, run_key, state,"
+        " COALESCE((SELECT kind FROM event WHERE seq = cause_event), cause_kind), cause_event,"
         " events, reasons, code_version, staging, started_at, ended_at, error, version FROM run",
         f"{order}, asset",
         None,

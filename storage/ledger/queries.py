@@ -155,8 +155,10 @@ ORDER BY epoch
 
 # -- runs, what they read, what read them --------------------------------------------------------
 
+# The kind of a cause is the journal's: what is made of what was made names it too.
 _RUN = """
-SELECT run, asset, partition, epoch, attempt, run_key, state, cause_kind, cause_event, events,
+SELECT run, asset, partition, epoch, attempt, run_key, state,
+COALESCE((SELECT kind FROM event WHERE seq = cause_event), cause_kind), cause_event, events,
 reasons, code_version, staging, started_at, ended_at, error, version FROM run
 """
 
@@ -189,14 +191,6 @@ WHERE w.asset = :asset AND w.partition = :partition AND w.epoch <= l.epoch))
 ORDER BY 1, 2
 """
 """run, parameter, reads, epoch of the runs that read a unit at a version, alone or among all."""
-
-LAST_READ = """
-SELECT r.partition, l.parameter, l.asset, l.epoch, l.partition, l.version
-FROM run r JOIN lineage l ON l.run = r.run WHERE r.asset = :asset AND r.run IN (
-SELECT MAX(g.run) FROM run g WHERE g.asset = :asset AND g.state IN ('succeeded', 'unchanged')
-GROUP BY g.partition)
-"""
-"""Of each unit of an asset what its last run read that gave a version, a new one or a known one."""
 
 LAST_SECONDS = """
 SELECT ended_at - started_at FROM run WHERE asset = :asset

@@ -1,0 +1,94 @@
+"""Every run names its cause, whatever changed; what is left behind is taken by hand (P5)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.living import Living
+
+pytestmark = pytest.mark.e2e
+
+PIPELINE = """
+import pandas as pd
+from afresh import asset, source
+from afresh.sensors import files
+
+days = source("days", files("landing/{day}.csv"), on_delete="propagate")
+
+@asset(partitions="days")
+def doubled(days: pd.DataFrame) -> pd.DataFrame:
+    return days * 2
+
+@asset
+def scaled(days: pd.DataFrame, factor: int = 1) -> pd.DataFrame:
+    return days * factor
+"""
+ADDED = """
+@asset
+def added(days: pd.DataFrame) -> pd.DataFrame:
+    return days
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Living]:
+    made = Living(Living.make(tmp_path / "project", PIPELINE).folder)
+    made.land("mon.csv", "n\n1\n")
+    made.land("tue.csv", "n\n2\n")
+    with made.running():
+        assert made.settle() == {"settled": True, "failed": [], "blocked": []}
+        yield made
+
+
+def last_code_event(project: Living) -> int:
+    return max(row["seq"] for row in project.json("events") if row["kind"] == "code")
+
+
+def last_run(project: Living, unit: str) -> Any:
+    return project.json("runs", unit)[-1]
+
+
+def test_new_parameters_and_new_assets_name_the_event_of_the_definitions(project: Living) -> None:
+    settings = project.folder / "afresh.toml"
+    settings.write_text(settings.read_text() + "[parameters.scaled]\nfactor = 3\n")
+    project.settle()
+    cause = {"kind": "code", "event": last_code_event(project)}
+    assert last_run(project, "scaled")["cause"] == cause
+    because = project.json("why", "scaled")["because"]
+    assert any("parameters" in entry["detail"] for entry in because)
+    assert because[-1]["event"] == cause["event"]
+
+    pipeline = project.folder / "pipeline.py"
+    pipeline.write_text(pipeline.read_text() + ADDED)
+    project.settle()
+    cause = {"kind": "code", "event": last_code_event(project)}
+    assert last_run(project, "added")["cause"] == cause
+    because = project.json("why", "added")["because"]
+    assert cause["event"] in [entry["event"] for entry in because if entry["kind"] == "event"]
+
+
+def test_what_older_code_made_names_the_new_code_and_is_made_anew_by_hand(project: Living) -> None:
+    pipeline = project.folder / "pipeline.py"
+    pipeline.write_text(pipeline.read_text().replace("days * 2", "days * 20"))
+    project.settle()
+    (row,) = project.json("status", "doubled[mon]")
+    assert (row["state"], row["version"], row["reasons"]) == ("fresh", 1, ["code"])
+    (entry,) = [e for e in project.json("why", "doubled[mon]")["because"] if e["kind"] == "code"]
+    assert entry["event"] == last_code_event(project)
+
+    (made,) = project.json("materialize", "doubled[mon]")
+    assert (made["state"], made["version"]) == ("fresh", 2)
+    assert project.json("read", "doubled[mon]") == [{"n": 20}]
+    (left,) = project.json("status", "doubled[tue]")
+    assert (left["version"], left["reasons"]) == (1, ["code"])
+
+
+def test_a_deletion_is_named_where_it_leads_to(project: Living) -> None:
+    (project.folder / "landing" / "mon.csv").unlink()
+    project.settle()
+    (deleted,) = [row["seq"] for row in project.json("events") if row["kind"] == "deleted"]
+    for unit in ("days[mon]", "doubled[mon]", "scaled"):
+        events = [entry["event"] for entry in project.json("why", unit)["because"]]
+        assert deleted in events, unit
