@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from afresh.assets.planner.content import Columns, Content
+from afresh.assets.planner.content import Columns, Content, Span
 from afresh.assets.planner.nodes import Attempt, Node
 from afresh.assets.planner.segments import Segment, first_kept, joined_positions
 from afresh.assets.planner.streams import append, drop
@@ -19,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 def append_version(
     attempt: Attempt,
     place: int,
-    output: Written,
+    output: Written | None,
     epoch: int,
     now: float,
     *,
@@ -27,7 +27,7 @@ def append_version(
     positions: Sequence[str] = (),
     unread: int = 0,
 ) -> tuple[Content, list[Update]]:
-    """A version with the rows of `output` more than the head; it is never an equal one.
+    """A version with the rows of `output`, if any, more than the head; never an equal one.
 
     A source that keeps its rows for a time lets older ones go, up to `unread`: the first row that
     somebody has still to read.
@@ -35,21 +35,21 @@ def append_version(
     node = attempt.node
     asset, head = node.plan.assets[place], node.heads[place]
     unit = (asset, node.key)
-    span, fingerprint, columns = append(
-        head, output.fingerprint, output.columns, output.rows, replaces=attempt.replaces
-    )
-    segment = Segment(
-        span.end - output.rows,
-        span.end,
-        output.uri,
-        output.bytes,
-        output.hash,
-        output.schema_version,
-        joined_positions(positions),
-        now,
-    )
-    needless = streams.append(unit, segment)
-    updates = [_segment_row(unit, segment, output.fingerprint, output.columns, attempt.run)]
+    updates: list[Update] = []
+    needless: list[str] = []
+    position = joined_positions(positions)
+    if output is None:
+        assert head is not None
+        assert head.span is not None
+        span, fingerprint = head.span, head.fingerprint
+        columns = {name: head.columns[name] for name in head.columns.names}
+    else:
+        span, fingerprint, columns = append(
+            head, output.fingerprint, output.columns, output.rows, replaces=attempt.replaces
+        )
+        segment = _segment(output, span, position, now)
+        needless += streams.append(unit, segment)
+        updates.append(_segment_row(unit, segment, output.fingerprint, output.columns, attempt.run))
     first = _first_kept(node, streams, span.start, now, unread)
     if first > span.start:
         span, fingerprint, columns = drop(span, fingerprint, columns, first)
@@ -73,9 +73,9 @@ def append_version(
         now,
         span,
     )
-    metadata = dict(output.metadata)
-    if segment.position:
-        metadata["position"] = segment.position
+    metadata = dict(output.metadata) if output is not None else {}
+    if position:
+        metadata["position"] = position
     row = {
         "asset": asset,
         "partition": node.key,
@@ -87,7 +87,7 @@ def append_version(
         "bytes": streams.size(unit, span.start),
         "hash": "",
         "uri": "",
-        "schema_version": output.schema_version,
+        "schema_version": output.schema_version if output is not None else "",
         "code_version": attempt.code,
         "run": attempt.run,
         "created_at": now,
@@ -99,6 +99,27 @@ def append_version(
     }
     updates.append(Update("insert", "version", [row]))
     return content, updates
+
+
+def lets_rows_go(node: Node, streams: Streams, now: float, unread: int) -> bool:
+    """Whether a source has rows that it keeps no longer."""
+    head = node.heads[0]
+    if head is None or head.span is None:
+        return False
+    return _first_kept(node, streams, head.span.start, now, unread) > head.span.start
+
+
+def _segment(output: Written, span: Span, position: str, now: float) -> Segment:
+    return Segment(
+        span.end - output.rows,
+        span.end,
+        output.uri,
+        output.bytes,
+        output.hash,
+        output.schema_version,
+        position,
+        now,
+    )
 
 
 def take_merges(

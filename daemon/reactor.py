@@ -15,6 +15,7 @@ from afresh.assets.planner.changes import Commands
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Change, Planner
 from afresh.assets.planner.streams import first_unread
+from afresh.daemon.appending import lets_rows_go
 from afresh.daemon.dispatch import make_task, run_rows
 from afresh.daemon.ingest_outcomes import end_delete, end_ingest, is_change
 from afresh.daemon.journal import Journal
@@ -380,6 +381,8 @@ class Reactor:
 
     def _end_stream(self, attempt: Attempt, result: Result, epoch: int, now: float) -> Outcome:
         unread = first_unread(self.planner.graph, attempt.node)
+        if result.failed is None and lets_rows_go(attempt.node, self.streams, now, unread):
+            epoch = self.planner.epoch + 1
         pending, random = self.journal.pending, self.ports.random
         return end_stream_ingest(
             attempt,

@@ -12,7 +12,10 @@ import anyio
 import anyio.to_thread
 
 from afresh.assets.errors import ArtifactError
+from afresh.assets.planner.streams import first_unread
+from afresh.daemon.appending import lets_rows_go
 from afresh.daemon.reactor import Reactor
+from afresh.sensors.base import Arrival, Batch
 from afresh.storage.artifacts.files import delete
 from afresh.storage.ledger import queries
 from afresh.storage.ledger.commit import Commit, Update
@@ -39,6 +42,7 @@ class StreamFiles:
     async def run(self) -> None:
         """Sweep now and then until cancelled."""
         while True:
+            await self.let_rows_go()
             await self.collect()
             await self.forget_batches()
             await anyio.sleep(INTERVAL_SECONDS)
@@ -54,6 +58,23 @@ class StreamFiles:
         keys = [{"uri": uri} for uri in uris]
         await self._commit([Update("delete", "garbage", keys)])
         return len(uris)
+
+    async def let_rows_go(self) -> list[str]:
+        """Have sources that get nothing look at what they keep too long; which ones."""
+        planner, now = self._reactor.planner, self._now()
+        due = []
+        for plan in planner.topology.plans.values():
+            node = planner.graph.get(plan, "") if plan.stream and plan.source is not None else None
+            if node is None or node.pending or node.running is not None or node.paused:
+                continue
+            unread = first_unread(planner.graph, node)
+            if lets_rows_go(node, self._reactor.streams, now, unread):
+                due.append(plan.name)
+        for name in due:
+            detail = "rows that are kept no longer go"
+            look = Arrival(f"keep:{name}", "tick", "", now, detail=detail)
+            await self._reactor.offer(Batch(name, (look,)))
+        return due
 
     async def forget_batches(self) -> int:
         """Remove the bytes of events that were read long ago; how many events they were."""

@@ -13,7 +13,7 @@ from afresh.assets.planner.changes import Ended
 from afresh.assets.planner.content import Content, Gone
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.streams import is_begun, marks_after
-from afresh.daemon.appending import append_version, take_merges
+from afresh.daemon.appending import append_version, lets_rows_go, take_merges
 from afresh.daemon.dead_letters import dead_rows, is_replay, replayed_rows
 from afresh.daemon.dispatch import lineage_rows
 from afresh.daemon.outcome_rows import (
@@ -58,9 +58,10 @@ def end_stream_ingest(
     if node.trouble is not None:
         updates.append(forget_failure(name, node.key))
     output = result.outputs[0] if result.outputs else None
-    changed = isinstance(output, Written)
+    assert not isinstance(output, Rejected)
+    changed = output is not None or lets_rows_go(node, streams, now, unread)
     updates.append(_close(attempt, result, epoch if changed else None))
-    if not isinstance(output, Written):
+    if not changed:
         updates.append(end_row(attempt, 0, "unchanged", now, epoch=epoch))
         if node.trouble is not None:
             updates.append(_well(attempt, now))

@@ -361,5 +361,10 @@ async def test_rows_go_when_they_are_old_and_everybody_has_read_them() -> None:
             await daemon.settle()
         assert daemon.segments("s")[0][0] == 2
         assert daemon.head("new") == ["1", "2", "3", "4", "5", "6", "7"]
+        await anyio.sleep(200)
+        assert await daemon.files().let_rows_go() == ["s"], "though nothing comes"
+        await daemon.settle()
+        assert daemon.head("s") == ["7"], "the last segment stays"
+        assert await daemon.files().let_rows_go() == []
         daemon.check_laws("s")
         tasks.cancel_scope.cancel()

@@ -94,7 +94,7 @@ class StreamWorkers:
         dead: list[DeadRecord] = []
         emptied = []
         for batch in task.batches:
-            records = decode_records(batch.payload)
+            records = decode_records(batch.payload) if batch.payload else []
             before = len(dead)
             for number, record in enumerate(records):
                 assert record.value is not None
