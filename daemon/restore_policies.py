@@ -14,9 +14,9 @@ from afresh.assets.planner.changes import Ticked
 from afresh.assets.planner.content import OPEN, Content, Gone, State
 from afresh.assets.planner.goals import REMEMBERED
 from afresh.assets.planner.growth import add_units
+from afresh.assets.planner.nodes import NEVER, Node
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.policies import OWED
-from afresh.assets.planner.topology import Plan
 from afresh.daemon.ticks import DUE, TICK, Reason
 from afresh.storage.ledger import queries
 from afresh.storage.ledger import state as saved
@@ -41,7 +41,8 @@ def restore_roots(planner: Planner, state: saved.State, contents: Contents) -> N
             states = tuple(each for each in found if each is not None)
             if len(states) == len(units):
                 epochs = [heads[unit].epoch for unit in units if unit in heads]
-                node.born = node.epoch = max(epochs, default=1) or 1
+                node.born = max(epochs, default=1) or 1
+                node.epoch = min(epochs) if len(epochs) == len(units) else 0
                 node.history.settle(1, OPEN, states, set())
                 add_units(planner.graph, node, node.born)
                 planner.graph.refresh(node)
@@ -74,10 +75,10 @@ def restore_policies(planner: Planner, read: saved.Read, now: float) -> None:
     for plan in policies.goals.timed:
         for (seconds,) in read(queries.LAST_SECONDS, {"asset": plan.name, "limit": REMEMBERED}):
             policies.goals.note(plan, seconds)
+    past = _Past(read)
     for plan in roots:
-        consumed = _load_consumed(plan, read)
         for node in planner.graph.nodes[plan.name].values():
-            policies.restore(node, consumed.get(node.key, {}))
+            policies.restore(node, past.consumed(node))
     for ref, reason in due:
         _let_run(planner, parse_ref(ref), reason, now)
     # It is kept already.
@@ -101,18 +102,33 @@ def _let_run(planner: Planner, ref: Ref, reason: Reason, now: float) -> None:
     planner.reach(nodes, planner.epoch, now)
 
 
-def _load_consumed(plan: Plan, read: saved.Read) -> dict[str, Consumed]:
-    """What the last good run of each unit read."""
-    units: dict[str, Consumed] = {}
-    whole: dict[tuple[str, int], dict[str, int]] = {}
-    rows = read(queries.LAST_READ, {"asset": plan.name})
-    for key, parameter, asset, epoch, partition, version in rows:
-        consumed = units.setdefault(key, {})
-        if version is not None:
-            consumed[parameter] = {partition: version}
-            continue
-        if (asset, epoch) not in whole:
-            found = read(queries.ASSET_AT, {"asset": asset, "epoch": epoch})
-            whole[asset, epoch] = {each: number for each, _, number, _ in found if number}
-        consumed[parameter] = whole[asset, epoch]
-    return units
+class _Past:
+    """What units were as of an epoch."""
+
+    def __init__(self, read: saved.Read) -> None:
+        self._read = read
+        self._whole: dict[tuple[str, int], dict[str, int]] = {}
+
+    def consumed(self, node: Node) -> Consumed:
+        """What a unit read that is settled at its epoch; nothing if it never was."""
+        if node.born == NEVER or not node.epoch:
+            return {}
+        return {
+            edge.parameter: self._of_one(edge.asset, node.key, node.epoch)
+            if edge.own
+            else self._of_all(edge.asset, node.epoch)
+            for edge in node.plan.inputs
+        }
+
+    def _of_one(self, asset: str, key: str, epoch: int) -> dict[str, int]:
+        unit = {"asset": asset, "partition": key, "epoch": epoch}
+        rows = self._read(queries.UNIT_AT, unit)
+        return {key: rows[0][1]} if rows and rows[0][1] is not None else {}
+
+    def _of_all(self, asset: str, epoch: int) -> dict[str, int]:
+        if (asset, epoch) not in self._whole:
+            rows = self._read(queries.ASSET_AT, {"asset": asset, "epoch": epoch})
+            self._whole[asset, epoch] = {
+                key: version for key, _, version, _ in rows if version is not None
+            }
+        return self._whole[asset, epoch]

@@ -11,6 +11,7 @@ from msgspec import Struct, field, json
 
 from afresh.assets.partition import format_ref
 from afresh.assets.planner.changes import Ticked
+from afresh.assets.planner.content import Gone
 from afresh.assets.planner.nodes import Node
 from afresh.assets.planner.planner import Change
 from afresh.assets.planner.policies import Due
@@ -72,9 +73,18 @@ def released_rows(
         }
         for node, tick in released
     ]
-    done = [{"sensor": _due(node)} for node in fulfilled]
     updates = [Update("upsert", "cursor", kept)] if kept else []
-    return [*updates, Update("delete", "cursor", done)] if done else updates
+    done = list(fulfilled)
+    if done:
+        updates.append(Update("delete", "cursor", [{"sensor": _due(node)} for node in done]))
+    # As of which epoch they have read what they read, though they may be what they were.
+    read = [
+        {"asset": asset, "partition": node.key, "epoch": node.epoch}
+        for node in done
+        if Gone.HELD not in (node.history.latest or ())
+        for asset in node.plan.assets
+    ]
+    return [*updates, Update("patch", "unit", read)] if read else updates
 
 
 def _due(node: Node) -> str:

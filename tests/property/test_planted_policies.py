@@ -100,7 +100,7 @@ def what_was_let_run_is_forgotten_by_a_restart(patch: pytest.MonkeyPatch) -> Non
 
 @planted
 def what_was_read_is_forgotten_by_a_restart(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(restore_policies, "_load_consumed", lambda *_args: {})
+    patch.setattr(restore_policies._Past, "consumed", lambda *_args: {})
 
 
 @planted

@@ -445,7 +445,8 @@ class World:
             behind = self.oracle.is_behind(function, key, epoch)
         else:
             # What waits for a place, or runs, takes what came before.
-            taken = node.running.epoch if node.running is not None else node.dirty[-1]
+            running = node.running.epoch if node.running is not None else 0
+            taken = max(running, node.dirty[-1])
             made = [self.oracle.evaluate(function, key, at) for at in (taken, epoch)]
             behind = made[0] != made[1]
         if behind:
