@@ -103,6 +103,7 @@ class Reactor:
         self._ending: list[int] = []
         self._wake = anyio.Event()
         self._scopes: dict[str, anyio.CancelScope] = {}
+        self._staged: dict[str, list[str]] = {}
         self._cancelled: set[str] = set()
         self._changed = anyio.Event()
 
@@ -342,6 +343,7 @@ class Reactor:
             self._put(Finished(attempt, Result(attempt.run, failed=Failed("unreadable", refused))))
             return
         scope = self._scopes[attempt.run] = anyio.CancelScope()
+        self._staged[attempt.run] = [each.uri for each in (*task.targets, *task.merges)]
         step.begun.append(Begun(attempt, task, scope))
 
     async def _execute(self, begun: Begun) -> None:
@@ -356,6 +358,14 @@ class Reactor:
         self._put(Finished(attempt, result))
 
     def _end(self, item: Finished, epoch: int, now: float) -> Outcome:
+        outcome = self._outcome(item, epoch, now)
+        staged = self._staged.pop(item.attempt.run, ())
+        if item.result is not None and item.result.failed is not None:
+            # Whatever it wrote before it failed: nothing will ever name it.
+            outcome.garbage += staged
+        return outcome
+
+    def _outcome(self, item: Finished, epoch: int, now: float) -> Outcome:
         attempt, result = item.attempt, item.result
         self._scopes.pop(attempt.run, None)
         self._cancelled.discard(attempt.run)
