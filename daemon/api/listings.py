@@ -10,7 +10,7 @@ from afresh.assets.errors import UsageError
 from afresh.assets.partition import format_ref, parse_ref
 from afresh.assets.planner.segments import Segment, slices
 from afresh.daemon.api.event_filter import event_filter
-from afresh.daemon.api.names import Unique, one_version, parse_known
+from afresh.daemon.api.names import Unique, one_unit, one_version, parse_known
 from afresh.daemon.api.selection import recorded
 from afresh.daemon.api.times import iso
 from afresh.daemon.api.view import View
@@ -24,6 +24,8 @@ _EVENT = ("seq", "epoch", "sensor", "source", "partition", "kind", "uri", "obser
 async def versions(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """List an asset's or a unit's versions, newest first by partition; the cursor is a ref."""
     ref = parse_known(view, params["asset"])
+    if ref.partition is not None:
+        one_unit(view, ref)
     after = None
     if params.get("after"):
         cursor = parse_ref(params["after"])
@@ -138,12 +140,18 @@ def _parts(view: View, unique: Unique, start: int, end: int) -> list[dict[str, A
 async def runs(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """List runs in the order in which they were dispatched; the cursor is a run."""
     after, limit, text = params.get("after"), params.get("limit"), params.get("selection")
-    if not text:
-        return [run_row(row) for row in view.reader.rows(*listings.runs(after=after, limit=limit))]
-    units = await recorded(view, text)
-    query = listings.runs(assets=sorted({asset for asset, _ in units}), after=after)
-    found = [row for row in view.reader.rows(*query) if (row[1], row[2]) in units]
-    return [run_row(row) for row in found[:limit]]
+    if text:
+        units = await recorded(view, text)
+        query = listings.runs(assets=sorted({asset for asset, _ in units}), after=after)
+        found = [row for row in view.reader.rows(*query) if (row[1], row[2]) in units][:limit]
+    else:
+        found = view.reader.rows(*listings.runs(after=after, limit=limit))
+    if after and not found and not view.reader.rows(queries.RUN, {"run": after}):
+        raise UsageError(
+            f"Expected a run after --after, found {after!r}",
+            hint="give the last run of the page before",
+        )
+    return [run_row(row) for row in found]
 
 
 def run_row(row: Sequence[Any]) -> dict[str, Any]:
@@ -199,7 +207,8 @@ async def events(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def event_row(row: Sequence[Any]) -> dict[str, Any]:
     """Make a row of `events` from what `storage.ledger.listings.events` reads."""
-    return {**dict(zip(_EVENT, row, strict=False)), "observed_at": iso(row[7])}
+    told = {"observed_at": iso(row[7]), "detail": row[10] or None}
+    return {**dict(zip(_EVENT, row, strict=False)), **told}
 
 
 async def log(view: View, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from afresh.daemon.cli.output import print_json_line, print_table, say
 from afresh.daemon.cli.status import short
 
 _KEYS = ("seq", "epoch", "sensor", "source", "partition", "kind", "uri", "observed_at", "state")
+_TOLD = ("gap",)
+"""Kinds of which the detail is what matters: which records are lost."""
 _COLUMNS = ("seq", "epoch", "source", "partition", "kind", "state", "observed", "uri")
 
 
@@ -51,7 +53,8 @@ def events(call: Call, follow: bool, **params: Any) -> None:
 
 def event_line(line: dict[str, Any]) -> dict[str, Any]:
     """Make a row of `events` of a line that the daemon streams."""
-    return {**{key: line.get(key) for key in _KEYS}, "observed_at": iso(line.get("observed_at"))}
+    told = {"observed_at": iso(line.get("observed_at")), "detail": line.get("detail") or None}
+    return {**{key: line.get(key) for key in _KEYS}, **told}
 
 
 def _people(rows: list[dict[str, Any]]) -> None:
@@ -69,7 +72,7 @@ def _people(rows: list[dict[str, Any]]) -> None:
                 row["kind"],
                 row["state"],
                 short(row["observed_at"]),
-                row["uri"],
+                row["detail"] if row["kind"] in _TOLD and row["detail"] else row["uri"],
             )
             for row in rows
         ],

@@ -97,6 +97,8 @@ def test_a_topic_is_appended_and_read_by_what_is_new(kafka_servers: str, tmp_pat
         until(lambda: len(ids(project, "upper")) == 130)
         gaps = [event for event in project.json("events") if event["kind"] == "gap"]
         assert len(gaps) == 2
+        assert any("lost offsets 50 to 59 (10)" in gap["detail"] for gap in gaps)
+        assert "lost offsets 50 to 59" in project.run("events").stdout
         told = project.rows("select position, detail from event where kind = 'gap' order by seq")
         assert [position for position, _ in told] == ['{"1":[50,60]}', '{"2":[0,0]}']
         assert "lost offsets 50 to 59 (10)" in told[0][1]

@@ -66,6 +66,7 @@ def test_events_have_the_promised_keys_and_pages(view: FakeView) -> None:
         "uri": "landing/k1.csv",
         "observed_at": "1970-01-01T00:01:43.000000Z",
         "state": "ingested",
+        "detail": None,
     }
     assert pages(view, listings.events, "seq", {}) == [1, 2, 3]
     assert finish(listings.events(view, {"unmatched": True})) == []
