@@ -1,5 +1,6 @@
 """An attempt as a task for a worker, and as the rows that say it is under way."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -79,6 +80,23 @@ def make_task(
         appends=plan.incremental,
         merges=merges,
     )
+
+
+def record_batch(event: Mapping[str, Any]) -> RecordBatch:
+    """What an event brought to a stream, for a worker."""
+    return RecordBatch(
+        event["seq"],
+        event["uri"],
+        event["payload"],
+        event["staged"],
+        event["position"],
+        event["observed_at"],
+    )
+
+
+def staged_uris(task: Task) -> list[str]:
+    """All that a task may write."""
+    return [*(target.uri for target in task.targets), *(merge.uri for merge in task.merges)]
 
 
 def run_rows(attempt: Attempt, task: Task, now: float) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Change, Planner
 from afresh.assets.planner.streams import first_unread
 from afresh.daemon.appending import lets_rows_go
-from afresh.daemon.dispatch import make_task, run_rows
+from afresh.daemon.dispatch import make_task, record_batch, run_rows, staged_uris
 from afresh.daemon.ingest_outcomes import end_delete, end_ingest, is_change
 from afresh.daemon.journal import Journal
 from afresh.daemon.outcome_rows import Outcome, drop_run, path_row
@@ -325,7 +325,7 @@ class Reactor:
         path = refused = ""
         batches: tuple[RecordBatch, ...] = ()
         if attempt.kind == "ingest" and attempt.node.plan.stream:
-            batches = tuple(self._batch(seq) for seq in attempt.events)
+            batches = tuple(record_batch(self.journal.pending[seq]) for seq in attempt.events)
         elif attempt.kind == "ingest":
             arrival = self.journal.pending[attempt.events[-1]]
             refused = arrival["detail"]
@@ -343,7 +343,7 @@ class Reactor:
             self._put(Finished(attempt, Result(attempt.run, failed=Failed("unreadable", refused))))
             return
         scope = self._scopes[attempt.run] = anyio.CancelScope()
-        self._staged[attempt.run] = [each.uri for each in (*task.targets, *task.merges)]
+        self._staged[attempt.run] = staged_uris(task)
         step.begun.append(Begun(attempt, task, scope))
 
     async def _execute(self, begun: Begun) -> None:
@@ -403,17 +403,6 @@ class Reactor:
             streams=self.streams,
             events=pending,
             unread=unread,
-        )
-
-    def _batch(self, seq: int) -> RecordBatch:
-        event = self.journal.pending[seq]
-        return RecordBatch(
-            seq,
-            event["uri"],
-            event["payload"],
-            event["staged"],
-            event["position"],
-            event["observed_at"],
         )
 
     def _note_read(
