@@ -23,6 +23,7 @@ MEASURES = (
     "start",
     "crashes",
     "kafka",
+    "objects",
 )
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"(<!-- bench: begin.*?-->\n).*?(\n<!-- bench: end -->)", re.DOTALL)

@@ -1,0 +1,107 @@
+"""A server of S3 and SQS that begins with many objects, then changes some and tells of it badly.
+
+`python -m benchmarks.lake_server PORT COUNT CHANGES_A_SECOND LOG`: when something is written to its
+input it overwrites 20 %, deletes 5 %, and sends messages: 30 % lost, 30 % doubled, shuffled. Each
+change is a line of LOG. moto's own listing sorts all objects for every page: here once.
+"""
+
+import bisect
+import json
+import logging
+import random
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from moto.s3.models import S3Backend, s3_backends
+from moto.server import ThreadedMotoServer
+from moto.sqs.models import sqs_backends
+
+ACCOUNT, REGION, BUCKET, QUEUE = "123456789012", "us-east-1", "lake", "lake"
+SHUFFLED = 50
+
+_sorted: list[str] = []
+
+
+def list_sorted(  # noqa: PLR0917 - moto's own arguments
+    _backend: S3Backend,
+    bucket: Any,
+    prefix: str | None,
+    delimiter: str | None,
+    continuation_token: str | None,
+    start_after: str | None,
+    max_keys: int,
+) -> tuple[Any, bool, str | None]:
+    """Give a page; there are no folders, no tokens and no other prefix here."""
+    del prefix, delimiter, continuation_token
+    if len(_sorted) != len(bucket.keys):
+        _sorted[:] = sorted(bucket.keys)
+    begin = bisect.bisect_right(_sorted, start_after) if start_after else 0
+    names = _sorted[begin : begin + max_keys]
+    more = begin + max_keys < len(_sorted)
+    return [bucket.keys[name] for name in names if name in bucket.keys], more, None
+
+
+def key(number: int) -> str:
+    """Name an object."""
+    return f"days/{number:07}.csv"
+
+
+def change(count: int, rate: float, log: Path) -> None:
+    """Change what is to be changed, at this rate, and tell of it."""
+    s3, sqs = s3_backends[ACCOUNT]["aws"], sqs_backends[ACCOUNT][REGION]
+    chosen = random.Random(5)
+    numbers = chosen.sample(range(count), count // 4)
+    deleted = set(numbers[: count // 20])
+    chosen.shuffle(numbers)
+    waiting: list[dict[str, Any]] = []
+    begun = time.monotonic()
+    with log.open("w") as file:
+        for done, number in enumerate(numbers):
+            name = key(number)
+            if number in deleted:
+                s3.delete_object(BUCKET, name)
+                etag = ""
+            else:
+                etag = s3.put_object(BUCKET, name, f"again {number}".encode()).etag.strip('"')
+            times = chosen.choice([0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
+            change = {"key": name, "etag": etag, "at": time.time(), "sent_at": None}
+            waiting += [change] * times
+            if not times:
+                file.write(json.dumps(change) + "\n")
+            if len(waiting) >= SHUFFLED or done == len(numbers) - 1:
+                chosen.shuffle(waiting)
+                for told in waiting:
+                    record = {"bucket": {"name": BUCKET}, "object": {"key": told["key"]}}
+                    first = told["sent_at"] is None
+                    if first:
+                        told["sent_at"] = time.time()
+                    sqs.send_message(QUEUE, json.dumps({"Records": [{"s3": record}]}))
+                    if first:
+                        file.write(json.dumps(told) + "\n")
+                waiting = []
+            time.sleep(max(0.0, begun + done / rate - time.monotonic()))
+        file.write(json.dumps({"end": time.time()}) + "\n")
+
+
+def main() -> None:
+    """Fill, serve, and wait for the word."""
+    port, count, rate, log = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    S3Backend.list_objects_v2 = list_sorted  # type: ignore[method-assign, assignment]
+    s3 = s3_backends[ACCOUNT]["aws"]
+    s3.create_bucket(BUCKET, REGION)
+    for number in range(count):
+        s3.put_object(BUCKET, key(number), f"first {number}".encode())
+    sqs_backends[ACCOUNT][REGION].create_queue(QUEUE)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    sys.stdin.readline()
+    change(count, rate, Path(log))
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""A bucket of many objects whose notifications are lost, doubled and shuffled.
+
+`python -m benchmarks.objects 2000 100` takes it with fewer objects, changed at another rate.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import anyio
+
+from afresh.assets.partition import Pattern
+from afresh.sensors.base import Batch
+from afresh.sensors.bucket.sensor import BucketSensor
+from afresh.sensors.bucket.sqs import SqsNotifications
+from afresh.sensors.bucket.store import state_of
+from afresh.sensors.bucket.stores import open_store
+from afresh.sensors.bucket.url import object_uri
+from benchmarks.lake_server import BUCKET, QUEUE
+from benchmarks.report import Row, judged, ms, table
+from services.java import free_ports
+from services.server import listens
+from services.stores import CREDENTIALS
+
+OBJECTS, RATE, INTERVAL_SECONDS = 100_000, 100.0, 60.0
+
+
+class Seen:
+    """What the sensor handed on, and when it was acknowledged."""
+
+    def __init__(self) -> None:
+        self.at: dict[tuple[str, str], float] = {}
+        self.state: dict[str, int] = {}
+        self.count = 0
+
+    async def emit(self, batch: Batch) -> None:
+        await anyio.lowlevel.checkpoint()
+        now = time.time()
+        for arrival in batch.arrivals:
+            self.count += 1
+            identity: Any = arrival.identity
+            self.at.setdefault((arrival.uri, identity.etag if identity else ""), now)
+            if identity is None:
+                self.state.pop(arrival.uri, None)
+            else:
+                self.state[arrival.uri] = state_of(identity)
+
+
+def memory_mib() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+
+async def watch(port: int, server: "subprocess.Popen[bytes]", log: Path) -> dict[str, Any]:
+    """Run the sensor over all of it; give what was seen and what it cost."""
+    options = {"endpoint_url": f"http://127.0.0.1:{port}"}
+    pattern = Pattern.parse(f"{BUCKET}/days/{{day}}.csv")
+    before, seen, lags = memory_mib(), Seen(), []
+    sensor = BucketSensor(
+        name="days",
+        pattern=pattern,
+        protocol="s3",
+        store=open_store("s3", pattern, options),
+        interval_seconds=INTERVAL_SECONDS,
+        now=time.time,
+        random=Random(1),
+        notifications=SqsNotifications(f"//{QUEUE}", pattern, options),
+    )
+    clients = memory_mib()
+
+    async def feel() -> None:
+        while True:
+            at = time.perf_counter()
+            await anyio.sleep(0.005)
+            lags.append(time.perf_counter() - at - 0.005)
+
+    async with anyio.create_task_group() as tasks:
+        begun = time.monotonic()
+        tasks.start_soon(sensor.run, seen.emit)
+        tasks.start_soon(feel)
+        while not (sensor.checked and sensor.is_quiet):  # noqa: ASYNC110
+            await anyio.sleep(0.05)
+        listed = time.monotonic() - begun
+        full, first_lags = memory_mib(), sorted(lags)
+        lags.clear()
+        assert server.stdin is not None
+        server.stdin.write(b"go\n")
+        server.stdin.flush()
+        while not (log.exists() and b'"end"' in log.read_bytes()[-60:]):  # noqa: ASYNC110
+            await anyio.sleep(0.5)
+        # Whatever was lost is found within an interval, deletions are confirmed after it.
+        deadline = time.monotonic() + 2 * INTERVAL_SECONDS + listed
+        changes = read(log)
+        while time.monotonic() < deadline and not all(known(seen, c) for c in changes):  # noqa: ASYNC110
+            await anyio.sleep(0.2)
+        await sensor.scan()
+        again = time.monotonic()
+        await sensor.scan()
+        again = time.monotonic() - again
+        tasks.cancel_scope.cancel()
+    return {
+        "seen": seen,
+        "changes": changes,
+        "listed": listed,
+        "again": again,
+        "clients": clients - before,
+        "objects": full - clients,
+        "lag_listing": first_lags[int(len(first_lags) * 0.99)],
+        "lag": sorted(lags)[int(len(lags) * 0.99)],
+    }
+
+
+def known(seen: Seen, change: dict[str, Any]) -> bool:
+    return (uri_of(change["key"]), change["etag"]) in seen.at
+
+
+def uri_of(key: str) -> str:
+    return object_uri("s3", f"{BUCKET}/{key}")
+
+
+def read(log: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return [line for line in lines if "key" in line]
+
+
+def measure(folder: Path, count: int = OBJECTS, rate: float = RATE) -> list[Row]:
+    """Give the rows."""
+    os.environ.update(CREDENTIALS)
+    (port,) = free_ports(1)
+    log = folder / "changes.jsonl"
+    command = [sys.executable, "-m", "benchmarks.lake_server", str(port), str(count), str(rate)]
+    with subprocess.Popen([*command, str(log)], stdin=subprocess.PIPE) as server:
+        try:
+            while not listens(port):
+                if server.poll() is not None:
+                    raise RuntimeError("the server ended")
+                time.sleep(0.1)
+            found = anyio.run(watch, port, server, log)
+        finally:
+            server.kill()
+    return rows_of(found, count)
+
+
+def rows_of(found: dict[str, Any], count: int) -> list[Row]:
+    seen: Seen = found["seen"]
+    changes = found["changes"]
+    late = [c for c in changes if not known(seen, c)]
+    took = [
+        (c["sent_at"] is not None, seen.at[uri_of(c["key"]), c["etag"]] - (c["sent_at"] or c["at"]))
+        for c in changes
+        if known(seen, c)
+    ]
+    told = sorted(seconds for delivered, seconds in took if delivered)
+    lost = sorted(seconds for delivered, seconds in took if not delivered)
+    p99 = told[int(len(told) * 0.99)]
+    deleted = sum(not c["etag"] for c in changes)
+    right = not late and len(seen.state) == count - deleted
+    twice = seen.count - count - len(changes)
+    name = f"bucket of {count:,} objects, {len(changes):,} changed"
+    return [
+        Row(
+            f"{name}, notifications 30 % lost, 30 % doubled, shuffled",
+            f"{len(late)} lost, {twice} doubled",
+            "",
+            "the end equals the listing",
+            judged(right and not twice),
+        ),
+        Row(
+            "... delivered: p50 / p99",
+            f"{ms(told[len(told) // 2])} / {ms(p99)}",
+            "",
+            "p99 2 s",
+            judged(p99 <= 2),
+        ),
+        Row(
+            "... lost: longest",
+            f"{lost[-1]:.0f} s",
+            "",
+            f"an interval ({INTERVAL_SECONDS:.0f} s) and a listing",
+            judged(lost[-1] <= INTERVAL_SECONDS + 2 * found["again"] + 6),
+        ),
+        Row("... first listing, recorded", f"{found['listed']:.1f} s", "", "", "reported"),
+        Row(
+            "... lag of the loop p99, first listing / changes",
+            f"{ms(found['lag_listing'])} / {ms(found['lag'])}",
+            "",
+            "",
+            "reported",
+        ),
+        Row(
+            "... memory: clients / objects",
+            f"{found['clients']:.0f} / {found['objects']:.0f} MiB",
+            "",
+            "",
+            "reported",
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        arguments = [float(argument) for argument in sys.argv[1:]]
+        made = (
+            measure(Path(name), int(arguments[0]), arguments[1])
+            if arguments
+            else measure(Path(name))
+        )
+        print(table(made))
