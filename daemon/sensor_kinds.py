@@ -12,6 +12,7 @@ ENTRY_POINTS = "afresh.sensors"
 """Others' kinds: each entry is a function that takes a `SensorContext` and gives a `Sensor`."""
 
 _HOMES: dict[str, str] = {
+    "custom": "afresh.daemon.sensing:build",
     "bucket": "afresh.sensors.bucket.sensor:build",
     "kafka": "afresh.sensors.kafka.build:build",
     "schedule": "afresh.sensors.schedule_sensor:build",

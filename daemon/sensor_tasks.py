@@ -77,6 +77,9 @@ class SensorTask:
                     self._tell()
                 await anyio.sleep(pause * (0.5 + 0.5 * self._random.random()))
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                # What it handed on is in the ledger, or refused, before it looks again.
+                for offer in list(self._offers):
+                    await offer.ended.wait()
         self._ended.set()
 
     async def _try(self) -> str:
@@ -93,7 +96,8 @@ class SensorTask:
 
         try:
             await self.sensor.run(emit)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this sensor alone
+        except Exception as caught:  # noqa: BLE001 - whatever it is, it costs this sensor alone
+            error = _first(caught)
             known = isinstance(error, AfreshError)
             _log.warning(
                 "sensor %s failed: %s", self.sensor.name, error, exc_info=None if known else error
@@ -109,3 +113,10 @@ class SensorTask:
         finally:
             self._offers.discard(offer)
             offer.ended.set()
+
+
+def _first(error: Exception) -> Exception:
+    """Give what was raised; a sensor that has tasks of its own wraps it in groups."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

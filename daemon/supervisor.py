@@ -3,7 +3,10 @@
 One that crashes costs itself.
 """
 
+# ruff: noqa: PTH118, PTH120
+
 import logging
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from random import Random
@@ -88,7 +91,8 @@ class Supervisor:
         self.sensors: dict[str, Sensor] = {}
         self._own_tasks: dict[str, SensorTask] = {}
         self._ending: dict[str, SensorTask] = {}
-        self._declared: dict[str, tuple[Declaration, tuple[str, ...]]] = {}
+        self._declared: dict[str, tuple[Declaration, tuple[str, ...], str]] = {}
+        self._snapshot = ""
         self._running: set[str] = set()
         self._with_news: dict[str, None] = {}
         self._pauses: dict[str, float] = {}
@@ -100,11 +104,15 @@ class Supervisor:
     def follow(self, manifest: Manifest) -> None:
         """Run the sensors that a generation declares: what did not change goes on undisturbed."""
         sources = {source.name: source for source in manifest.sources}
+        # Beside what is staged, in the state folder.
+        self._snapshot = os.path.join(os.path.dirname(self._staging), "snapshots", manifest.digest)
         for name in [n for n in self._declared if n not in sources]:
             self._stop(name)
             del self._declared[name]
         for name, source in sources.items():
-            declared = (source.sensor, source.captures)
+            # A sensor that is the user's code is another one with any other code.
+            code = manifest.digest if source.sensor.kind == "custom" else ""
+            declared = (source.sensor, source.captures, code)
             if self._declared.get(name) != declared:
                 self._stop(name)
                 self._declared[name] = declared
@@ -243,6 +251,7 @@ class Supervisor:
                     random=self._random,
                     tell=lambda: self._note_health(self.sensors[source.name]),
                     http=self._http,
+                    snapshot=self._snapshot,
                 )
             )
         options = source.sensor.options

@@ -7,16 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from afresh.sensors.bucket.spec import bucket
+    from afresh.sensors.custom_spec import custom
     from afresh.sensors.file_spec import files
     from afresh.sensors.kafka.spec import kafka
+    from afresh.sensors.records import Record
     from afresh.sensors.secret import env, secret_file
     from afresh.sensors.upstreams.spec import upstream
     from afresh.sensors.webhooks.spec import webhook
 
-__all__ = ["bucket", "env", "files", "kafka", "secret_file", "upstream", "webhook"]
+__all__ = [
+    "Record",
+    "bucket",
+    "custom",
+    "env",
+    "files",
+    "kafka",
+    "secret_file",
+    "upstream",
+    "webhook",
+]
 
 _HOMES = {
+    "Record": "afresh.sensors.records",
     "bucket": "afresh.sensors.bucket.spec",
+    "custom": "afresh.sensors.custom_spec",
     "env": "afresh.sensors.secret",
     "files": "afresh.sensors.file_spec",
     "kafka": "afresh.sensors.kafka.spec",

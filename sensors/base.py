@@ -131,7 +131,8 @@ class SensorContext:
     `known` maps the uris that were recorded to their identities as JSON, `cursor` is what the last
     batch left. `staging` is a folder of its own for what is too large for an event's row; `tell`
     is to be called when its health has changed. `http` is the daemon's server, for sensors that
-    are called rather than call.
+    are called rather than call. `snapshot` is the folder with the project's files as they were
+    loaded.
     """
 
     source: Source
@@ -143,3 +144,4 @@ class SensorContext:
     random: Random
     tell: Callable[[], None]
     http: HttpRoutes | None = None
+    snapshot: str = ""

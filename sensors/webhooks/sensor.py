@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("afresh.webhook")
 ACKNOWLEDGE_SECONDS = 15.0
 """How long a caller waits for the ledger; then it is told to come again."""
-STOPPING_SECONDS = 10.0
-"""How long what is on its way to the ledger is waited for when the sensor is stopped."""
 RETRY_AFTER_SECONDS = 5
 MOST_WAITING = 2_000
 MOST_WAITING_BYTES = 32 << 20
@@ -44,7 +42,6 @@ class _Flight:
         self.size = size
         self.ended = anyio.Event()
         self.recorded = False
-        self.scope = anyio.CancelScope(shield=True)
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -115,14 +112,9 @@ class WebhookSensor:
                     self._health = Health("watching", note=f"{address}{options.path}")
                     self.checked = True
                     self._context.tell()
-                    try:
-                        while True:
-                            await self._forget()
-                            await anyio.sleep(FORGET_EACH_SECONDS)
-                    finally:
-                        latest = anyio.current_time() + STOPPING_SECONDS
-                        for flight in self._flights.values():
-                            flight.scope.deadline = latest
+                    while True:
+                        await self._forget()
+                        await anyio.sleep(FORGET_EACH_SECONDS)
         finally:
             self._tasks = None
             for flight in self._flights.values():
@@ -232,10 +224,8 @@ class WebhookSensor:
         assert emit is not None
         try:
             arrivals = [await self._arrival(uri, item, signed, now) for uri, item in new.items()]
-            # Who starts after us must find it in the ledger, or a repeated delivery would be new.
-            with flight.scope:
-                await emit(Batch(self.name, tuple(arrivals)))
-                flight.recorded = True
+            await emit(Batch(self.name, tuple(arrivals)))
+            flight.recorded = True
         except OSError as error:
             _log.warning("webhook %s cannot stage what came: %s", self._options.path, error)
         finally:

@@ -198,24 +198,6 @@ async def test_what_waits_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert (await hook.call(b'"0"')).status == 202
 
 
-async def test_what_is_stopped_meanwhile_is_not_recorded_twice(tmp_path: Path) -> None:
-    ledger = Ledger()
-    async with anyio.create_task_group() as callers, hooked(tmp_path, ledger=ledger) as hook:
-        ledger.hold = anyio.Event()
-        callers.start_soon(hook.call)
-        await anyio.wait_all_tasks_blocked()
-        # The commit ends while the sensor is being stopped.
-        callers.start_soon(_release, ledger.hold)
-    async with hooked(tmp_path, ledger=ledger) as hook:
-        assert (await hook.call()).status == 202
-    assert len(records(ledger)) == 1
-
-
-async def _release(event: anyio.Event) -> None:
-    await anyio.sleep(0.01)
-    event.set()
-
-
 async def test_a_large_body_is_staged_and_synced(tmp_path: Path) -> None:
     async with hooked(tmp_path) as hook:
         body = json.dumps("x" * 100_000).encode()
