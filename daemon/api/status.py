@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from afresh.assets.partition import parse_ref
 from afresh.assets.planner.view import UnitView
-from afresh.daemon.api.names import kinds
+from afresh.daemon.api.names import kinds, unknown
 from afresh.daemon.api.selection import chosen
 from afresh.daemon.api.times import iso
 from afresh.daemon.api.verifications import not_deterministic
@@ -40,7 +41,7 @@ async def status(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         for row in rows:
             if found := marked.get((row["asset"], row["partition"])):
                 row["reasons"].append(f"not_deterministic: {found.detail}")
-    return _page(rows, params)
+    return _page(view, rows, params)
 
 
 async def summary(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,12 +171,18 @@ def _ref(unit: UnitView) -> str:
     return f"{unit.asset}[{unit.partition}]" if unit.partition else unit.asset
 
 
-def _page(rows: list[dict[str, Any]], params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Cut a page out of rows in graph order; the cursor is the ref of a unit."""
+def _page(
+    view: View, rows: list[dict[str, Any]], params: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Cut a page out of rows in graph order; the cursor is the ref of a unit.
+
+    It need not be covered any more by a selection that asks for a state: its place is what counts.
+    """
     if after := params.get("after"):
-        refs = [
-            f"{row['asset']}[{row['partition']}]" if row["partition"] else row["asset"]
-            for row in rows
-        ]
-        rows = rows[refs.index(after) + 1 :] if after in refs else []
+        ref = parse_ref(after)
+        places = {asset: place for place, asset in enumerate(view.planner.assets())}
+        if ref.asset not in places:
+            raise unknown(ref.asset, list(places))
+        last = places[ref.asset], ref.partition or ""
+        rows = [row for row in rows if (places.get(row["asset"], -1), row["partition"]) > last]
     return rows[: params.get("limit")]

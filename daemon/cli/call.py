@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _READ_SECONDS = 120.0
 _START_SECONDS = 30.0
 _POLL_SECONDS = 0.02
+_HERE = "no daemon runs: doing it here"
 
 
 class Call:
@@ -91,7 +92,8 @@ class Call:
                 definitions_digest=digest_of(self.settings.project, self.settings.state),
                 timeout_seconds=timeout_seconds,
             )
-        note("no daemon runs: doing it here")
+        if not self.as_json:
+            note(_HERE)
         # Lazy: this is the daemon itself.
         import anyio  # noqa: PLC0415
 
@@ -100,7 +102,11 @@ class Call:
         async def do() -> Any:
             return await app.perform(self.settings, op, dict(params), request=new_request())
 
-        return anyio.run(do)
+        answer = anyio.run(do)
+        if self.as_json:
+            # Only now: with --json an error is all that stands on stderr.
+            note(_HERE)
+        return answer
 
     def daemon(self) -> Client | None:
         """Connect to the daemon; waits for one that is just starting. None where none runs."""

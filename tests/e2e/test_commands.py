@@ -192,3 +192,11 @@ def test_a_second_daemon_is_refused_and_names_the_first(project: Project) -> Non
         assert str(daemon.pid) in json.loads(ended.stderr.splitlines()[-1])["error"]
         assert project.json("stop") == {"stopped": True}
         assert daemon.process.wait(10) == 0
+
+
+def test_with_json_an_error_is_all_that_stands_on_stderr(project: Project) -> None:
+    project.run("up", "--until-idle")
+    for command in (["cancel", "nope"], ["materialize", "nope"], ["sensors", "scan", "nope"]):
+        done = project.run(*command, "--json", check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert set(json.loads(done.stderr)) == {"error", "hint", "where"}

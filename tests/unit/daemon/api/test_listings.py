@@ -78,6 +78,8 @@ def test_events_have_the_promised_keys_and_pages(view: FakeView) -> None:
         (listings.events, {"after": "x"}),
         (listings.versions, {"asset": "daily", "after": "daily"}),
         (listings.versions, {"asset": "nope"}),
+        (listings.versions, {"asset": "daily[nope]"}),
+        (listings.runs, {"after": "z"}),
         (listings.versions, {"asset": "da ily"}),
         (listings.log, {"run": "r99"}),
         (listings.runs, {"selection": "nope"}),

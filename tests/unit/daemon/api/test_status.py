@@ -66,6 +66,14 @@ def test_pages_end_where_the_next_begins(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_page_goes_on_after_a_unit_that_is_no_longer_covered(tmp_path: Path) -> None:
+    params = {"selection": "daily+", "after": "flights[k2]"}
+    rows = finish(status.status(view(tmp_path), params))
+    assert [refs_of(row) for row in rows] == ["daily[k1]", "total"]
+    with pytest.raises(UsageError):
+        finish(status.status(view(tmp_path), {"after": "nope"}))
+
+
 def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         finish(status.status(view(tmp_path), {"selection": "nope"}))
