@@ -22,6 +22,11 @@ settings.register_profile("thorough", max_examples=5000, deadline=None, print_bl
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Unit tests first, tests with a service last: its clients' threads stay out of the others."""
+    items.sort(key=lambda item: item.get_closest_marker("service") is not None)
+
+
 @pytest.fixture(params=["asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Async tests run on asyncio; a suite for the core overrides this to run on trio as well."""
