@@ -34,6 +34,7 @@ from afresh.daemon.housekeeping import keep_house
 from afresh.daemon.http.server import HttpServer
 from afresh.daemon.interrupted import interrupted_rows
 from afresh.daemon.journal import Journal
+from afresh.daemon.moved import moved_rows
 from afresh.daemon.notifiers.load import build
 from afresh.daemon.outgoing.assemble import deliveries
 from afresh.daemon.ports import Ports
@@ -236,8 +237,13 @@ async def assemble(
 async def _close_interrupted(
     ledger: SqliteLedger, require: Require, now: Callable[[], float], settings: Settings
 ) -> Manifest | None:
-    """End the runs that the last daemon left, collect what they staged; the last definitions."""
+    """End the runs that the last daemon left, collect what they staged; the last definitions.
+
+    Before all else, artifacts are looked for where they are now.
+    """
     read = ledger.reader.rows
+    if moved := moved_rows(read, settings.artifacts):
+        await ledger.commit(Commit(tuple(moved), (require,)))
     under_way = [saved.RunRow(*row) for row in read(queries.RUNS_UNDER_WAY, {})]
     if under_way:
         updates, staged = interrupted_rows(under_way, read, now())

@@ -12,6 +12,7 @@ from afresh.assets.partition import format_ref
 from afresh.daemon.api.view import Reader
 from afresh.daemon.reference_bytes import find_source, reference_bytes
 from afresh.storage.artifacts.files import verify as verify_artifact
+from afresh.storage.artifacts.moved import located
 from afresh.storage.ledger import queries
 from afresh.storage.ledger.check import check_ledger
 from afresh.storage.references import parse_reference
@@ -21,13 +22,15 @@ Progress = Callable[[int, int], None]
 _WITHOUT_DATA = frozenset({"collected", "tombstone"})
 
 
-def verify(reader: Reader, project: str, progress: Progress) -> list[dict[str, Any]]:
+def verify(
+    reader: Reader, project: str, artifacts: str, progress: Progress
+) -> list[dict[str, Any]]:
     """Check all; rows of `check, state, detail, hint`, state `ok` or `failed`.
 
     Reads every byte that is kept. `progress` is told how many of how many artifacts are done.
     """
     rows = list(_ledger(reader))
-    found = list(_artifacts(reader, project, progress))
+    found = list(_artifacts(reader, project, artifacts, progress))
     return rows + found
 
 
@@ -43,7 +46,9 @@ def _ledger(reader: Reader) -> Iterator[dict[str, Any]]:
         yield _row("ledger", "ok", "it does not contradict itself", "")
 
 
-def _artifacts(reader: Reader, project: str, progress: Progress) -> Iterator[dict[str, Any]]:
+def _artifacts(
+    reader: Reader, project: str, artifacts: str, progress: Progress
+) -> Iterator[dict[str, Any]]:
     # A content that came back has one artifact under several versions: it is read once.
     kept = [row[:5] for row in reader.rows(queries.ARTIFACTS) if row[6] not in _WITHOUT_DATA]
     kept += reader.rows(queries.SEGMENT_ARTIFACTS)
@@ -51,7 +56,7 @@ def _artifacts(reader: Reader, project: str, progress: Progress) -> Iterator[dic
     for i, (asset, partition, version, uri, digest) in enumerate(kept):
         progress(i, len(kept))
         if uri not in told:
-            told[uri] = _problem(reader, asset, uri, project, digest)
+            told[uri] = _problem(reader, asset, located(uri, artifacts), project, digest)
         if told[uri]:
             failed += 1
             ref = format_ref(asset, partition, version)

@@ -40,7 +40,7 @@ def read(call: Call, ref: str, form: str | None, output: str | None, limit: int 
         raise UsageError(
             "Expected a file for Parquet, found a terminal", hint="afresh read REF -o FILE.parquet"
         )
-    table = _table(versions, limit)
+    table = _table(versions, limit, call.settings.artifacts)
     shortened = 0
     if limit is None and form == "table" and terminal_width(sys.stdout) and output is None:
         limit, shortened = _SHOWN, max(0, table.num_rows - _SHOWN)
@@ -66,21 +66,22 @@ def _by_name(output: str | None) -> str:
     return form
 
 
-def _table(versions: list[dict[str, Any]], limit: int | None) -> Any:
+def _table(versions: list[dict[str, Any]], limit: int | None, artifacts: str) -> Any:
     """Read units one after the other until there are enough rows."""
     # Lazy: a data library.
     from afresh.daemon.api.rows import join  # noqa: PLC0415
 
     tables: list[Any] = []
     for version in versions:
-        tables.append(_read(version))
+        tables.append(_read(version, artifacts))
         if limit is not None and sum(table.num_rows for table in tables) >= limit:
             break
     return join(tables)
 
 
-def _read(version: dict[str, Any]) -> Any:
+def _read(version: dict[str, Any], artifacts: str) -> Any:
     # Lazy: a data library.
+    from afresh.storage.artifacts.moved import located  # noqa: PLC0415
     from afresh.storage.artifacts.store import read_table  # noqa: PLC0415
 
     if version["state"] == "collected":
@@ -93,13 +94,15 @@ def _read(version: dict[str, Any]) -> Any:
     if "original" in version:
         return _original(version)
     if "parts" not in version:
-        return read_table(version["uri"], verify_hash=version["hash"])
+        return read_table(located(version["uri"], artifacts), verify_hash=version["hash"])
     # Lazy: a data library.
     from afresh.daemon.api.rows import join  # noqa: PLC0415
 
     return join(
         [
-            read_table(part["uri"], verify_hash=part["hash"]).slice(part["skip"], part["take"])
+            read_table(located(part["uri"], artifacts), verify_hash=part["hash"]).slice(
+                part["skip"], part["take"]
+            )
             for part in version["parts"]
         ]
     )

@@ -14,7 +14,8 @@ def verify(call: Call) -> int:
     from afresh.daemon.api.verify import verify as check  # noqa: PLC0415
 
     progress = _progress if terminal_width(sys.stderr) else _silence
-    rows = check(call.offline_view().reader, call.settings.project, progress)
+    settings = call.settings
+    rows = check(call.offline_view().reader, settings.project, settings.artifacts, progress)
     call.show(rows, print_findings)
     return 1 if any(row["state"] == "failed" for row in rows) else 0
 

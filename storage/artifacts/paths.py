@@ -35,6 +35,11 @@ def below(base: str, uri: str) -> bool:
     return inside != uri and len(parts) == 3 and not {"", ".", ".."} & set(parts)
 
 
+def rebased(base: str, uri: str) -> str:
+    """The same artifact below another base."""
+    return "/".join((_folder(base), *uri.rsplit("/", 3)[1:]))
+
+
 def _folder(base: str) -> str:
     """Without a slash at the end, but for what a scheme ends with (`memory://`)."""
     stripped = base.rstrip("/")
