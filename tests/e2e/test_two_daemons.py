@@ -64,6 +64,16 @@ def by_webhook(folder: Path) -> tuple[Living, Living]:
     return make(folder, "webhook:/versions", outgoing, f'http = "127.0.0.1:{port}"\n')
 
 
+@pytest.fixture
+def by_kafka(kafka_servers: str) -> Any:
+    def way(folder: Path) -> tuple[Living, Living]:
+        topic = f"versions-{folder.name}"[:200].replace("[", "-").replace("]", "-")
+        outgoing = f'kind = "kafka"\nservers = "{kafka_servers}"\ntopic = "{topic}"'
+        return make(folder, f"kafka://{kafka_servers}/{topic}", outgoing)
+
+    return way
+
+
 def total(reader: Living) -> Any:
     done = reader.run("read", "total", "--as", "json", check=False)
     return json.loads(done.stdout)[0]["late"] if done.returncode == 0 else None
@@ -95,9 +105,16 @@ def test_each_version_of_one_is_an_arrival_of_the_other(tmp_path: Path) -> None:
         assert (own[0]["partition"], own[0]["fingerprint"]) in versions
 
 
-@pytest.mark.parametrize("way", [by_file, by_webhook])
-def test_who_was_down_gets_all_that_came_meanwhile_once(tmp_path: Path, way: Any) -> None:
-    maker, reader = way(tmp_path)
+@pytest.mark.service
+def test_over_kafka_nothing_is_lost_or_doubled_either(tmp_path: Path, by_kafka: Any) -> None:
+    check_killed(*by_kafka(tmp_path))
+
+
+def test_who_was_down_gets_all_that_came_meanwhile_once(tmp_path: Path) -> None:
+    check_killed(*by_webhook(tmp_path))
+
+
+def check_killed(maker: Living, reader: Living) -> None:
     with maker.running() as making:
         maker.land("k1.csv", "delay\n11\n")
         maker.settle()
