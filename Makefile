@@ -10,10 +10,11 @@ PY := $(VENV)/bin/python
 INSTALL = $(PY) -m pip install --quiet 'pip>=25.1' && $(PY) -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench campaign campaign-files campaign-kafka clean
+.PHONY: help demo demo-kafka test lint format bench campaign campaign-files campaign-kafka clean
 
 help:
 	@echo "make demo [DAYS=365]    replay real flights through a running afresh, into ./flights-demo"
+	@echo "make demo-kafka         the same flights as messages, live, while the broker is killed"
 	@echo "make test [ARGS=...]    all tests but benchmarks"
 	@echo "make lint               ruff, mypy, import-linter"
 	@echo "make bench [ARGS=...]   the table of measures, each beside its floor"
@@ -42,6 +43,9 @@ $(VENV)/.lint: $(VENV)/bin/python pyproject.toml
 demo: $(VENV)/.demo
 	$(PY) deploy/demo/replay.py --days $(DAYS) flights-demo
 
+demo-kafka: $(VENV)/.test $(VENV)/.services
+	PYTHONPATH=tests $(PY) deploy/demo/live.py flights-live
+
 test: $(VENV)/.test $(VENV)/.services
 	$(PY) -m pytest -m "not benchmark" $(ARGS)
 
@@ -67,4 +71,4 @@ campaign-kafka: $(VENV)/.test $(VENV)/.services
 	PYTHONPATH=tests $(PY) -m benchmarks.kafka_campaign --kills $(KILLS) --records $(RECORDS) $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis flights-demo
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis flights-demo flights-live
