@@ -208,13 +208,19 @@ async def assemble(
         supervisor.paused = paused_sensors
         ports.on_read = supervisor.confirm
         ports.on_trouble = partial(_tell_trouble, alerts, reactor)
+
+        def follow(manifest: Manifest) -> None:
+            supervisor.follow(manifest)
+            if settings.http or _hint_paths(manifest):
+                tasks.start_soon(_listen, http, problem)
+
         generations = Generations(
             settings,
             pool,
             reader,
             manifest,
             on_problems=partial(_report, problem),
-            on_taken=supervisor.follow,
+            on_taken=follow,
         )
         generations.reactor = reactor
         await tasks.start(watcher.run)
@@ -226,7 +232,7 @@ async def assemble(
         tasks.start_soon(StreamFiles(reactor, reader.rows, now).run)
         for delivery in deliveries(settings, lambda: generations.manifest, reader, reactor, alerts):
             tasks.start_soon(delivery.run)
-        supervisor.follow(manifest)
+        follow(manifest)
         if settings.http:
             await _listen(http, problem)
         reactor.wake()
@@ -275,7 +281,14 @@ async def _listen(http: HttpServer, problem: Callable[[str], None]) -> None:
 def _paths(manifest: Manifest) -> set[str]:
     """Name the paths of the webhooks that are declared."""
     sensors = [source.sensor for source in manifest.sources]
-    return {str(s.options["path"]) for s in sensors if "path" in s.options}
+    paths = {str(s.options["path"]) for s in sensors if "path" in s.options}
+    return paths | _hint_paths(manifest)
+
+
+def _hint_paths(manifest: Manifest) -> set[str]:
+    """Name the paths at which object stores tell of changes: nobody else listens for those."""
+    told = [str(source.sensor.options.get("notifications", "")) for source in manifest.sources]
+    return {text.removeprefix("webhook:") for text in told if text.startswith("webhook:")}
 
 
 def _matched(uri: str, watcher: FolderWatcher, project: str) -> str:

@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from afresh.assets.errors import SensorError
 from afresh.daemon.api.stream import LocalStream, accept_forever
 from afresh.daemon.http.refused import Refused
+from afresh.sensors.hints import HINTS
 from afresh.sensors.http_route import Route
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class HttpServer:
         """Give the route of a request. Raises Refused: 404, 405, 503."""
         if self.stopping:
             raise Refused(503, "afresh is stopping", Retry_After=str(RETRY_SECONDS))
-        route = self._routes.get(path)
+        route = self._routes.get(path) or (hints_route() if path in HINTS else None)
         if route is None and path in self._expected():
             raise Refused(503, "its sensor is not running", Retry_After=str(RETRY_SECONDS))
         if route is None:
@@ -126,6 +127,14 @@ class HttpServer:
             if not connection.is_busy and not connection.scope.cancel_called:
                 connection.scope.cancel()
                 return
+
+
+def hints_route() -> Route:
+    """Give what answers the notifications of object stores."""
+    # Lazy: only buckets that are told by webhook need it.
+    from afresh.daemon.http.hints import ROUTE  # noqa: PLC0415
+
+    return ROUTE
 
 
 def _bind(host: str, port: int) -> socket.socket:
