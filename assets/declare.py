@@ -115,6 +115,7 @@ class SourceDeclaration:
     keep: str
     on_delete: str
     on_reject: str
+    budget: str | None
     key_columns: bool | None
     group: str
     owner: str
@@ -283,6 +284,7 @@ def source(
     keep: str = "data",
     on_delete: Literal["keep", "propagate", "fail"] = "keep",
     on_reject: Literal["keep", "hold"] = "keep",
+    budget: str | None = None,
     key_columns: bool | None = None,
     group: str = "",
     owner: str = "",
@@ -295,7 +297,8 @@ def source(
     they are older than that and every reader of new rows has read them. `on_delete` says what a
     deletion means: "keep" the last data, "propagate" it, or "fail" the readers. `on_reject="hold"`
     holds the readers of a unit whose new data is rejected. `key_columns=True` adds what the path
-    captures as columns.
+    captures as columns. `budget="1000/1m"` is how often its data is read at most (after a restart
+    once more): what comes beyond that is recorded at once, and read later.
     """
     frame = sys._getframe(1)  # noqa: SLF001 - the one cheap way to know who calls
     declaration = SourceDeclaration(
@@ -305,6 +308,7 @@ def source(
         keep=keep,
         on_delete=on_delete,
         on_reject=on_reject,
+        budget=budget,
         key_columns=key_columns,
         group=group,
         owner=owner,

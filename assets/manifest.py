@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from afresh.assets.policy import Eager, Policy
+from afresh.assets.policy import Budget, Eager, Policy
 
 Given = Literal["pandas", "polars", "polars_lazy", "pyarrow", "object"]
 """The shape in which a function is given an input or returns an output."""
@@ -109,6 +109,7 @@ class Source(msgspec.Struct, frozen=True):
     keep_seconds: float | None = None
     on_delete: Literal["keep", "propagate", "fail"] = "keep"
     on_reject: Literal["keep", "hold"] = "keep"
+    budget: Budget | None = None
     group: str = ""
     owner: str = ""
     tags: tuple[str, ...] = ()

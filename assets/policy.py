@@ -85,6 +85,17 @@ Condition = AllNew | AnyNew | Both | Either
 Policy = Eager | Manual | Cron | Every | Freshness | Debounce | AllNew | AnyNew | Both | Either
 
 
+class Budget(msgspec.Struct, frozen=True):
+    """How often a source's data may be read in a time: `count` readings in so many seconds."""
+
+    count: int
+    seconds: float
+
+    def __str__(self) -> str:
+        """As it is declared: `1000/1m`."""
+        return f"{self.count}/{span(self.seconds)}"
+
+
 def is_root(policy: Policy) -> bool:
     """Whether it may leave an asset behind: then readers go on with the last version (P3)."""
     return not isinstance(policy, Eager | Debounce)

@@ -40,6 +40,7 @@ from afresh.daemon.outgoing.assemble import deliveries
 from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.recorded import LedgerRecords
+from afresh.daemon.storms import Storms, budget_of
 from afresh.daemon.stream_files import StreamFiles, remove_unnamed
 from afresh.daemon.streams import load_streams
 from afresh.daemon.supervisor import Supervisor
@@ -85,7 +86,18 @@ class DaemonView:
     def sensors(self) -> list[dict[str, Any]]:
         """One row a sensor."""
         last = {row[0]: row[2] for row in self.reader.rows(queries.LAST_EVENTS, {})}
-        return self._daemon.supervisor.rows(last)
+        return self._with_storms(self._daemon.supervisor.rows(last))
+
+    def _with_storms(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Say of each source that is over its budget how much of it waits."""
+        planner = self._daemon.reactor.planner
+        for row in rows:
+            waiting = planner.ingests.budgets.waiting().get(row["source"])
+            if waiting:
+                budget = budget_of(planner, row["source"])
+                note = f"over its budget of {budget}: {waiting} wait to be read"
+                row["error"] = "; ".join(filter(None, [row["error"], note]))
+        return rows
 
     def now(self) -> float:
         """Seconds since 1970."""
@@ -208,6 +220,7 @@ async def assemble(
         supervisor.paused = paused_sensors
         ports.on_read = supervisor.confirm
         ports.on_trouble = partial(_tell_trouble, alerts, reactor)
+        ports.after_step = Storms(partial(_tell_storm, alerts, reactor)).look
 
         def follow(manifest: Manifest) -> None:
             supervisor.follow(manifest)
@@ -319,6 +332,17 @@ def _tell_trouble(alerts: Alerts, reactor: Reactor, node: Node, well: bool) -> N
         if unit.state == "failed":
             why = tuple(reason.detail for reason in unit.reasons)
             alerts.failed(subject, why[0] if why else "failed", why, owner)
+
+
+def _tell_storm(alerts: Alerts, reactor: Reactor, name: str, budget: str, waiting: int) -> None:
+    """A source brings more than its budget, or no longer does."""
+    plan = reactor.planner.topology.plans.get(name)
+    owner = plan.source.owner if plan is not None and plan.source is not None else ""
+    if waiting:
+        error = f"more arrives than its budget of {budget}: what is recorded is read later"
+        alerts.failed(f"source {name}", error, (error,), owner)
+    else:
+        alerts.recovered(f"source {name}", owner)
 
 
 def _owner(node: Node, asset: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import anyio
 
 from afresh.assets.planner.nodes import Node
+from afresh.assets.planner.planner import Planner
 from afresh.daemon.lines import Lines
 from afresh.daemon.workers.task import Result, Task
 from afresh.sensors.base import Identity, ObjectIdentity
@@ -60,6 +61,7 @@ class Ports:
     outbox: Outbox | None = None
     lines: Lines = field(default_factory=Lines)
     on_trouble: Callable[[Node, bool], None] = lambda _node, _well: None
+    after_step: Callable[[Planner], None] = lambda _planner: None
     on_read: Callable[[str, str, Identity | ObjectIdentity], None] = (
         lambda _source, _uri, _identity: None
     )

@@ -308,6 +308,7 @@ class Reactor:
         step.updates += released_rows(commands.released, commands.fulfilled, now)
         if step.rows:
             step.updates.append(Update("insert", "run", step.rows))
+        self.ports.after_step(self.planner)
         return step
 
     # Attempts

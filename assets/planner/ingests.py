@@ -6,6 +6,7 @@ Of a file the newest state wins. Of a stream all are read, in order, as many at 
 from collections import deque
 from typing import TYPE_CHECKING
 
+from afresh.assets.planner.budgets import Budgets
 from afresh.assets.planner.changes import Arrived
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.nodes import NEVER, Attempt, Node
@@ -13,6 +14,8 @@ from afresh.assets.planner.nodes import NEVER, Attempt, Node
 MOST_BATCHES = 512
 MOST_BYTES = 32 << 20
 """What one ingest of a stream takes at most; the rest follows."""
+MOST_UNITS = 100_000
+"""Units of a source that are recorded and not read, before its sensor has to wait."""
 MOST_WAITING = 4096
 MOST_WAITING_BYTES = 256 << 20
 """Batches of a stream that wait to be read: beyond that its sensor has to wait."""
@@ -30,6 +33,7 @@ class Ingests:
         self._busy: dict[Plan, set[Node]] = {}
         self._sizes: dict[int, int] = {}
         self._mask = 0
+        self.budgets = Budgets(graph.topology)
 
     @property
     def queued(self) -> int:
@@ -64,11 +68,14 @@ class Ingests:
         )
 
     def is_flooded(self, source: str) -> bool:
-        """Whether so much of a stream waits to be read that no more of it should come.
+        """Whether so much of a source waits to be read that no more of it should come.
 
-        Not of one that is paused or halted: what comes is recorded, and read when it goes on.
+        Not of one that is paused or halted, nor of files beyond their budget: what comes is
+        recorded, and read when it goes on.
         """
         plan = self._graph.topology.plans.get(source)
+        if plan is not None and not plan.stream:
+            return len(self._busy.get(plan, ())) >= MOST_UNITS and not self.budgets.has(plan)
         node = self._graph.get(plan, "") if plan is not None and plan.stream else None
         if node is None or not node.pending or node.paused or self.is_halted(node):
             return False
@@ -76,11 +83,19 @@ class Ingests:
             return True
         return sum(self._sizes.get(seq, 0) for seq, _ in node.pending) >= MOST_WAITING_BYTES
 
-    def start(self) -> Attempt | None:
+    def refill(self, now: float) -> None:
+        """Queue what waited for its source's budget."""
+        for node in self.budgets.take_ready(now):
+            self._queue.append(node)
+
+    def start(self, now: float) -> Attempt | None:
         """Take the oldest unit; what came before its newest arrival is superseded unread."""
         node = self._queue.popleft()
         node.queued = False
         if not node.pending or node.running is not None or node.paused:
+            return None
+        if not self.budgets.spend(node, now):
+            node.queued = True
             return None
         number = node.trouble.attempts + 1 if node.trouble and not node.trouble.final else 1
         if node.plan.stream:

@@ -73,6 +73,7 @@ class Planner:
     def step(self, changes: Iterable[Change], now: float) -> Commands:
         """Take in changes that are committed; return what is to be recorded of them."""
         self._settling.take_commands()
+        self.ingests.refill(now)
         for change in changes:
             match change:
                 case Arrived():
@@ -94,8 +95,8 @@ class Planner:
 
     def next_wake(self) -> float | None:
         """When a step is due though nothing changed."""
-        times = [at for at in (self._agenda.next_wake(), self.policies.next_at()) if at is not None]
-        return min(times, default=None)
+        wakes = (self._agenda.next_wake(), self.policies.next_at(), self.ingests.budgets.next_at())
+        return min((at for at in wakes if at is not None), default=None)
 
     def find_due(self, now: float) -> list[Due]:
         """The ticks of refresh policies that are to be recorded, and told of as `Ticked`."""
@@ -108,7 +109,7 @@ class Planner:
         What a policy leaves behind waits for nothing: it may be for ever.
         """
         waits = self._agenda.ready or self._agenda.looks or self.ingests.queued
-        waits = waits or self.policies.waiting
+        waits = waits or self.policies.waiting or bool(self.ingests.budgets.waiting())
         return not (self.running or waits or self._agenda.next_wake() is not None)
 
     def is_live(self, node: Node) -> bool:
@@ -126,7 +127,7 @@ class Planner:
                 break
             self._prefer_ingest = not self._prefer_ingest
             if self.ingests.queued and (self._prefer_ingest or not self._agenda.ready):
-                attempt = self.ingests.start()
+                attempt = self.ingests.start(now)
             else:
                 attempt = self._settling.start(now)
             if attempt is not None:

@@ -92,6 +92,7 @@ class Builder:
             keep_seconds=keep_seconds,
             on_delete=on_delete,
             on_reject=on_reject,
+            budget=options.budget(declaration.budget, found),
             group=options.group(declaration.group, found),
             owner=options.text("owner", declaration.owner, found),
             tags=options.labels("tags", declaration.tags, found),

@@ -10,7 +10,7 @@ from afresh.assets.errors import DefinitionError
 from afresh.assets.manifest import Input, Retry
 from afresh.assets.nearest import did_you_mean
 from afresh.assets.partition import is_asset_name
-from afresh.assets.policy import Eager, Policy
+from afresh.assets.policy import Budget, Eager, Policy
 from afresh.assets.refresh import bind_inputs, read_policy
 from afresh.daemon.workers.signature import Problems
 
@@ -144,6 +144,23 @@ def source_policies(
     )
     reject: Any = _one_of("on_reject", declaration.on_reject, ("keep", "hold"), problems)
     return delete, reject
+
+
+def budget(value: object, problems: Problems) -> Budget | None:
+    """Read how often a source's data may be read: a number of readings in a time."""
+    if value is None:
+        return None
+    count, _, time = value.partition("/") if isinstance(value, str) else ("", "", "")
+    try:
+        number, span = int(count), seconds(time.strip())
+    except ValueError:
+        number, span = 0, 0.0
+    if number > 0 and span > 0:
+        return Budget(number, span)
+    problems.append(
+        (f"Expected a budget of readings in a time, found {value!r}", 'write budget="1000/1m"')
+    )
+    return None
 
 
 def keep(

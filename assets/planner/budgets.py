@@ -1,0 +1,81 @@
+"""Budgets: how often a source's data is read in a time; what comes beyond it is read later."""
+
+from collections import deque
+
+from msgspec import Struct
+
+from afresh.assets.planner.nodes import Node
+from afresh.assets.planner.topology import Plan, Topology
+
+
+class Bucket(Struct, eq=False):
+    """A budget of one source: `left` readings as of `at`, and the units that wait for more."""
+
+    count: int
+    seconds: float
+    left: float
+    at: float = 0.0
+    waiting: deque[Node] = deque()
+
+    def fill(self, now: float) -> None:
+        """Let what comes back with time come back."""
+        if now > self.at:
+            self.left = min(self.count, self.left + (now - self.at) * self.count / self.seconds)
+            self.at = now
+
+    @property
+    def next_at(self) -> float:
+        """When there is room for one more."""
+        return self.at + max(0.0, 1.0 - self.left) * self.seconds / self.count
+
+
+class Budgets:
+    """The budgets of all sources that have one."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._buckets: dict[Plan, Bucket] = {}
+        for plan in topology.plans.values():
+            budget = plan.source.budget if plan.source is not None else None
+            if budget is not None:
+                self._buckets[plan] = Bucket(
+                    budget.count, budget.seconds, budget.count, waiting=deque()
+                )
+
+    def has(self, plan: Plan) -> bool:
+        """Whether a source has a budget."""
+        return plan in self._buckets
+
+    def spend(self, node: Node, now: float) -> bool:
+        """Whether a unit may be read now; if not it waits here, after those that came before."""
+        bucket = self._buckets.get(node.plan)
+        if bucket is None:
+            return True
+        bucket.fill(now)
+        if bucket.left < 1.0 - 1e-9:
+            bucket.waiting.append(node)
+            return False
+        bucket.left -= 1.0
+        return True
+
+    def take_ready(self, now: float) -> list[Node]:
+        """Take those that wait and may be read now."""
+        found: list[Node] = []
+        for bucket in self._buckets.values():
+            if bucket.waiting:
+                bucket.fill(now)
+                room = min(int(bucket.left + 1e-9), len(bucket.waiting))
+                found += [bucket.waiting.popleft() for _ in range(room)]
+        return found
+
+    def next_at(self) -> float | None:
+        """When the next of those that wait may be read."""
+        times = [bucket.next_at for bucket in self._buckets.values() if bucket.waiting]
+        return min(times, default=None)
+
+    def waiting(self) -> dict[str, int]:
+        """Of each source that is over its budget, how many of its units wait."""
+        return {
+            plan.name: len(bucket.waiting)
+            for plan, bucket in self._buckets.items()
+            if bucket.waiting
+        }
