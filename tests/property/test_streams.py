@@ -118,7 +118,9 @@ class Story:
             case 7:
                 changed = READERS[x % 3]
                 self.codes[changed] = f"c{y}"
-                return True
+                if x % 2:
+                    await daemon.reload(manifest(self.codes, policy=self.policy))
+                return x % 2 == 0
             case 8:
                 return True
             case 9:

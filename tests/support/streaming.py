@@ -9,6 +9,7 @@ import anyio
 from afresh.assets.manifest import Function, Input, Manifest, Output, Sensor, Source
 from afresh.assets.planner.changes import Requested
 from afresh.assets.planner.planner import Change
+from afresh.daemon.generations import definitions_rows, rebuild
 from afresh.daemon.stream_files import StreamFiles
 from afresh.daemon.workers.task import (
     DeadRecord,
@@ -176,6 +177,24 @@ class StreamDaemon(Daemon):
             return [Update("insert", "event", [event])], [change]
 
         await self.reactor.tell(make)
+
+    async def reload(self, manifest: Manifest) -> None:
+        """Take over other definitions while attempts are under way."""
+        reactor, reader, old = self.reactor, self.ledger.reader, self.manifest
+
+        def make(epoch: int) -> tuple[list[Update], list[Change]]:
+            return definitions_rows(reactor, manifest, old, reader, epoch), []
+
+        def after(epoch: int) -> None:
+            reactor.planner = rebuild(reactor, manifest, reader, epoch)
+
+        reactor.dispatching = False
+        try:
+            await reactor.tell(make, after)
+            self.manifest = manifest
+        finally:
+            reactor.dispatching = True
+            reactor.wake()
 
     def files(self) -> StreamFiles:
         """What sweeps, on the simulated clock."""
