@@ -32,6 +32,7 @@ def test_each_valid_delivery_is_recorded_once_however_often_the_daemon_is_killed
     done = call_and_kill(project, url, calls=1200, kills=3, seed=7)
     assert done["kills"] == 3
     assert (done["lost"], done["doubled"], done["never sent"]) == (0, 0, 0), done
+    assert (done["rows lost"], done["rows doubled"]) == (0, 0), done
     assert done["wrong answers"] == []
     assert done["statuses"]["forged 401"] == done["forged"] > 0
     assert done["repeated"] > done["valid"] / 5

@@ -103,6 +103,9 @@ def call_and_kill(project: Project, url: str, calls: int, kills: int, seed: int)
             for future in futures:
                 future.result(120)
         seconds = time.monotonic() - began
+        project.run("wait", "--timeout", "120")
+        table = json.loads(project.run("read", "orders", "--as", "json").stdout)
+        rows = Counter(row["order"] for row in table)
         found = Counter(
             uri
             for (uri,) in project.rows(
@@ -123,6 +126,8 @@ def call_and_kill(project: Project, url: str, calls: int, kills: int, seed: int)
         "cut": said.cut,
         "lost": len(valid - set(found)),
         "doubled": sum(n - 1 for n in found.values()),
+        "rows lost": len({n for kind, n in jobs if kind != "forged"} - set(rows)),
+        "rows doubled": sum(n - 1 for n in rows.values()),
         "never sent": len(set(found) - valid),
         "wrong answers": said.wrong[:10],
         "seconds": round(seconds, 1),
