@@ -232,6 +232,9 @@ class Planner:
             self._fail_ingest(change, now)
         else:
             self.ingests.forget(change.attempt)
+            if node.plan.stream:
+                # What halted it is read: what came behind need not wait for another try.
+                node.wake_at = None
             node.deleted = change.attempt.kind == "delete"
             if node.trouble is not None:
                 node.trouble = None
@@ -342,6 +345,8 @@ class Planner:
         for asset, key in change.units:
             plan, _ = self.topology.assets[asset]
             nodes = self.graph.nodes[plan.name]
+            if not change.on:
+                self.graph.stopped.pop(plan.name, None)
             if key == "*":
                 (self.graph.paused.add if change.on else self.graph.paused.discard)(asset)
             for node in list(nodes.values()) if key == "*" else filter(None, [nodes.get(key)]):

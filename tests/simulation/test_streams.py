@@ -5,6 +5,7 @@ import pytest
 
 from afresh.assets.manifest import Manifest, Retry
 from afresh.assets.planner import ingests
+from afresh.assets.planner.look import Looks
 from afresh.assets.policy import AnyNew, Debounce, Every, Freshness, Policy
 from afresh.daemon.workers.task import Failed, Rejected, Task
 from afresh.storage.ledger.memory import MemoryLedger
@@ -297,13 +298,39 @@ async def test_batches_wait_in_order_behind_one_that_cannot_be_read() -> None:
         await daemon.send(["3"])
         await daemon.settle()
         assert daemon.head("s") == ["1"], "what comes after waits"
+        tried = len(workers.started)
+        for _ in range(10):
+            await daemon.send(["x"])
+        assert len(workers.started) <= tried + 3, "it is not tried for each that comes"
+        await daemon.settle()
         tasks.cancel_scope.cancel()
     workers.fail = lambda _task: None
     daemon = StreamDaemon(CHAIN, workers, ledger.snapshot())
     async with anyio.create_task_group() as tasks:
         await daemon.start(tasks)
         await daemon.settle()
-        assert daemon.head("s") == daemon.head("more") == ["1", "poison", "2", "3"]
+        assert daemon.head("s") == daemon.head("more") == ["1", "poison", "2", "3", *"xxxxxxxxxx"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_stream_that_halted_goes_on_when_it_is_asked_for() -> None:
+    workers = StreamWorkers()
+    workers.fail = lambda t: Failed("unreadable", "down") if t.name == "s" else None
+    daemon = StreamDaemon(CHAIN, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.send(["1"])
+        await daemon.settle()
+        view = Looks(daemon.reactor.planner).look("s", "", anyio.current_time())
+        assert (view.state, view.reasons[0].detail) == ("failed", "down")
+        workers.fail = lambda _task: None
+        await daemon.force("s")
+        await daemon.settle()
+        assert daemon.head("more") == ["1"]
+        view = Looks(daemon.reactor.planner).look("s", "", anyio.current_time())
+        assert view.state == "fresh"
+        rows = daemon.ledger.reader.rows("SELECT failed_run FROM unit WHERE asset = 's'")
+        assert rows == [(None,)]
         tasks.cancel_scope.cancel()
 
 
