@@ -202,6 +202,8 @@ def _skipped(event: _Event, source: Source | None, *, again: bool) -> str:
         return ""
     if event.uri.startswith("replay:") or (event.state == "dead" and not again):
         return "its records are dead letters: afresh replay SOURCE"
+    if event.state == "dead":
+        return "its records are dead letters: afresh replay SOURCE"
     if not event.payload and not event.staged:
         return "its records are not kept any more"
     if event.state in ("ingested", "unchanged") and not again:

@@ -119,6 +119,7 @@ def test_records_that_are_there_are_appended_again_only_if_asked(tmp_path: Path)
         stream(3, state="ingested", payload=b""),
         stream(4, state="ingested", uri="replay://x"),
         stream(5, kind="gap", state="dead", payload=b""),
+        stream(6, state="dead"),
     ]
     rows, controls = do(tmp_path, "replay", *events, events="1..")
     assert [row["event"] for row in rows if row["replay"] is not None] == [2]
