@@ -13,6 +13,12 @@ from afresh.storage.artifacts.paths import artifact_uri
 _encode = msgspec.json.Encoder().encode
 
 
+def _kept(attempt: Attempt) -> dict[str, tuple[str, str]]:
+    """Where the artifacts of the heads are, those of streams aside."""
+    heads = zip(attempt.node.plan.assets, attempt.node.heads, strict=True)
+    return {asset: (head.uri, head.hash) for asset, head in heads if head is not None and head.uri}
+
+
 def make_task(
     attempt: Attempt,
     artifacts: str,
@@ -75,6 +81,7 @@ def make_task(
         targets,
         inputs,
         known={} if attempt.replaces else known,
+        kept=_kept(attempt) if attempt.forced else {},
         events=attempt.events,
         timeout_seconds=function.timeout_seconds if function is not None else None,
         appends=plan.incremental,

@@ -47,6 +47,8 @@ def keep_version(
     """A version if its content is new for the unit, else the one that has it."""
     node = attempt.node
     known = node.by_fingerprint[position].get(output.fingerprint)
+    if known is not None and attempt.forced and output.uri and known == node.heads[position]:
+        return _mend(attempt, position, known, output)
     if known is not None:
         return known, [], [output.uri] if output.uri else []
     node.numbers[position] += 1
@@ -81,6 +83,22 @@ def keep_version(
         "metadata_json": _encode(output.metadata).decode(),
     }
     return content, [Update("insert", "version", [row])], []
+
+
+def _mend(
+    attempt: Attempt, position: int, known: Content, output: Written
+) -> tuple[Content, list[Update], list[str]]:
+    """The head's artifact was damaged or gone, and was made again: the version has the new one."""
+    row = {
+        "asset": attempt.node.plan.assets[position],
+        "partition": attempt.node.key,
+        "version": known.version,
+        "uri": output.uri,
+        "hash": output.hash,
+        "bytes": output.bytes,
+    }
+    mended = msgspec.structs.replace(known, uri=output.uri, hash=output.hash)
+    return mended, [Update("patch", "version", [row])], []
 
 
 def drop_run(attempt: Attempt, result: Result | None, now: float) -> Outcome:

@@ -6,6 +6,7 @@ Nothing is raised for what user code or data does: it is in the result.
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from afresh.daemon.workers.originals import read_reference
 from afresh.daemon.workers.outputs import rejected_uri, settle
 from afresh.daemon.workers.task import Part, Rejected, Result, Target, Task, Written
 from afresh.daemon.workers.wire import Plan
+from afresh.daemon.workers.writes import watching
 from afresh.storage.references import Reference
 
 
@@ -37,8 +39,10 @@ def execute(
     try:
         if task.kind == "ingest":
             return ingest(task, loaded, plan, begin), ""
-        outputs = tuple(_run(task, loaded, plan, begin))
-        return Result(task.run, outputs, merged=merge_segments(task.merges)), ""
+        with watching(_has_files(loaded.manifest)) as wrote:
+            outputs = tuple(_run(task, loaded, plan, begin))
+        merged = merge_segments(task.merges)
+        return Result(task.run, outputs, merged=merged, wrote=_outside(wrote, plan)), ""
     except BaseException as error:  # noqa: BLE001 - user code raises what it likes
         failed, retire = failure(error, os.path.realpath(plan.snapshot), plan.project)
         return Result(task.run, failed=failed), retire
@@ -82,6 +86,17 @@ def _run(
     ]
 
 
+def _has_files(manifest: Manifest) -> bool:
+    """Whether something that a function writes can come back to it."""
+    return any(source.sensor.kind == "file" for source in manifest.sources)
+
+
+def _outside(wrote: set[str], plan: Plan) -> tuple[str, ...]:
+    """Leave out our own: artifacts and the like lie in the state folder."""
+    state = f"{Path(plan.snapshot).resolve().parent.parent}{os.sep}"
+    return tuple(sorted(path for path in wrote if not path.startswith(state)))
+
+
 def _read_original(loaded: Loaded, asset: str, part: Part, ref: Reference) -> pa.Table:
     """Read what a source refers to, as the source says by now."""
     source = find_source(loaded.manifest.sources, asset, ref)
@@ -116,6 +131,7 @@ def _settle(
         # What is appended is never what is there already.
         known="" if task.appends else task.known.get(target.asset, ""),
         skip_empty=task.appends and target.asset in task.known,
+        kept=task.kept.get(target.asset),
         rejected=rejected_uri(plan, task, target.asset),
         metadata=dict(context.metadata),
     )

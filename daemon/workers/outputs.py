@@ -8,12 +8,13 @@ from typing import Any, cast
 import pyarrow as pa
 from blake3 import blake3
 
-from afresh.assets.errors import InvalidData
+from afresh.assets.errors import ArtifactError, InvalidData
 from afresh.assets.frames import library_of, to_table
 from afresh.assets.manifest import Given, Schema
 from afresh.assets.schema import validate
 from afresh.daemon.workers.task import Rejected, Target, Task, Written
 from afresh.daemon.workers.wire import Plan
+from afresh.storage.artifacts.files import verify
 from afresh.storage.artifacts.paths import artifact_uri
 from afresh.storage.artifacts.store import Stored, write_table
 from afresh.storage.content import hash_table
@@ -43,12 +44,14 @@ def settle(
     rejected: str,
     metadata: dict[str, str],
     skip_empty: bool = False,
+    kept: tuple[str, str] | None = None,
     reference: Stored | None = None,
     begin: Callable[[], None] = lambda: None,
 ) -> Written | Rejected:
     """Validate, hash and write one output. What is invalid is kept at `rejected`, if it can be.
 
     `begin` is called before anything is written. With `skip_empty` a table without rows is not.
+    What is known is written again if `kept`, the uri and hash of what has it, is damaged.
     With `reference` the original is the version's data, and nothing is written.
     """
     try:
@@ -65,12 +68,13 @@ def settle(
             content = content._replace(fingerprint=_referring(content.fingerprint, reference.hash))
         # Early cutoff (P4): what exists already is not written again.
         begin()
-        same = content.fingerprint == known or (skip_empty and not table.num_rows)
+        same = content.fingerprint == known and (kept is None or _is_intact(*kept))
+        same = same or (skip_empty and not table.num_rows)
         stored = Stored("", 0, "") if same else reference or write_table(table, target.uri)
     except InvalidData as error:
         begin()
-        kept = _keep(data, rejected)
-        return Rejected(target.asset, error.error, error.hint, error.cases, error.total, kept)
+        put_aside = _keep(data, rejected)
+        return Rejected(target.asset, error.error, error.hint, error.cases, error.total, put_aside)
     return Written(
         *(target.asset, stored.uri, content.fingerprint, content.columns, table.num_rows),
         bytes=stored.bytes,
@@ -104,6 +108,14 @@ def _check_shape(data: Any, given: Given) -> None:
 def _no_such_shape(data: Any, expected: str, hint: str) -> InvalidData:
     name = "None" if data is None else f"{type(data).__module__}.{type(data).__qualname__}"
     return InvalidData(f"Expected {expected}, found {name}", hint=hint)
+
+
+def _is_intact(uri: str, digest: str) -> bool:
+    try:
+        verify(uri, digest)
+    except ArtifactError:
+        return False
+    return True
 
 
 def _keep(data: Any, uri: str) -> str:

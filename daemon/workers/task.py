@@ -80,6 +80,8 @@ class Task(msgspec.Struct, frozen=True):
     path: str = ""
     """Ingest: the absolute path (as os.fsdecode gives it: surrogateescape) of the file to read."""
     known: dict[str, str] = {}
+    kept: dict[str, tuple[str, str]] = {}
+    """Of a forced run, by asset, the uri and hash of what is kept: written again if damaged."""
     """Per output asset the fingerprint of the head: equal content is not written again."""
     events: tuple[int, ...] = ()
     timeout_seconds: float | None = None
@@ -186,3 +188,5 @@ class Result(msgspec.Struct, frozen=True):
     emptied: tuple[int, ...] = ()
     """The events of which no record was left, though they had some."""
     merged: tuple[Merged, ...] = ()
+    wrote: tuple[str, ...] = ()
+    """The real paths of files that a function opened for writing, as far as that is known."""

@@ -44,3 +44,25 @@ def test_all_versions_are_read_and_go_on(tmp_path: Path, how: str) -> None:
     rows = new.json("versions", "days") + new.json("versions", "total")
     assert all(row["uri"].startswith(f"{new.folder}/") for row in rows)
     assert new.run("verify").returncode == 0
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_a_forced_run_mends_a_damaged_version(tmp_path: Path, damage: str) -> None:
+    project = Living(Living.make(tmp_path / "project", PIPELINE).folder)
+    project.land("mon.csv", "n\n1\n")
+    project.run("up", "--until-idle")
+    with project.running():
+        (version,) = project.json("versions", "total")
+        artifact = Path(version["uri"])
+        artifact.write_bytes(b"x") if damage == "changed" else artifact.unlink()
+        assert project.run("verify", check=False).returncode == 1
+        (made,) = project.json("materialize", "total", "--force")
+        assert (made["state"], made["version"]) == ("fresh", 1)
+        assert project.run("verify").returncode == 0
+        assert project.json("read", "total") == [{"n": 1}]
+    folder = artifact.parent
+    (mended,) = project.json("versions", "total")
+    before = set(folder.iterdir())
+    project.run("materialize", "total", "--force")
+    assert project.json("versions", "total") == [mended]
+    assert set(folder.iterdir()) == before  # what is whole is not written again
