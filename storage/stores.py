@@ -45,6 +45,8 @@ class RemoteStore:
     def __init__(self, protocol: str, system: Any) -> None:
         self.protocol = protocol
         self.system = system
+        if protocol == "s3":
+            system.retries = 1  # below ours and above botocore's, they would multiply
 
     def info(self, path: str) -> dict[str, Any]:
         """Look at an object."""

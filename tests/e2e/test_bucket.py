@@ -183,3 +183,40 @@ def until_failed(project: Project, seconds: float = 30) -> None:
     while project.json("sensors")[0]["state"] != "failed":
         assert time.monotonic() < until
         time.sleep(0.2)
+
+
+def test_artifacts_wait_for_their_store(
+    lake: Lake, proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{proxy.address}")
+    project = lake.project(tmp_path / "project")  # the source itself is reached
+    lake.put("d1", 1)
+    with project.running():
+        wait_for_total(project, 2)
+        proxy.answer = 503
+        lake.put("d2", 10)
+        failed = "select count(*) from run where state = 'failed' and error like '%\"storage\"%'"
+        project.wait_for(failed)
+        proxy.bring_up()
+        wait_for_total(project, 22, seconds=60)
+    assert project.rows("select count(*) from failure") == [(0,)]
+    assert_no_orphans(lake, project)
+
+
+def test_killed_it_leaves_nothing_in_the_bucket(lake: Lake, tmp_path: Path) -> None:
+    project = lake.project(tmp_path / "project")
+    for round_ in range(3):
+        for day in range(8):
+            lake.put(f"d{day}", 100 * round_ + day)
+        daemon = project.start()
+        time.sleep(0.3 + 0.5 * round_)
+        daemon.kill()
+    project.run("up", "--until-idle")
+    assert total(project) == 2 * sum(200 + day for day in range(8))
+    assert_no_orphans(lake, project)
+
+
+def assert_no_orphans(lake: Lake, project: Project) -> None:
+    """Assert that every object is a version's, and every version has its object."""
+    there = {f"s3://{path}" for path in lake.files.find(lake.artifacts)}
+    assert there == {row[0] for row in project.rows("select uri from version")}

@@ -155,7 +155,9 @@ class FaultProxy:
             data = b""
             while b"\r\n\r\n" not in data and (piece := client.recv(_PIECE)):
                 data += piece
-            left = _content_length(data) - len(data.partition(b"\r\n\r\n")[2])
+            # Who expects to be told to go on sends no body before that.
+            waits = b"100-continue" in data.partition(b"\r\n\r\n")[0].lower()
+            left = 0 if waits else _content_length(data) - len(data.partition(b"\r\n\r\n")[2])
             while left > 0 and (piece := client.recv(_PIECE)):
                 left -= len(piece)
             head = f"HTTP/1.1 {self.answer} Fault\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
