@@ -51,6 +51,8 @@ class Graph:
         self.epoch = epoch
         self.nodes: dict[str, Slim[Node]] = {name: Slim() for name in topology.plans}
         self.paused: set[str] = set()
+        self.stopped: dict[str, str] = {}
+        """Functions that were stopped because they would not end by themselves, and why."""
         self.pools: dict[str, Pool] = {}
         self._newest_starts: dict[str, int] = {}
 
