@@ -91,6 +91,24 @@ def streams(manifest: Manifest, graph: Graph) -> Iterator[Problem]:
             )
 
 
+def paths(manifest: Manifest) -> Iterator[Problem]:
+    """Find webhooks that share a path: who calls it could mean either."""
+    first: dict[str, str] = {}
+    for source in manifest.sources:
+        path = source.sensor.options.get("path")
+        if not isinstance(path, str):
+            continue
+        if path in first:
+            yield Problem(
+                error=f"Expected a path of its own for {source.name!r}, found {path!r}, "
+                f"which is that of {first[path]!r}",
+                hint="give one of the two another path",
+                where=source.where,
+                asset=source.name,
+            )
+        first.setdefault(path, source.name)
+
+
 def _is_stream(graph: Graph, asset: str) -> bool:
     source = graph.source_of.get(asset)
     if source is not None:

@@ -92,6 +92,7 @@ def _load(
         *checks.cycles(graph),
         *checks.partitions(graph),
         *checks.streams(manifest, graph),
+        *checks.paths(manifest),
         *checks.contracts(manifest, graph),
     ]
     present = {function.name for function in manifest.functions}

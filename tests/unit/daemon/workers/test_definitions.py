@@ -762,3 +762,34 @@ def test_the_key_of_a_source_is_of_how_it_is_read(loaded: Load) -> None:
     assert key("") == key(", settle=3")
     assert key("") != key(", options={'delimiter': ';'}")
     assert key("") != key(", format='jsonl'")
+
+
+def test_sensors_that_others_call_and_that_users_write_are_declared(loaded: Load) -> None:
+    result = loaded("""
+        from afresh.sensors import custom, env, upstream, webhook
+
+        async def numbers(cursor):
+            yield [], cursor
+
+        calls = source("calls", webhook("/hooks/x", secret=env("X")), schema=Flight)
+        own = source("own", custom(numbers, start=0))
+        other = source("other", upstream("webhook:/hooks/y", asset="a.b", partitions="day"))
+    """)
+    assert result.manifest.problems == ()
+    by_name = {source.name: source for source in result.manifest.sources}
+    assert by_name["calls"].stream
+    assert by_name["own"].sensor.options["name"] == "numbers"
+    assert not by_name["other"].stream
+    assert by_name["other"].captures == ("day",)
+
+
+def test_each_webhook_has_a_path_of_its_own(loaded: Load) -> None:
+    result = loaded("""
+        from afresh.sensors import upstream, webhook
+
+        a = source("a", webhook("/hooks/x"))
+        b = source("b", upstream("webhook:/hooks/x", asset="a"))
+    """)
+    (problem,) = result.manifest.problems
+    assert "'/hooks/x', which is that of 'a'" in problem.error
+    assert problem.asset == "b"
