@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from afresh.assets.errors import ArtifactError, SensorError
 from afresh.assets.manifest import Manifest, Problem
@@ -34,6 +35,7 @@ from afresh.daemon.housekeeping import keep_house
 from afresh.daemon.http.server import HttpServer
 from afresh.daemon.interrupted import interrupted_rows
 from afresh.daemon.journal import Journal
+from afresh.daemon.loop_guard import LoopGuard, stopped_functions
 from afresh.daemon.moved import moved_rows
 from afresh.daemon.notifiers.load import build
 from afresh.daemon.outgoing.assemble import deliveries
@@ -198,6 +200,7 @@ async def assemble(
         await ledger.commit(Commit(tuple(rows), (require,)))
     paused_sensors = {row.name for row in state.pauses if row.kind == "sensor"}
     epoch = max(state.epoch, 1)
+    stopped = stopped_functions(state)
     # This frame lives as long as the daemon: thousands of rows must not, nor beside the next ones.
     del old, state
     reactor.planner = rebuild(reactor, manifest, reader, epoch)
@@ -220,7 +223,7 @@ async def assemble(
         supervisor.paused = paused_sensors
         ports.on_read = supervisor.confirm
         ports.on_trouble = partial(_tell_trouble, alerts, reactor)
-        ports.after_step = Storms(partial(_tell_storm, alerts, reactor)).look
+        _guard_against_storms(tasks, reactor, alerts, settings.project, stopped)
 
         def follow(manifest: Manifest) -> None:
             supervisor.follow(manifest)
@@ -332,6 +335,21 @@ def _tell_trouble(alerts: Alerts, reactor: Reactor, node: Node, well: bool) -> N
         if unit.state == "failed":
             why = tuple(reason.detail for reason in unit.reasons)
             alerts.failed(subject, why[0] if why else "failed", why, owner)
+
+
+def _guard_against_storms(
+    tasks: TaskGroup, reactor: Reactor, alerts: Alerts, project: str, stopped: dict[str, str]
+) -> None:
+    """Look at each step for sources over their budget and for loops through outside writes."""
+    storms = Storms(partial(_tell_storm, alerts, reactor))
+    guard = LoopGuard(tasks, reactor, alerts, project, stopped)
+
+    def after_step(planner: Planner) -> None:
+        storms.look(planner)
+        guard.look(planner)
+
+    ports = reactor.ports
+    ports.on_events, ports.on_run, ports.after_step = guard.loops.arrived, guard.ended, after_step
 
 
 def _tell_storm(alerts: Alerts, reactor: Reactor, name: str, budget: str, waiting: int) -> None:

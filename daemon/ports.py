@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import anyio
 
-from afresh.assets.planner.nodes import Node
+from afresh.assets.planner.nodes import Attempt, Node
 from afresh.assets.planner.planner import Planner
 from afresh.daemon.lines import Lines
 from afresh.daemon.workers.task import Result, Task
@@ -61,6 +61,8 @@ class Ports:
     outbox: Outbox | None = None
     lines: Lines = field(default_factory=Lines)
     on_trouble: Callable[[Node, bool], None] = lambda _node, _well: None
+    on_events: Callable[[list[dict[str, Any]]], None] = lambda _events: None
+    on_run: Callable[[Attempt, Result], None] = lambda _attempt, _result: None
     after_step: Callable[[Planner], None] = lambda _planner: None
     on_read: Callable[[str, str, Identity | ObjectIdentity], None] = (
         lambda _source, _uri, _identity: None

@@ -221,6 +221,7 @@ class Reactor:
             updates += outcome.updates
             if outcome.ended is not None:
                 changes.append(outcome.ended)
+        self.ports.on_events(recorded.events)
         ticks = tick_rows(self.planner.find_due(now), self.journal, epoch, now)
         recorded.events += ticks.events
         updates += ticks.updates
@@ -374,6 +375,7 @@ class Reactor:
             return drop_run(attempt, result, now)
         if attempt.kind == "run":
             assert result is not None
+            self.ports.on_run(attempt, result)
             return end_run(attempt, result, now, self.ports.random, self.streams)
         taken = epoch if is_change(attempt, result) else self.planner.epoch
         if result is None:

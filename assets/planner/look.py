@@ -73,7 +73,7 @@ class Looks:
         if node.running is not None:
             return "running", [_running(node)], True
         if node.paused:
-            return "paused", [_paused(node)], False
+            return "paused", [self._paused(node)], False
         if node.trouble is not None and node.trouble.final:
             return "failed", [_failed(node)], False
         if node.pending:
@@ -94,7 +94,7 @@ class Looks:
         if node.running is not None:
             return "running", [_running(node)], True
         if node.paused:
-            return "paused", [_paused(node)], False
+            return "paused", [self._paused(node)], False
         trouble = node.trouble
         live = self._planner.is_live(node)
         if (
@@ -120,6 +120,12 @@ class Looks:
         if pending:
             return "stale", [Reason("waiting", "arrivals upstream are being read")], False
         return "fresh", _behind(node), False
+
+    def _paused(self, node: Node) -> Reason:
+        if node.plan.suspended:
+            return Reason("code", "its module does not import: it keeps its last good definition")
+        stopped = self._planner.graph.stopped.get(node.plan.name)
+        return Reason("paused", stopped or "paused by hand")
 
     def _left(self, node: Node, output: int, now: float) -> tuple[State, list[Reason], bool]:
         """Its policy alone says when it runs; what it reads may have changed since."""
@@ -193,12 +199,6 @@ def _running(node: Node) -> Reason:
     assert attempt is not None
     detail = "; ".join(attempt.reasons) or "its arrival is being read"
     return Reason("running", detail, ref=attempt.run, event=attempt.cause[1])
-
-
-def _paused(node: Node) -> Reason:
-    if node.plan.suspended:
-        return Reason("code", "its module does not import: it keeps its last good definition")
-    return Reason("paused", "paused by hand")
 
 
 def _failed(node: Node) -> Reason:

@@ -1,0 +1,89 @@
+"""Stops what leads to itself through files that it writes: paused, told, resumed by hand."""
+
+from pathlib import Path
+
+from anyio.abc import TaskGroup
+
+from afresh.assets.planner.changes import Paused
+from afresh.assets.planner.nodes import Attempt
+from afresh.assets.planner.planner import Change, Planner
+from afresh.daemon.alerts import Alerts
+from afresh.daemon.loops import MOST_ROUNDS, Loops
+from afresh.daemon.reactor import Reactor
+from afresh.daemon.workers.task import Result
+from afresh.sensors.uri import path_of
+from afresh.storage.ledger.commit import Update
+from afresh.storage.ledger.state import State
+
+_SUBJECT = "loop through "
+
+
+class LoopGuard:
+    """Watches runs for loops, and pauses the assets of one that is found."""
+
+    def __init__(
+        self,
+        tasks: TaskGroup,
+        reactor: Reactor,
+        alerts: Alerts,
+        project: str,
+        stopped: dict[str, str],
+    ) -> None:
+        self._tasks = tasks
+        self._reactor = reactor
+        self._alerts = alerts
+        reactor.planner.graph.stopped.update(stopped)
+        root = str(Path(project).resolve())
+        self.loops = Loops(lambda uri: path_of(uri, root), self._stop, set(stopped))
+
+    def ended(self, attempt: Attempt, result: Result) -> None:
+        """A function's run ended."""
+        if result.wrote:
+            self.loops.ended(attempt, result.wrote, self._reactor.ports.now())
+
+    def look(self, planner: Planner) -> None:
+        """See whether what was stopped goes on again."""
+        for name in self.loops.resumed(planner):
+            self._alerts.recovered(_subject(name), _owner(planner, name))
+
+    def _stop(self, name: str, path: str) -> None:
+        planner = self._reactor.planner
+        why = (
+            f"stopped: what it writes, {path}, led to it again {MOST_ROUNDS} times in a row; "
+            f"afresh resume {name} lets it go on"
+        )
+        planner.graph.stopped[name] = why
+        self._alerts.failed(_subject(name), why, (why,), _owner(planner, name))
+        self._tasks.start_soon(self._pause, name)
+
+    async def _pause(self, name: str) -> None:
+        planner, now = self._reactor.planner, self._reactor.ports.now()
+        units = tuple((asset, "*") for asset in planner.topology.plans[name].assets)
+
+        def make(_epoch: int) -> tuple[list[Update], list[Change]]:
+            rows = [
+                {"kind": "asset", "name": asset, "partition": key, "at": now}
+                for asset, key in units
+            ]
+            return [Update("upsert", "pause", rows)], [Paused(units, on=True)]
+
+        await self._reactor.tell(make)
+
+
+def stopped_functions(state: State) -> dict[str, str]:
+    """Which functions were stopped before, and why: they are paused until someone resumes them."""
+    return {
+        row.subject.removeprefix(_SUBJECT): row.detail
+        for row in state.alerts
+        if row.subject.startswith(_SUBJECT)
+    }
+
+
+def _subject(name: str) -> str:
+    return _SUBJECT + name
+
+
+def _owner(planner: Planner, name: str) -> str:
+    plan = planner.topology.plans.get(name)
+    function = plan.function if plan is not None else None
+    return function.outputs[0].owner if function is not None else ""
