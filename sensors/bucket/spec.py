@@ -91,7 +91,9 @@ def bucket(
     `notifications` make reaction take moments, and the listing finds what they lose:
     `"sqs://queue"` (a name, or the queue's whole URL after `sqs:`) reads what S3 sends to SQS, by
     itself, through SNS or EventBridge (a queue of this source's own); `"webhook:/hooks/lake"` takes
-    hints from that webhook.
+    what GCS (Pub/Sub, Eventarc), Azure (Event Grid) and S3 (SNS, EventBridge) post to that path of
+    the daemon's HTTP server. It need not be signed: a hint does nothing but have an object looked
+    at.
     Messages may be lost, doubled or out of order: each only means 'look at this object'.
 
     `storage_options` go to fsspec's file system (`endpoint_url`, `anon`, `profile`,
