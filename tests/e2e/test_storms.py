@@ -1,0 +1,86 @@
+"""Storms: a source over its budget, and an asset that leads to itself through a file it writes."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.project import Project, rename_in
+
+pytestmark = pytest.mark.e2e
+
+PIPELINE = """
+import os
+import pandas as pd
+from afresh import asset, source
+from afresh.sensors import files
+
+rows = source("rows", files("landing/rows.csv"))
+wild = source("wild", files("landing/wild/{k}.csv"), budget="10/1s")
+
+@asset
+def loop(rows: pd.DataFrame) -> pd.DataFrame:
+    out = rows.assign(n=rows["n"] + 1)
+    out.to_csv("landing/.rows.part", index=False)
+    os.replace("landing/.rows.part", "landing/rows.csv")
+    return out
+
+@asset
+def calm(wild: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"n": [len(wild)]})
+"""
+
+
+def wait(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def states(project: Project, asset: str) -> set[str]:
+    return {unit["state"] for unit in project.json("status", asset)}
+
+
+def test_loop_is_stopped_and_goes_on_by_hand(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "p", PIPELINE)
+    (project.folder / "landing" / "wild").mkdir()
+    with project.running():
+        rename_in(project.folder / "landing" / "rows.csv", "n\n1\n")
+        wait(lambda: states(project, "loop") == {"paused"})
+        (unit,) = project.json("status", "loop")
+        assert "led to it again" in str(unit["reasons"])
+        count = unit["version"]
+        assert 10 < count < 20
+        time.sleep(1.0)
+        assert project.json("status", "loop")[0]["version"] == count
+        assert [alert for (alert,) in project.rows("select subject from alert")] == [
+            "loop through loop"
+        ]
+    with project.running():
+        assert "led to it again" in str(project.json("status", "loop")[0]["reasons"])
+        project.run("resume", "loop")
+        wait(lambda: project.json("status", "loop")[0]["version"] > count + 10)
+        wait(lambda: states(project, "loop") == {"paused"})
+
+
+def test_storm_is_spread_told_and_lost_is_nothing(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "p", PIPELINE)
+    (project.folder / "landing" / "wild").mkdir()
+    with project.running():
+        for number in range(40):
+            rename_in(project.folder / "landing" / "wild" / f"{number:02}.csv", f"a\n{number}\n")
+        wait(lambda: len(project.json("events")) >= 41)
+        (row,) = [each for each in project.json("sensors") if each["sensor"] == "wild"]
+        assert "over its budget of 10/1s" in row["error"]
+        assert row["state"] == "watching"
+        wait(lambda: states(project, "wild") == {"fresh"})
+        project.run("wait", "calm")
+        runs = [run for run in project.json("runs") if run["asset"] == "wild"]
+        started = sorted(run["started_at"] for run in runs)
+        assert len(started) == 40
+        assert started[10] < started[-1]
+        (row,) = [each for each in project.json("sensors") if each["sensor"] == "wild"]
+        assert not row["error"]
+        assert project.json("read", "calm") == [{"n": 40}]
