@@ -82,3 +82,28 @@ def test_members_that_nobody_declared_are_not_dropped() -> None:
     assert table["x"].to_pylist() == [{"a": 1, "b": 2}]
     table = JsonLines().read(b'{"x": [{"b": 2}]}\n', {"x": "list<struct<a: int64>>"}, {})
     assert table["x"].to_pylist()[0][0]["b"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("null", 1),
+        ("\n null \n", 1),
+        ('null\n{"n":1}', 1),
+        ("null{", 1),
+        ('{"n":1}\nnull\n', 2),
+        ('{"n":1}\n{"n":2} null', 3),
+    ],
+)
+@pytest.mark.parametrize("types", [TYPES, {}])
+def test_null_is_no_object(text: str, row: int, types: dict[str, str]) -> None:
+    assert error(text, types) == f"Expected a JSON object, found null in row {row}"
+
+
+@pytest.mark.parametrize("text", ['{"n":\nnull\n}', '{"id":"} null","n":\n null}'])
+def test_null_on_a_line_of_its_own_is_a_value(text: str) -> None:
+    assert read(text)["n"].to_pylist() == [None]
+
+
+def test_a_wrong_value_beside_a_null_on_a_line_of_its_own_is_refused() -> None:
+    assert error('{"id":\nnull,\n"n":"x"}').startswith("Expected int64")
