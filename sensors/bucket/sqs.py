@@ -19,6 +19,7 @@ from afresh.sensors.bucket.messages import objects_of
 LONG_POLL_SECONDS = 20
 MOST_AT_ONCE = 10
 """Messages in one answer, and in one deletion: SQS's own bound."""
+RECEIVERS = 2
 MOST_UNDER_WAY = 1_000
 DELETE_WITHIN_SECONDS = 0.2
 FIRST_PAUSE_SECONDS = 0.5
@@ -50,7 +51,8 @@ class SqsNotifications:
                 async with self._client() as client, anyio.create_task_group() as tasks:
                     url = self._url or await self._find(client)
                     tasks.start_soon(self._delete, client, url)
-                    await self._receive(client, url, look)
+                    for _ in range(RECEIVERS):
+                        tasks.start_soon(self._receive, client, url, look)
             except* _ERRORS as errors:
                 self.error = _line(errors)
                 _log.warning("notifications: %s", self.error)
@@ -81,7 +83,8 @@ class SqsNotifications:
     ) -> None:
         while True:
             while self._under_way >= MOST_UNDER_WAY:
-                self._done = anyio.Event()
+                if self._done.is_set():
+                    self._done = anyio.Event()
                 await self._done.wait()
             with anyio.fail_after(_DEADLINE_SECONDS):
                 answer = await client.receive_message(

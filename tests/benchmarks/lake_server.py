@@ -1,8 +1,9 @@
 """A server of S3 and SQS that begins with many objects, then changes some and tells of it badly.
 
-`python -m benchmarks.lake_server PORT COUNT CHANGES_A_SECOND LOG`: when something is written to its
-input it overwrites 20 %, deletes 5 %, and sends messages: 30 % lost, 30 % doubled, shuffled. Each
-change is a line of LOG. moto's own listing sorts all objects for every page: here once.
+`python -m benchmarks.lake_server PORT COUNT CHANGES_A_SECOND SHARE LOG`: when something is written
+to its input it changes that share, a fifth of it by deletion, and sends messages: 30 % lost, 30 %
+doubled, shuffled. Each change is a line of LOG. moto's own listing sorts all objects for every page;
+here it is once.
 """
 
 import bisect
@@ -49,12 +50,12 @@ def key(number: int) -> str:
     return f"days/{number:07}.csv"
 
 
-def change(count: int, rate: float, log: Path) -> None:
+def change(count: int, rate: float, share: float, log: Path) -> None:
     """Change what is to be changed, at this rate, and tell of it."""
     s3, sqs = s3_backends[ACCOUNT]["aws"], sqs_backends[ACCOUNT][REGION]
     chosen = random.Random(5)
-    numbers = chosen.sample(range(count), count // 4)
-    deleted = set(numbers[: count // 20])
+    numbers = chosen.sample(range(count), int(count * share))
+    deleted = set(numbers[: len(numbers) // 5])
     chosen.shuffle(numbers)
     waiting: list[dict[str, Any]] = []
     begun = time.monotonic()
@@ -88,7 +89,8 @@ def change(count: int, rate: float, log: Path) -> None:
 
 def main() -> None:
     """Fill, serve, and wait for the word."""
-    port, count, rate, log = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
+    port, count = int(sys.argv[1]), int(sys.argv[2])
+    rate, share, log = float(sys.argv[3]), float(sys.argv[4]), sys.argv[5]
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     S3Backend.list_objects_v2 = list_sorted  # type: ignore[method-assign, assignment]
     s3 = s3_backends[ACCOUNT]["aws"]
@@ -99,7 +101,7 @@ def main() -> None:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
     sys.stdin.readline()
-    change(count, rate, Path(log))
+    change(count, rate, share, Path(log))
     threading.Event().wait()
 
 

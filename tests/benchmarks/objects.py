@@ -1,6 +1,6 @@
 """A bucket of many objects whose notifications are lost, doubled and shuffled.
 
-`python -m benchmarks.objects 2000 100` takes it with fewer objects, changed at another rate.
+`python -m benchmarks.objects 2000 100 0.25`: fewer objects, at another rate, another share of them.
 """
 
 import json
@@ -28,7 +28,8 @@ from services.java import free_ports
 from services.server import listens
 from services.stores import CREDENTIALS
 
-OBJECTS, RATE, INTERVAL_SECONDS = 100_000, 100.0, 60.0
+OBJECTS, RATE, SHARE, INTERVAL_SECONDS = 100_000, 100.0, 0.25, 60.0
+"""A quarter changes: 20 % are overwritten, 5 % deleted."""
 
 
 class Seen:
@@ -128,13 +129,16 @@ def read(log: Path) -> list[dict[str, Any]]:
     return [line for line in lines if "key" in line]
 
 
-def measure(folder: Path, count: int = OBJECTS, rate: float = RATE) -> list[Row]:
+def measure(
+    folder: Path, count: int = OBJECTS, rate: float = RATE, share: float = SHARE
+) -> list[Row]:
     """Give the rows."""
     os.environ.update(CREDENTIALS)
     (port,) = free_ports(1)
     log = folder / "changes.jsonl"
-    command = [sys.executable, "-m", "benchmarks.lake_server", str(port), str(count), str(rate)]
-    with subprocess.Popen([*command, str(log)], stdin=subprocess.PIPE) as server:
+    command = [sys.executable, "-m", "benchmarks.lake_server", str(port), str(count)]
+    command += [str(rate), str(share), str(log)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as server:
         try:
             while not listens(port):
                 if server.poll() is not None:
@@ -204,10 +208,6 @@ def rows_of(found: dict[str, Any], count: int) -> list[Row]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
-        arguments = [float(argument) for argument in sys.argv[1:]]
-        made = (
-            measure(Path(name), int(arguments[0]), arguments[1])
-            if arguments
-            else measure(Path(name))
-        )
-        print(table(made))
+        given = [float(argument) for argument in sys.argv[1:]]
+        count, rate, share = given or (OBJECTS, RATE, SHARE)
+        print(table(measure(Path(name), int(count), rate, share)))

@@ -90,12 +90,14 @@ def total(project: Project) -> int:
 
 def wait_for_total(project: Project, expected: int, seconds: float = 30) -> None:
     """Wait until the newest total is this; each wait has another version to look at."""
-    until = time.monotonic() + seconds
+    until, looked = time.monotonic() + seconds, 0
     while time.monotonic() < until:
-        made = project.rows("select 1 from unit where asset = 'total' and version is not null")
-        if made and total(project) == expected:
-            return
-        time.sleep(0.1)
+        rows = project.rows("select version from unit where asset = 'total' and version > 0")
+        if rows and rows[0][0] != looked:
+            looked = rows[0][0]
+            if total(project) == expected:
+                return
+        time.sleep(0.05)
     raise AssertionError(f"{total(project)} is not {expected}")
 
 
