@@ -2,8 +2,8 @@
 
 `python -m benchmarks.lake_server PORT COUNT CHANGES_A_SECOND SHARE LOG`: when something is written
 to its input it changes that share, a fifth of it by deletion, and sends messages: 30 % lost, 30 %
-doubled, shuffled. Each change is a line of LOG. moto's own listing sorts all objects for every page;
-here it is once.
+doubled, shuffled. Each change is a line of LOG. moto's own listing sorts all objects for each
+page; here it is once.
 """
 
 import bisect
