@@ -5,86 +5,30 @@ asyncio nor a real clock, and so runs as well on a simulated one.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
-from afresh.assets.planner.changes import Commands
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Change, Planner
-from afresh.assets.planner.streams import first_unread
-from afresh.daemon.appending import lets_rows_go
 from afresh.daemon.dispatch import make_task, record_batch, run_rows, staged_uris
-from afresh.daemon.ingest_outcomes import end_delete, end_ingest, is_change
+from afresh.daemon.endings import end_attempt
 from afresh.daemon.journal import Journal
-from afresh.daemon.outcome_rows import Outcome, drop_run, path_row
+from afresh.daemon.outcome_rows import Outcome
 from afresh.daemon.ports import Ports
 from afresh.daemon.run_lines import end_line, event_line, run_line
-from afresh.daemon.run_outcomes import end_run
 from afresh.daemon.settled import settle_rows
-from afresh.daemon.stream_outcomes import end_stream_ingest
 from afresh.daemon.streams import Streams
 from afresh.daemon.ticks import LONGEST_SLEEP_SECONDS, released_rows, tick_rows
-from afresh.daemon.workers.task import Failed, RecordBatch, Result, Task
-from afresh.sensors.base import Batch, Identity, ObjectIdentity
+from afresh.daemon.turns import Begun, Finished, Item, Offered, Step, Told
+from afresh.daemon.workers.task import Failed, RecordBatch, Result
+from afresh.sensors.base import Batch
 from afresh.storage.ledger.commit import Commit, Update
 
 AHEAD = 1
 """Tasks handed over beyond the workers there are: one that ends has its next at once, while the
 commit of its result is under way."""
-
-
-@dataclass(slots=True)
-class Offered:
-    """A batch of a sensor, and who waits for its acknowledgement."""
-
-    batch: Batch
-    acknowledged: anyio.Event
-    error: Exception | None = None
-
-
-@dataclass(slots=True)
-class Finished:
-    """An attempt that ended in its worker."""
-
-    attempt: Attempt
-    result: Result | None
-
-
-@dataclass(slots=True)
-class Begun:
-    """An attempt that begins; `recorded` is set when its row is durable, the scope ends it."""
-
-    attempt: Attempt
-    task: Task
-    scope: anyio.CancelScope
-    recorded: anyio.Event = field(default_factory=anyio.Event)
-
-
-@dataclass(slots=True)
-class Step:
-    """What a step of the planner asks for: rows to write, then attempts to begin."""
-
-    commands: Commands
-    updates: list[Update] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    begun: list[Begun] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Told:
-    """A call from outside: it makes rows and changes for the next epoch; its answer is awaited."""
-
-    make: Callable[[int], tuple[list[Update], list[Change]]]
-    after: Callable[[int], None]
-    """Called when the commit is durable, before the planner's step."""
-    done: anyio.Event
-    error: Exception | None = None
-
-
-Item = Offered | Finished | Told
 
 
 class Reactor:
@@ -360,68 +304,14 @@ class Reactor:
         self._put(Finished(attempt, result))
 
     def _end(self, item: Finished, epoch: int, now: float) -> Outcome:
-        outcome = self._outcome(item, epoch, now)
+        self._scopes.pop(item.attempt.run, None)
+        self._cancelled.discard(item.attempt.run)
+        outcome = end_attempt(self, item, epoch, now)
         staged = self._staged.pop(item.attempt.run, ())
         if item.result is not None and item.result.failed is not None:
             # Whatever it wrote before it failed: nothing will ever name it.
             outcome.garbage += staged
         return outcome
-
-    def _outcome(self, item: Finished, epoch: int, now: float) -> Outcome:
-        attempt, result = item.attempt, item.result
-        self._scopes.pop(attempt.run, None)
-        self._cancelled.discard(attempt.run)
-        if attempt not in self.planner.running:
-            return drop_run(attempt, result, now)
-        if attempt.kind == "run":
-            assert result is not None
-            self.ports.on_run(attempt, result)
-            return end_run(attempt, result, now, self.ports.random, self.streams)
-        taken = epoch if is_change(attempt, result) else self.planner.epoch
-        if result is None:
-            outcome = end_delete(attempt, taken, now)
-        elif attempt.node.plan.stream:
-            outcome = self._end_stream(attempt, result, taken, now)
-        else:
-            outcome = end_ingest(attempt, result, taken, now, self.ports.random)
-        identity = (result.identity or result.object_identity) if result is not None else None
-        if identity is not None:
-            self._note_read(attempt, outcome, identity)
-        waits = attempt.node.plan.stream and result is not None and result.failed is not None
-        if not waits and (outcome.ended is None or outcome.ended.retry_at is None):
-            outcome.events = self.journal.close(attempt.events, outcome.updates)
-        return outcome
-
-    def _end_stream(self, attempt: Attempt, result: Result, epoch: int, now: float) -> Outcome:
-        unread = first_unread(self.planner.graph, attempt.node)
-        if result.failed is None and lets_rows_go(attempt.node, self.streams, now, unread):
-            epoch = self.planner.epoch + 1
-        pending, random = self.journal.pending, self.ports.random
-        return end_stream_ingest(
-            attempt,
-            result,
-            epoch,
-            now,
-            random,
-            streams=self.streams,
-            events=pending,
-            unread=unread,
-        )
-
-    def _note_read(
-        self, attempt: Attempt, outcome: Outcome, identity: Identity | ObjectIdentity
-    ) -> None:
-        """A scan that finds the state that was read has found nothing new.
-
-        Not when a newer arrival of the file is recorded: its state is what scans compare with, and
-        going back to this one would make one delivery two events (P1).
-        """
-        seq = attempt.events[-1]
-        event = self.journal.pending[seq]
-        if self.journal.has_newer(seq):
-            return
-        outcome.updates.append(path_row(attempt, event["uri"], identity))
-        self.ports.on_read(attempt.node.plan.name, event["uri"], identity)
 
     def _report(self, events: list[dict[str, Any]], ends: list[Outcome], step: Step) -> None:
         for node in step.commands.recovered:
