@@ -17,7 +17,7 @@ from afresh.sensors.base import Batch, Emit, Health, ObjectIdentity, SensorConte
 from afresh.sensors.bucket.lister import Lister
 from afresh.sensors.bucket.looker import Looker
 from afresh.sensors.bucket.objects import Objects
-from afresh.sensors.bucket.options import resolve
+from afresh.sensors.bucket.options import resolve, secrets_in
 from afresh.sensors.bucket.store import Store
 from afresh.sensors.bucket.stores import open_store
 from afresh.sensors.bucket.url import PROTOCOLS, object_path
@@ -58,6 +58,7 @@ class BucketSensor:
         known: Mapping[str, ObjectIdentity] | None = None,
         notifications: Notifications | None = None,
         webhook: str = "",
+        secrets: Sequence[str] = (),
         tell: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
@@ -65,6 +66,7 @@ class BucketSensor:
         self._protocol = protocol
         self._notifications = notifications
         self._webhook = webhook
+        self._secrets = tuple(filter(None, secrets))
         self._look_error = ""
         self._tell = tell
         self._running = False
@@ -102,10 +104,10 @@ class BucketSensor:
             note = f"{lister.unmatched} objects below it match no pattern"
         return Health(
             state=state,
-            error=error,
+            error=self._hidden(error),
             lag=len(self._objects) + len(self._looker),
             hint=lister.hint,
-            note=note,
+            note=self._hidden(note),
         )
 
     @property
@@ -209,6 +211,12 @@ class BucketSensor:
             for path in list(self._objects.again):
                 self._looker.put(path)
 
+    def _hidden(self, text: str) -> str:
+        """Show no secret, whatever a client may say of its settings."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
     def _taking_hints(self) -> AbstractContextManager[None]:
         return HINTS.taking(self._webhook, self.hint) if self._webhook else nullcontext()
 
@@ -259,5 +267,6 @@ def build(context: SensorContext) -> BucketSensor:
         known={uri: _identity.decode(text) for uri, text in context.known.items() if text},
         notifications=notifications,
         webhook=rest if kind == "webhook" else "",
+        secrets=secrets_in(plain, secrets),
         tell=context.tell,
     )

@@ -128,6 +128,16 @@ async def test_a_listing_that_fails_on_the_way_goes_on() -> None:
     assert told[-1] == "watching"
 
 
+async def test_no_secret_is_shown() -> None:
+    store = days("a")
+    async with running(make_sensor(store, secrets=["", "away"]), Journal()) as sensor:
+        await settle(sensor)
+        store.failures = 20
+        with pytest.raises(SensorError):
+            await sensor.scan()
+        assert sensor.health.error == "the store is ***"
+
+
 async def test_two_objects_of_one_key_are_refused_until_one_is_gone() -> None:
     store, journal = days("a", "b", "c"), Journal()
     async with running(make_sensor(store), journal) as sensor:
