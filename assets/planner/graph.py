@@ -167,6 +167,23 @@ class Graph:
                     return edge.asset + (f"[{node.key}]" if node.key else "")
         return ""
 
+    def is_deleted(self, node: Node, output: int) -> bool:
+        """Whether a unit is a tombstone, or was never born and would be one if it was."""
+        stack, seen = [(node, output)], {node}
+        while stack:
+            unit, position = stack.pop()
+            if unit.born != NEVER:
+                states = unit.history.latest
+                if states is not None and states[position] is Gone.DELETED:
+                    return True
+                continue
+            for edge in unit.plan.inputs:
+                found = self.nodes[edge.producer.name].get(unit.key) if edge.own else None
+                if found is not None and found not in seen:
+                    seen.add(found)
+                    stack.append((found, edge.output))
+        return False
+
     def first_unsettled(self, node: Node, epoch: int) -> Node | None:
         """A unit that the node reads and that is not settled at exactly that epoch."""
         for edge in node.plan.inputs:

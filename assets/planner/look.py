@@ -131,6 +131,8 @@ class Looks:
         """Its policy alone says when it runs; what it reads may have changed since."""
         policies = self._planner.policies
         if node.heads[output] is None and (missing := self._planner.graph.absent(node)):
+            if self._never_will_be(node, output):
+                return "fresh", [_deleted()], False
             detail = f"needs {missing}, which has no data yet"
             return "missing", [Reason("missing", detail, ref=missing)], False
         if policies.behind(node) is None:
@@ -139,6 +141,8 @@ class Looks:
 
     def _blocked(self, node: Node, output: int) -> tuple[State, list[Reason], bool]:
         """It needs a unit that is failed, missing, paused or itself blocked."""
+        if self._never_will_be(node, output):
+            return "fresh", [_deleted()], False
         reasons = []
         if node.missing:
             reasons.append(
@@ -158,10 +162,19 @@ class Looks:
             reasons.append(Reason("blocked", f"needs {ref}, which is {how}", ref=ref))
         return "blocked", reasons or [Reason("blocked", "something upstream is not settled")], False
 
+    def _never_will_be(self, node: Node, output: int) -> bool:
+        """It was never born, and what it is named after is gone: it waits for nothing."""
+        return node.born == NEVER and self._planner.graph.is_deleted(node, output)
+
     def _reads_no_units(self, node: Node) -> bool:
         graph = self._planner.graph
         return any(
-            not edge.own and edge.producer.partitioned and not graph.nodes[edge.producer.name]
+            not edge.own
+            and edge.producer.partitioned
+            and all(
+                graph.is_deleted(unit, edge.output)
+                for unit in graph.nodes[edge.producer.name].values()
+            )
             for edge in node.plan.inputs
         )
 
@@ -217,5 +230,9 @@ def _behind(node: Node) -> list[Reason]:
     if node.code_stale:
         reasons.append(_made_by_older_code(node))
     if node.deleted or Gone.DELETED in (node.history.latest or ()):
-        reasons.append(Reason("deleted", "what it was made from is deleted"))
+        reasons.append(_deleted())
     return reasons
+
+
+def _deleted() -> Reason:
+    return Reason("deleted", "what it was made from is deleted")

@@ -113,3 +113,52 @@ def test_deleted_with_fail_blocks_its_readers() -> None:
 def test_unknown_unit() -> None:
     with pytest.raises(KeyError):
         look(world(), "own", "nothing")
+
+
+def both(on_delete: str = "propagate", *, workers: int = 2) -> World:
+    a, b = SourceSpec("a"), SourceSpec("b", on_delete=on_delete)  # type: ignore[arg-type]
+    spec = GraphSpec(
+        (a, b),
+        (
+            FunctionSpec(("both",), (Read("a", own=True), Read("b", own=True)), partitioned=True),
+            FunctionSpec(("next",), (Read("both", own=True), Read("b", own=True)), True),
+            FunctionSpec(("end",), (Read("both"),)),
+        ),
+    )
+    it = World(spec, Random(1), seconds=dict.fromkeys(("a", "b", "both", "next", "end"), 1.0))
+    it.workers = workers
+    return it
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_unit_that_never_was_goes_with_what_it_was_named_after(*, restarted: bool) -> None:
+    it = both()
+    it.arrive(("b", "k3", ONE))
+    it.drain()
+    waiting = [look(it, *unit).state for unit in (("both", "k3"), ("next", "k3"), ("end", ""))]
+    assert waiting == ["blocked"] * 3
+    it.arrive(("b", "k3", BAD), deleted=True)
+    it.drain()
+    if restarted:
+        it.restart()
+        it.drain()
+    for asset in ("both", "next"):
+        view = look(it, asset, "k3")
+        assert (view.state, view.version, view.reasons[0].kind) == ("fresh", None, "deleted")
+    assert look(it, "end").state == "missing"
+    it.arrive(("b", "k3", ONE))
+    it.drain()
+    assert look(it, "both", "k3").state == "blocked", "it is there again"
+    it.arrive(("a", "k3", ONE))
+    it.drain()
+    assert {look(it, *unit).state for unit in Looks(it.planner).units()} == {"fresh"}
+
+
+@pytest.mark.parametrize("on_delete", ["keep", "fail"])
+def test_a_unit_still_waits_where_a_deletion_does_not_propagate(on_delete: str) -> None:
+    it = both(on_delete)
+    it.arrive(("b", "k3", ONE))
+    it.drain()
+    it.arrive(("b", "k3", BAD), deleted=True)
+    it.drain()
+    assert look(it, "both", "k3").state == "blocked"
