@@ -48,7 +48,7 @@ from afresh.daemon.streams import load_streams
 from afresh.daemon.supervisor import Supervisor
 from afresh.daemon.workers.pool import WorkerPool
 from afresh.sensors.base import Health, Sensor
-from afresh.sensors.bucket.url import object_path
+from afresh.sensors.buckets.url import object_path
 from afresh.sensors.uri import path_of
 from afresh.sensors.watcher import FolderWatcher
 from afresh.storage.artifacts.files import delete

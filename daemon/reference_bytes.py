@@ -9,8 +9,8 @@ from blake3 import blake3
 
 from afresh.assets.errors import ArtifactError, ChangedData, VanishedData
 from afresh.assets.manifest import Source
-from afresh.sensors.bucket.options import resolve
-from afresh.sensors.bucket.url import object_path
+from afresh.sensors.buckets.options import resolve
+from afresh.sensors.buckets.url import object_path
 from afresh.storage.formats.object_file import read_object
 from afresh.storage.references import Reference, changed_original
 

@@ -13,8 +13,8 @@ ENTRY_POINTS = "afresh.sensors"
 
 _HOMES: dict[str, str] = {
     "custom": "afresh.daemon.sensing:build",
-    "bucket": "afresh.sensors.bucket.sensor:build",
-    "kafka": "afresh.sensors.kafka.build:build",
+    "bucket": "afresh.sensors.buckets.sensor:build",
+    "kafka": "afresh.sensors.kafka_topics.build:build",
     "schedule": "afresh.sensors.schedule_sensor:build",
     "upstream": "afresh.sensors.upstreams.sensor:build",
     "webhook": "afresh.sensors.webhooks.sensor:build",

@@ -90,17 +90,21 @@ def _look_again(view: View, source: Source, params: Mapping[str, Any]) -> Arriva
             hint="afresh emit SOURCE --path PATH, or --partition KEY",
         )
     if not uri:
-        key = {"source": source.name, "partition": partition or ""}
-        rows = view.reader.rows(_LAST_OF_PARTITION, key)
-        if not rows:
+        uri = last_uri(view, source.name, partition or "")
+        if uri is None:
             raise UsageError(
                 f"Expected a partition of {source.name} that has arrived, found {partition!r}",
                 hint=f"afresh events --source {source.name} shows what has",
             )
-        uri = str(rows[0][0])
     else:
         partition = _partition_of(view, source, uri)
-    return _arrival(view, source, uri, partition or "")
+    return arrival_of(view, source, uri, partition or "")
+
+
+def last_uri(view: View, source: str, partition: str) -> str | None:
+    """Give what was last read for a unit of a source; None if nothing ever was."""
+    rows = view.reader.rows(_LAST_OF_PARTITION, {"source": source, "partition": partition})
+    return str(rows[0][0]) if rows else None
 
 
 def _partition_of(view: View, source: Source, uri: str) -> str:
@@ -122,7 +126,7 @@ def _partition_of(view: View, source: Source, uri: str) -> str:
     )
 
 
-def _arrival(view: View, source: Source, uri: str, partition: str) -> Arrival:
+def arrival_of(view: View, source: Source, uri: str, partition: str) -> Arrival:
     """Make an arrival of what is known of a path, so that no scan takes it for news again."""
     rows = view.reader.rows(_PATH, {"sensor": source.name, "uri": uri})
     text = str(rows[0][0]) if rows else ""
@@ -213,7 +217,7 @@ def _skipped(event: _Event, source: Source | None, *, again: bool) -> str:
 
 def _again(view: View, source: Source, event: _Event) -> Arrival:
     if not source.stream:
-        return _arrival(view, source, event.uri, event.partition)
+        return arrival_of(view, source, event.uri, event.partition)
     return Arrival(
         uri=event.uri,
         kind="arrived",

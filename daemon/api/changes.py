@@ -5,6 +5,7 @@ from typing import Any
 
 from afresh.assets.errors import UsageError
 from afresh.assets.nearest import did_you_mean
+from afresh.daemon.api.files_again import read_again
 from afresh.daemon.api.selection import WHOLE, chosen, wanted
 from afresh.daemon.api.status import outcome
 from afresh.daemon.api.view import Controls, Key, View
@@ -16,6 +17,8 @@ async def materialize(view: View, controls: Controls, params: Mapping[str, Any])
     await controls.scan("")
     asked = await wanted(view, params["selection"], params.get("partitions"))
     covered = await controls.materialize(params["request"], asked, force=bool(params.get("force")))
+    if params.get("force"):
+        await read_again(view, controls, params, covered)
     await controls.wait(covered, params.get("timeout"))
     # Units may have come to be meanwhile.
     asked_now = await wanted(view, params["selection"], params.get("partitions"))

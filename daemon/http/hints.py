@@ -11,8 +11,8 @@ import anyio
 import msgspec
 
 from afresh.assets.errors import AfreshError
-from afresh.sensors.bucket.messages import objects_of
-from afresh.sensors.bucket.url import object_uri
+from afresh.sensors.buckets.messages import objects_of
+from afresh.sensors.buckets.url import object_uri
 from afresh.sensors.hints import HINTS
 from afresh.sensors.http_route import HttpRequest, HttpResponse, Route
 

@@ -7,7 +7,7 @@ import anyio
 
 from afresh.daemon.outgoing.base import Delivered, TargetError
 from afresh.sensors.cloudevents import STRUCTURED, from_json
-from afresh.sensors.kafka.security import client_settings
+from afresh.sensors.kafka_topics.security import client_settings
 
 SEND_SECONDS = 30.0
 

@@ -65,7 +65,7 @@ def build_target(table: Mapping[str, Any], *, project: str, now: Callable[[], fl
 
         return WebhookTarget(table["url"], secret=_secret(table.get("secret")), now=now)
     from afresh.daemon.outgoing.kafka import KafkaTarget  # noqa: PLC0415
-    from afresh.sensors.kafka.security import declared_security, is_loopback  # noqa: PLC0415
+    from afresh.sensors.kafka_topics.security import declared_security, is_loopback  # noqa: PLC0415
 
     servers = table["servers"]
     servers = servers.split(",") if isinstance(servers, str) else list(servers)

@@ -15,8 +15,8 @@ from afresh.assets.schema import read_types, validate
 from afresh.daemon.reference_bytes import plain_url, reference_bytes, store_options
 from afresh.daemon.workers.versions import read_version
 from afresh.sensors.base import Identity, ObjectIdentity
-from afresh.sensors.bucket.store import identity_of
-from afresh.sensors.bucket.url import object_path, object_uri
+from afresh.sensors.buckets.store import identity_of
+from afresh.sensors.buckets.url import object_path, object_uri
 from afresh.storage.formats.object_file import read_object
 from afresh.storage.formats.source_file import decode_source, read_source
 from afresh.storage.references import Reference

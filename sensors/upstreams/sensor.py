@@ -25,7 +25,7 @@ MOST_GONE = 100
 """So many deletions are remembered; of all else the ledger knows each unit's last state."""
 _BINARY = "ce_specversion"
 _INNER = {
-    "kafka": "afresh.sensors.kafka.build:build",
+    "kafka": "afresh.sensors.kafka_topics.build:build",
     "lines": "afresh.sensors.upstreams.lines:LineSensor",
     "webhook": "afresh.sensors.webhooks.sensor:build",
 }

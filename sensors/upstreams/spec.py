@@ -10,7 +10,7 @@ from afresh.assets.declare import Declared
 from afresh.assets.errors import DefinitionError
 from afresh.assets.manifest import Sensor
 from afresh.assets.partition import format_ref, parse_ref
-from afresh.sensors.kafka.spec import kafka
+from afresh.sensors.kafka_topics.spec import kafka
 from afresh.sensors.secret import Secret
 from afresh.sensors.webhooks.spec import webhook
 

@@ -17,11 +17,11 @@ import anyio
 
 from afresh.assets.partition import Pattern
 from afresh.sensors.base import Batch
-from afresh.sensors.bucket.sensor import BucketSensor
-from afresh.sensors.bucket.sqs import SqsNotifications
-from afresh.sensors.bucket.store import state_of
-from afresh.sensors.bucket.stores import open_store
-from afresh.sensors.bucket.url import object_uri
+from afresh.sensors.buckets.sensor import BucketSensor
+from afresh.sensors.buckets.sqs import SqsNotifications
+from afresh.sensors.buckets.store import state_of
+from afresh.sensors.buckets.stores import open_store
+from afresh.sensors.buckets.url import object_uri
 from benchmarks.lake_server import BUCKET, QUEUE
 from benchmarks.report import Row, judged, ms, table
 from services.java import free_ports

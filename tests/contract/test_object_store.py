@@ -10,9 +10,9 @@ import fsspec
 import pytest
 
 from afresh.assets.partition import Pattern
-from afresh.sensors.bucket import folders, s3, tokens
-from afresh.sensors.bucket.store import Entry, Store, StoreError, state_of
-from afresh.sensors.bucket.stores import open_store
+from afresh.sensors.buckets import folders, s3, tokens
+from afresh.sensors.buckets.store import Entry, Store, StoreError, state_of
+from afresh.sensors.buckets.stores import open_store
 from services.fault_proxy import FaultProxy
 from services.stores import RUNS, ObjectStore, Stores
 

@@ -14,8 +14,8 @@ import pytest
 from afresh.assets.errors import SensorError
 from afresh.assets.partition import Pattern
 from afresh.sensors.base import Batch, Identity, Sensor
-from afresh.sensors.bucket.sensor import BucketSensor
-from afresh.sensors.bucket.stores import open_store
+from afresh.sensors.buckets.sensor import BucketSensor
+from afresh.sensors.buckets.stores import open_store
 from afresh.sensors.file import FileSensor
 from afresh.sensors.watcher import FolderWatcher
 from support.watching import Journal, until

@@ -13,10 +13,10 @@ import boto3
 import pytest
 
 from afresh.assets.partition import Pattern
-from afresh.sensors.bucket.sensor import BucketSensor
-from afresh.sensors.bucket.sqs import SqsNotifications
-from afresh.sensors.bucket.stores import open_store
-from afresh.sensors.bucket.url import object_uri
+from afresh.sensors.buckets.sensor import BucketSensor
+from afresh.sensors.buckets.sqs import SqsNotifications
+from afresh.sensors.buckets.stores import open_store
+from afresh.sensors.buckets.url import object_uri
 from services.fault_proxy import FaultProxy
 from services.stores import ObjectStore
 from support.watching import Journal, until

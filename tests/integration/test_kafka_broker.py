@@ -7,8 +7,8 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from afresh.sensors.kafka import client
-from afresh.sensors.kafka.settings import Pace
+from afresh.sensors.kafka_topics import client
+from afresh.sensors.kafka_topics.settings import Pace
 from services.kafka import Kafka
 from support.topics import (
     FAST,

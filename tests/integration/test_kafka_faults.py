@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from afresh.sensors.kafka import client
+from afresh.sensors.kafka_topics import client
 from afresh.sensors.secret import env
 from services.fault_proxy import FaultProxy
 from services.kafka import Kafka, kafka_running

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afresh.sensors.base import ObjectIdentity
-from afresh.sensors.bucket.listing import Comparison
-from afresh.sensors.bucket.store import Entry, state_of
-from afresh.sensors.bucket.url import object_uri
+from afresh.sensors.buckets.listing import Comparison
+from afresh.sensors.buckets.store import Entry, state_of
+from afresh.sensors.buckets.url import object_uri
 from support.buckets import FakeStore, make_sensor, running, settle
 from support.watching import Journal
 

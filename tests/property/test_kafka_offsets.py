@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from afresh.sensors.kafka.offsets import (
+from afresh.sensors.kafka_topics.offsets import (
     Cursor,
     Log,
     Topic,

@@ -11,8 +11,8 @@ import anyio.lowlevel
 
 from afresh.assets.partition import Pattern
 from afresh.sensors.base import ObjectIdentity
-from afresh.sensors.bucket.sensor import BucketSensor
-from afresh.sensors.bucket.store import Entry, Pages, StoreError
+from afresh.sensors.buckets.sensor import BucketSensor
+from afresh.sensors.buckets.store import Entry, Pages, StoreError
 from support.watching import Journal
 
 PATTERN = "lake/days/{day}.csv"

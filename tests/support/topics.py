@@ -16,9 +16,9 @@ from aiokafka.errors import TopicAlreadyExistsError
 
 from afresh.assets.manifest import Source
 from afresh.sensors.base import Arrival, Batch, SensorContext
-from afresh.sensors.kafka.sensor import KafkaSensor
-from afresh.sensors.kafka.settings import Pace
-from afresh.sensors.kafka.spec import kafka
+from afresh.sensors.kafka_topics.sensor import KafkaSensor
+from afresh.sensors.kafka_topics.settings import Pace
+from afresh.sensors.kafka_topics.spec import kafka
 from afresh.sensors.records import Record, decode_records
 from support.watching import Journal, until
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from afresh.sensors.bucket.messages import objects_of
+from afresh.sensors.buckets.messages import objects_of
 
 
 def s3_event(*keys: str, name: str = "ObjectCreated:Put") -> dict[str, Any]:

@@ -6,7 +6,7 @@ import trio.testing
 
 from afresh.assets.errors import SensorError, UsageError
 from afresh.sensors.base import Batch, ObjectIdentity
-from afresh.sensors.bucket.objects import ROOM
+from afresh.sensors.buckets.objects import ROOM
 from afresh.sensors.hints import HINTS
 from support.buckets import FakeStore, make_sensor, running, settle
 from support.watching import Journal

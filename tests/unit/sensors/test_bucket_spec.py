@@ -5,8 +5,8 @@ import pytest
 
 from afresh.assets.errors import DefinitionError, SensorError, UsageError
 from afresh.sensors import bucket, env, secret_file
-from afresh.sensors.bucket.options import as_plain, check_options, resolve, secrets_in
-from afresh.sensors.bucket.url import object_path, object_uri, split_url
+from afresh.sensors.buckets.options import as_plain, check_options, resolve, secrets_in
+from afresh.sensors.buckets.url import object_path, object_uri, split_url
 
 
 def test_a_bucket_is_declared() -> None:

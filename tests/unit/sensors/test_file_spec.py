@@ -7,8 +7,8 @@ from afresh.sensors.file_spec import SETTLE_SECONDS
 
 
 def test_only_what_is_there_is_exported() -> None:
-    with pytest.raises(AttributeError, match="buckets"):
-        _ = afresh.sensors.buckets
+    with pytest.raises(AttributeError, match="pails"):
+        _ = afresh.sensors.pails
 
 
 def test_files_are_declared() -> None:

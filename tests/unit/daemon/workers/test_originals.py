@@ -12,7 +12,7 @@ from afresh.assets.errors import ArtifactError, ChangedData, StorageUnavailable,
 from afresh.assets.manifest import Sensor, Source
 from afresh.daemon.workers.originals import read_original, read_reference
 from afresh.sensors.base import ObjectIdentity
-from afresh.sensors.bucket.url import object_uri
+from afresh.sensors.buckets.url import object_uri
 from afresh.storage import stores as kept
 from afresh.storage.references import parse_reference, reference_uri
 from services.fault_proxy import FaultProxy

@@ -11,8 +11,8 @@ import msgspec
 
 from afresh.assets.partition import Pattern
 from afresh.sensors.base import Arrival, ObjectIdentity
-from afresh.sensors.bucket.store import Entry, state_of
-from afresh.sensors.bucket.url import object_path, object_uri
+from afresh.sensors.buckets.store import Entry, state_of
+from afresh.sensors.buckets.url import object_path, object_uri
 
 NAMED_AT_MOST = 4
 ROOM = 2_000

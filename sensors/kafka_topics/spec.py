@@ -8,7 +8,7 @@ import msgspec
 from afresh.assets.declare import Declared, Option
 from afresh.assets.errors import DefinitionError
 from afresh.assets.manifest import Sensor
-from afresh.sensors.kafka.security import Setting, declared_security, is_loopback
+from afresh.sensors.kafka_topics.security import Setting, declared_security, is_loopback
 
 COLUMNS = ("key", "headers", "timestamp", "offset", "partition")
 """What may be had of a message beside its value."""

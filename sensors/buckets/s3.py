@@ -10,7 +10,7 @@ import anyio
 from botocore.exceptions import BotoCoreError, ClientError
 from s3fs import S3FileSystem
 
-from afresh.sensors.bucket.store import PAGE, Entry, Pages, StoreError, identity_of
+from afresh.sensors.buckets.store import PAGE, Entry, Pages, StoreError, identity_of
 
 DEADLINE_SECONDS = 30.0
 _CONFIG: dict[str, Any] = {

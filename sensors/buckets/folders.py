@@ -9,7 +9,7 @@ import anyio.to_thread
 import fsspec
 
 from afresh.assets.errors import AfreshError
-from afresh.sensors.bucket.store import PAGE, Entry, Pages, StoreError, identity_of
+from afresh.sensors.buckets.store import PAGE, Entry, Pages, StoreError, identity_of
 
 DEADLINE_SECONDS = 60.0
 THREADS = 4

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import anyio
 
-from afresh.sensors.bucket.listing import Comparison
-from afresh.sensors.bucket.objects import Objects
-from afresh.sensors.bucket.store import Store, StoreError, state_of
+from afresh.sensors.buckets.listing import Comparison
+from afresh.sensors.buckets.objects import Objects
+from afresh.sensors.buckets.store import Store, StoreError, state_of
 
 AT_ONCE = 16
 SECOND_LOOK_SECONDS = 0.3

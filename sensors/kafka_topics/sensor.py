@@ -10,11 +10,11 @@ import msgspec
 
 from afresh.assets.errors import SensorError
 from afresh.sensors.base import Batch, Emit, Health, SensorContext
-from afresh.sensors.kafka.client import Trouble, connected
-from afresh.sensors.kafka.following import Following
-from afresh.sensors.kafka.offsets import Cursor, lag
-from afresh.sensors.kafka.security import client_settings
-from afresh.sensors.kafka.settings import SMALLEST_FETCH_BYTES, Pace, Settings
+from afresh.sensors.kafka_topics.client import Trouble, connected
+from afresh.sensors.kafka_topics.following import Following
+from afresh.sensors.kafka_topics.offsets import Cursor, lag
+from afresh.sensors.kafka_topics.security import client_settings
+from afresh.sensors.kafka_topics.settings import SMALLEST_FETCH_BYTES, Pace, Settings
 
 
 class KafkaSensor:

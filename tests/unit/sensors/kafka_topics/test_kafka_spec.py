@@ -8,9 +8,9 @@ import pytest
 
 import afresh.sensors
 from afresh.assets.errors import DefinitionError, SensorError
-from afresh.sensors.kafka.security import client_settings, is_loopback
-from afresh.sensors.kafka.settings import Settings
-from afresh.sensors.kafka.spec import kafka
+from afresh.sensors.kafka_topics.security import client_settings, is_loopback
+from afresh.sensors.kafka_topics.settings import Settings
+from afresh.sensors.kafka_topics.spec import kafka
 from afresh.sensors.secret import env, secret_file
 
 HERE = "127.0.0.1:9092"

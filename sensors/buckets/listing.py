@@ -8,7 +8,7 @@ was asked for earlier.
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from afresh.sensors.bucket.store import Entry, state_of
+from afresh.sensors.buckets.store import Entry, state_of
 from afresh.sensors.listing import is_suspicious
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from afresh.sensors.kafka import gather
-from afresh.sensors.kafka.gather import SLICE_ROWS, Gathering
+from afresh.sensors.kafka_topics import gather
+from afresh.sensors.kafka_topics.gather import SLICE_ROWS, Gathering
 
 
 @dataclass

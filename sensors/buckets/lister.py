@@ -7,9 +7,9 @@ import anyio
 import anyio.lowlevel
 
 from afresh.assets.errors import SensorError
-from afresh.sensors.bucket.listing import Comparison, Missing
-from afresh.sensors.bucket.objects import Objects
-from afresh.sensors.bucket.store import Entry, Store, StoreError
+from afresh.sensors.buckets.listing import Comparison, Missing
+from afresh.sensors.buckets.objects import Objects
+from afresh.sensors.buckets.store import Entry, Store, StoreError
 
 SLICE = 100
 """Entries that are compared before the daemon's loop has its turn: about a millisecond."""

@@ -4,8 +4,8 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from afresh.sensors.bucket.folders import FolderStore
-from afresh.sensors.bucket.store import PAGE, Entry, Pages, StoreError, identity_of
+from afresh.sensors.buckets.folders import FolderStore
+from afresh.sensors.buckets.store import PAGE, Entry, Pages, StoreError, identity_of
 
 
 class GcsStore(FolderStore):

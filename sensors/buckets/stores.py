@@ -5,7 +5,7 @@ from typing import Any
 
 from afresh.assets.errors import SensorError
 from afresh.assets.partition import Pattern
-from afresh.sensors.bucket.store import Store
+from afresh.sensors.buckets.store import Store
 from afresh.sensors.routes import literal_prefix
 
 _EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure"}
@@ -17,15 +17,15 @@ def open_store(protocol: str, pattern: Pattern, options: Mapping[str, Any]) -> S
     try:
         if protocol == "s3":
             # Lazy, as all below: s3fs with aiobotocore takes 35 MB.
-            from afresh.sensors.bucket.s3 import S3Store  # noqa: PLC0415
+            from afresh.sensors.buckets.s3 import S3Store  # noqa: PLC0415
 
             bucket, _, name = prefix.partition("/")
             return S3Store(bucket, name, options)
         if protocol in ("gs", "az"):
-            from afresh.sensors.bucket.tokens import AzureStore, GcsStore  # noqa: PLC0415
+            from afresh.sensors.buckets.tokens import AzureStore, GcsStore  # noqa: PLC0415
 
             return (GcsStore if protocol == "gs" else AzureStore)(prefix, options)
-        from afresh.sensors.bucket.folders import FolderStore  # noqa: PLC0415
+        from afresh.sensors.buckets.folders import FolderStore  # noqa: PLC0415
 
         return FolderStore(protocol, pattern.root, options, recursive=pattern.recursive)
     except (ImportError, ValueError, TypeError) as error:

@@ -18,8 +18,8 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
 
 from afresh.assets.errors import SensorError
-from afresh.sensors.kafka.offsets import Cursor, Log, Topic
-from afresh.sensors.kafka.protocol import EpochRequest, TopicRequest, topic_id_text
+from afresh.sensors.kafka_topics.offsets import Cursor, Log, Topic
+from afresh.sensors.kafka_topics.protocol import EpochRequest, TopicRequest, topic_id_text
 
 __all__ = ["Client", "ConsumerRecord", "NoTopic", "OffsetOutOfRangeError", "Trouble", "connected"]
 

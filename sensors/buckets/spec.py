@@ -9,8 +9,8 @@ from afresh.assets.declare import Declared, Option
 from afresh.assets.errors import DefinitionError
 from afresh.assets.manifest import Sensor
 from afresh.assets.partition import Pattern
-from afresh.sensors.bucket.options import as_plain, check_options
-from afresh.sensors.bucket.url import split_url
+from afresh.sensors.buckets.options import as_plain, check_options
+from afresh.sensors.buckets.url import split_url
 
 INTERVAL_SECONDS = 60.0
 """How often all objects are listed; notifications make that rare on the way from an arrival."""

@@ -12,9 +12,9 @@ import anyio
 
 from afresh.assets.errors import SensorError
 from afresh.sensors.base import Arrival, Batch, SensorContext
-from afresh.sensors.kafka.client import Client, OffsetOutOfRangeError, Trouble
-from afresh.sensors.kafka.gather import Gathering
-from afresh.sensors.kafka.offsets import (
+from afresh.sensors.kafka_topics.client import Client, OffsetOutOfRangeError, Trouble
+from afresh.sensors.kafka_topics.gather import Gathering
+from afresh.sensors.kafka_topics.offsets import (
     Cursor,
     Gap,
     Topic,
@@ -25,8 +25,8 @@ from afresh.sensors.kafka.offsets import (
     reconcile,
     uri,
 )
-from afresh.sensors.kafka.settings import Pace, Settings
-from afresh.sensors.kafka.staging import carry
+from afresh.sensors.kafka_topics.settings import Pace, Settings
+from afresh.sensors.kafka_topics.staging import carry
 
 
 class Owner(Protocol):

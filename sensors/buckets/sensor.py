@@ -14,13 +14,13 @@ import msgspec
 from afresh.assets.errors import SensorError, UsageError
 from afresh.assets.partition import Pattern
 from afresh.sensors.base import Batch, Emit, Health, ObjectIdentity, SensorContext
-from afresh.sensors.bucket.lister import Lister
-from afresh.sensors.bucket.looker import Looker
-from afresh.sensors.bucket.objects import Objects
-from afresh.sensors.bucket.options import resolve, secrets_in
-from afresh.sensors.bucket.store import Store
-from afresh.sensors.bucket.stores import open_store
-from afresh.sensors.bucket.url import PROTOCOLS, object_path
+from afresh.sensors.buckets.lister import Lister
+from afresh.sensors.buckets.looker import Looker
+from afresh.sensors.buckets.objects import Objects
+from afresh.sensors.buckets.options import resolve, secrets_in
+from afresh.sensors.buckets.store import Store
+from afresh.sensors.buckets.stores import open_store
+from afresh.sensors.buckets.url import PROTOCOLS, object_path
 from afresh.sensors.hints import HINTS
 
 BATCH = 250
@@ -253,7 +253,7 @@ def build(context: SensorContext) -> BucketSensor:
     notifications: Notifications | None = None
     if kind == "sqs":
         # Lazy: aiobotocore costs 30 MB, and comes with s3fs.
-        from afresh.sensors.bucket.sqs import SqsNotifications  # noqa: PLC0415
+        from afresh.sensors.buckets.sqs import SqsNotifications  # noqa: PLC0415
 
         notifications = SqsNotifications(rest, pattern, secrets)
     return BucketSensor(

@@ -14,7 +14,7 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
 from afresh.assets.partition import Pattern
-from afresh.sensors.bucket.messages import objects_of
+from afresh.sensors.buckets.messages import objects_of
 
 LONG_POLL_SECONDS = 20
 MOST_AT_ONCE = 10
