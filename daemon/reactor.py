@@ -167,7 +167,7 @@ class Reactor:
                 changes.append(outcome.ended)
         self.ports.on_events(recorded.events)
         ticks = tick_rows(self.planner.find_due(now), self.journal, epoch, now)
-        recorded.events += ticks.events
+        events = [*recorded.events, *ticks.events]
         updates += ticks.updates
         changes += ticks.changes
         calls = [item for item in items if isinstance(item, Told)]
@@ -191,7 +191,7 @@ class Reactor:
         await self._commit(items, [*updates, *step.updates], step.begun)
         self._ending = []
         self._answer(items)
-        self._report(recorded.events, ends, step)
+        self._report(events, ends, step)
         self._changed.set()
         self._changed = anyio.Event()
 

@@ -46,10 +46,14 @@ def _sees_planted_damage(campaign: Campaign) -> None:
 
     ledger = project.state / "ledger.sqlite"
     with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.row_factory = sqlite3.Row
+        last = connection.execute(
+            "select * from version where asset = 'total' order by version desc limit 1"
+        ).fetchone()
+        again = {**dict(last), "version": last["version"] + 1}
+        names, marks = ", ".join(again), ", ".join("?" * len(again))
         connection.execute(
-            "insert into version select asset, partition, version + 1, epoch, fingerprint, columns,"
-            " rows, bytes, hash, uri, schema_version, code_version, run, created_at, state,"
-            " metadata_json, start_row, end_row from version where asset = 'total'"
-            " order by version desc limit 1"
+            f"insert into version ({names}) values ({marks})",  # noqa: S608 - names of columns
+            [*again.values()],
         )
     assert compare(project, delivered).doubled != []
