@@ -53,6 +53,7 @@ def make_task(
             targets,
             path=path,
             known=known,
+            kept=_kept(attempt) if attempt.forced else {},
             events=attempt.events,
             batches=batches,
             merges=merges,

@@ -116,7 +116,9 @@ class Ingests:
                 events[0 if node.plan.stream else -1],
             ),
             code=node.plan.code,
+            forced=node.forced,
         )
+        node.forced = False
         return node.running
 
     def _take_batches(self, node: Node, number: int) -> tuple[int, ...]:

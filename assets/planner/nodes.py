@@ -160,6 +160,17 @@ class Node(Struct, eq=False):
         self.known = Slim((k, v) for k, v in self.known.items() if Gone.HELD not in v)
         self.failures = None
 
+    def mend(self, states: tuple[State, ...]) -> bool:
+        """Take the artifact of what a source's unit is at already. False if it is not at that."""
+        old, new = self.history.latest, states[0] if states else None
+        if not (old and isinstance(new, Content) and isinstance(old[0], Content)):
+            return False
+        if old[0].version != new.version:
+            return False
+        self.history.intervals[-1].states = states
+        self.heads[0] = self.by_fingerprint[0][new.fingerprint] = new
+        return True
+
     def settle(self, epoch: int, states: tuple[State, ...], keep: set[int]) -> None:
         """The node's states as of `epoch` are known.
 

@@ -239,7 +239,8 @@ class Planner:
             if node.trouble is not None:
                 node.trouble = None
                 self._settling.commands.recovered.append(node)
-            if change.states and change.states != node.history.latest:
+            mended = change.attempt.forced and node.mend(change.states)
+            if change.states and change.states != node.history.latest and not mended:
                 self._change_source(node, change.epoch, change.states, now)
         node.updated_at = now
         halted = node.plan.stream and change.states is None and change.retry_at is None
@@ -251,6 +252,7 @@ class Planner:
         node.trouble = _trouble(change, "")
         if change.retry_at is not None or node.plan.stream:
             self.ingests.retry(change.attempt)
+            node.forced = node.forced or change.attempt.forced
         if change.retry_at is not None:
             self._agenda.wake(node, change.retry_at)
             return
@@ -314,7 +316,9 @@ class Planner:
             plan, _ = self.topology.assets[asset]
             node = self.graph.get(plan, key)
             if node is not None:
-                node.forced = node.forced or (change.force and plan.function is not None)
+                node.forced = node.forced or (
+                    change.force and (plan.function is not None or not plan.stream)
+                )
                 found.append(node)
                 if self.ingests.is_halted(node):
                     self.ingests.resume(node)

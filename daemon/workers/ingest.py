@@ -42,6 +42,7 @@ def ingest(task: Task, loaded: Loaded, plan: Plan, begin: Callable[[], None]) ->
         # The declaration does not fit the format: as unreadable, until one of them changes.
         raise UnreadableData(error.error, hint=error.hint, where=show_path(task.path)) from error
     target = task.targets[0]
+    referred = _is_referred(source)
     output = settle(
         with_keys(read.table, source, task.partition),
         live.schema,
@@ -49,9 +50,10 @@ def ingest(task: Task, loaded: Loaded, plan: Plan, begin: Callable[[], None]) ->
         schema,
         target,
         known=task.known.get(target.asset, ""),
+        kept=None if referred else task.kept.get(target.asset),
         rejected=rejected_uri(plan, task, target.asset),
         metadata={},
-        reference=_reference(read) if _is_referred(source) else None,
+        reference=_reference(read) if referred else None,
         begin=begin,
     )
     result = Result(task.run, (output,), source_hash=read.hash)

@@ -47,6 +47,42 @@ def test_all_versions_are_read_and_go_on(tmp_path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_a_source_is_mended_from_its_file(tmp_path: Path, damage: str) -> None:
+    project = Living(Living.make(tmp_path / "project", PIPELINE).folder)
+    file = project.land("mon.csv", "n\n1\n")
+    for name in ("tue", "wed"):
+        project.land(f"{name}.csv", "n\n0\n")
+    project.run("up", "--until-idle")
+    (version,) = project.json("versions", "days[mon]")
+    artifact = Path(version["uri"])
+    with project.running():
+        artifact.write_bytes(b"x") if damage == "changed" else artifact.unlink()
+        (_, finding) = project.run("verify", check=False).stdout.splitlines()[-2:]
+        assert "afresh materialize --force days[mon]" in finding
+        (made,) = project.json("materialize", "days[mon]", "--force")
+        assert (made["state"], made["version"]) == ("fresh", 1)
+        assert project.run("verify").returncode == 0
+        assert project.json("read", "days[mon]") == [{"n": 1}]
+        # Its readers are given the new one, now and after a restart.
+        runs = len(project.runs("total"))
+        (made,) = project.json("materialize", "total", "--force")
+        assert (made["state"], made["version"]) == ("fresh", 1)
+        assert len(project.runs("total")) == runs + 1
+    project.run("materialize", "total", "--force")
+    before = set(artifact.parent.iterdir())
+    project.run("materialize", "days", "--force")
+    assert set(artifact.parent.iterdir()) == before  # what is whole is not written again
+
+    file.unlink()
+    project.run("wait")
+    refused = project.run("materialize", "days[mon]", "--force", check=False)
+    assert refused.returncode == 2
+    assert "landing/mon.csv" in refused.stderr
+    assert project.status("days[mon]")["reasons"] == ["deleted"]
+    assert project.run("materialize", "days[mon]+", "--force").returncode == 0
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone"])
 def test_a_forced_run_mends_a_damaged_version(tmp_path: Path, damage: str) -> None:
     project = Living(Living.make(tmp_path / "project", PIPELINE).folder)
     project.land("mon.csv", "n\n1\n")
