@@ -29,6 +29,14 @@ def select(expression: str, graph: Graph, units: Iterable[Unit], state_of: State
     return _Selector(graph, units, state_of).either(expression)
 
 
+def check_syntax(expression: str | None) -> None:
+    """Raise UsageError for what is no selection, whatever there is to select from."""
+    for term in _split(expression or "", r"\s"):
+        for factor in _split(term, ",", keep_empty=True):
+            if _TERM.fullmatch(factor.lstrip("!")) is None:
+                raise UsageError(f"Expected a selection, found {factor!r}", hint=_HINT)
+
+
 class _Selector:
     """One evaluation: the units by asset, and what the parts of the expression come to."""
 

@@ -13,6 +13,7 @@ from afresh.daemon.api.event_filter import event_filter
 from afresh.daemon.api.names import Unique, one_unit, one_version, parse_known
 from afresh.daemon.api.selection import recorded
 from afresh.daemon.api.times import iso
+from afresh.daemon.api.unreadable import refuse_deleted, refuse_without_data
 from afresh.daemon.api.view import View
 from afresh.storage.ledger import listings, queries
 from afresh.storage.references import parse_reference
@@ -95,6 +96,9 @@ async def readable(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]
         found = [Unique(ref.asset, key, number) for key, _, number, _ in rows if number is not None]
         if found:
             return [_stored(view, unique) for unique in found]
+        refuse_without_data(view, ref.asset)
+    if ref.version in (None, "latest"):
+        refuse_deleted(view, *one_unit(view, ref))
     return [_stored(view, one_version(view, ref))]
 
 

@@ -65,6 +65,10 @@ class Call:
         gc.disable()
         view = self.offline_view()
         if empty is not None and view.is_empty:
+            # Lazy: with a daemon or a ledger who answers reads the selection.
+            from afresh.assets.selection import check_syntax  # noqa: PLC0415
+
+            check_syntax(params.get("selection"))
             note("nothing has run here yet: `afresh up` begins")
             return empty
         return finish(perform(view, None, op, params))

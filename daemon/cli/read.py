@@ -34,8 +34,10 @@ def read(call: Call, ref: str, form: str | None, output: str | None, limit: int 
 
     Of an asset named without a key: all its units, in key order.
     """
+    if form is None:
+        # What -o FILE says counts before --json: a file is what its name promises.
+        form = "json" if call.as_json and output is None else _by_name(output)
     versions = call.ledger("readable", {"ref": ref})
-    form = form or ("json" if call.as_json else _by_name(output))
     if form == "parquet" and output is None and terminal_width(sys.stdout) is not None:
         raise UsageError(
             "Expected a file for Parquet, found a terminal", hint="afresh read REF -o FILE.parquet"

@@ -6,7 +6,8 @@ import pytest
 from afresh.assets.errors import UsageError
 from afresh.daemon.api import listings
 from afresh.daemon.api.offline import finish
-from support.views import FakeView, looks, story
+from support.ledgers import unit, validity, version
+from support.views import FakeView, filled, looks, story
 
 
 @pytest.fixture
@@ -128,3 +129,25 @@ def test_an_asset_without_a_key_is_read_whole(view: FakeView) -> None:
     ]
     assert [row["ref"] for row in found] == sorted(row["ref"] for row in heads)
     assert len(found) > 1
+
+
+def test_a_deleted_unit_is_read_by_its_version_alone(tmp_path: Path) -> None:
+    tables = {
+        "unit": [unit("daily", "k1", deleted=True)],
+        "version": [version("daily", "k1", 1)],
+        "validity": [validity("daily", "k1", 1, 1), validity("daily", "k1", 7, None)],
+    }
+    view = FakeView(filled(tmp_path, tables))
+    for ref in ("daily[k1]", "daily[k1]@latest"):
+        with pytest.raises(UsageError, match="deleted at epoch 7") as raised:
+            finish(listings.readable(view, {"ref": ref}))
+        assert "daily[k1]@1" in raised.value.hint
+    (row,) = finish(listings.readable(view, {"ref": "daily[k1]@1"}))
+    assert row["version"] == 1
+
+
+def test_an_asset_without_data_names_the_states_of_its_units(tmp_path: Path) -> None:
+    units = [looks("daily", "k1", "blocked", None), looks("daily", "k2", "failed", None)]
+    view = FakeView(filled(tmp_path, {}), units)
+    with pytest.raises(UsageError, match=r"daily\[k1\] is blocked, daily\[k2\] is failed"):
+        finish(listings.readable(view, {"ref": "daily"}))

@@ -71,6 +71,17 @@ def test_a_project_that_has_never_run_has_nothing_and_says_so(
     assert "afresh up" in ran.err
 
 
+@pytest.mark.parametrize("selection", ["daily[", "daily,,total", "a]"])
+@pytest.mark.parametrize("command", ["status", "plan"])
+def test_what_is_no_selection_is_refused_before_anything_has_run(
+    fresh_afresh: Commands, command: str, selection: str
+) -> None:
+    ran = fresh_afresh(command, selection, "--json")
+    assert (ran.code, ran.out) == (2, "")
+    assert repr(selection)[1:2] in json.loads(ran.err)["error"]
+    assert fresh_afresh(command, "!daily[a,b],+total+2 state:stale", "--json").code == 0
+
+
 @pytest.mark.parametrize("command", [("versions", "x"), ("why", "x"), ("read", "x"), ("verify",)])
 def test_what_needs_a_ledger_says_what_to_do(
     fresh_afresh: Commands, command: tuple[str, ...]
@@ -97,6 +108,8 @@ def test_what_needs_a_ledger_says_what_to_do(
         ("sensors", "pause"),
         ("lineage", "total", "--as", "png"),
         ("read", "total", "-o", "total.xyz"),
+        ("read", "nope", "-o", "total.xyz"),
+        ("status", "daily["),
     ],
 )
 def test_a_wrong_call_exits_2_with_one_error_on_stderr(
