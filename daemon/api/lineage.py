@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from afresh.assets.manifest import Function, Manifest
-from afresh.daemon.api.names import Unique, declarations, kinds, one_version, parse_known
+from afresh.daemon.api.names import Unique, declarations, head_versions, kinds, parse_known
 from afresh.daemon.api.view import View
 from afresh.storage.ledger import queries
 
@@ -30,9 +30,8 @@ class Edge(NamedTuple):
 class Graph:
     """Versions and the runs between them, in the order in which they were found."""
 
-    def __init__(self, root: Unique) -> None:
-        self.root = root
-        self.nodes: dict[Unique, None] = {root: None}
+    def __init__(self, roots: Iterable[Unique]) -> None:
+        self.nodes: dict[Unique, None] = dict.fromkeys(roots)
         self.edges: dict[Edge, None] = {}
 
 
@@ -44,10 +43,12 @@ class _Step(NamedTuple):
     depth: int
 
 
-async def walk(view: View, root: Unique, *, down: bool = False, depth: int | None = None) -> Graph:
-    """Walk up (or down) from a version, `depth` runs far (None: to the end)."""
-    graph = Graph(root)
-    steps, seen = [_Step(root, None, 0)], set[tuple[Unique, str]]()
+async def walk(
+    view: View, roots: Iterable[Unique], *, down: bool = False, depth: int | None = None
+) -> Graph:
+    """Walk up (or down) from versions, `depth` runs far (None: to the end)."""
+    graph = Graph(roots)
+    steps, seen = [_Step(root, None, 0) for root in graph.nodes], set[tuple[Unique, str]]()
     done = 0
     sources = {name for name, kind in kinds(view.manifest).items() if kind == "source"}
     while steps:
@@ -128,9 +129,12 @@ def readers_of(view: View, at: Unique) -> list[str]:
 
 
 async def lineage(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer `afresh lineage REF`: nodes and edges; `collapse` keeps one node an asset."""
-    root = one_version(view, parse_known(view, params["ref"]))
-    graph = await walk(view, root, down=bool(params.get("down")), depth=params.get("depth"))
+    """Answer `afresh lineage REF`: nodes and edges; `collapse` keeps one node an asset.
+
+    Of an asset without a key: from the heads of all its units, which come first among the nodes.
+    """
+    roots = head_versions(view, parse_known(view, params["ref"]))
+    graph = await walk(view, roots, down=bool(params.get("down")), depth=params.get("depth"))
     kind = kinds(view.manifest)
     columns = _columns(view.manifest) if params.get("columns") else None
     if params.get("collapse"):

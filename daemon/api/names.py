@@ -7,6 +7,10 @@ from afresh.assets.manifest import Function, Manifest, Source
 from afresh.assets.nearest import did_you_mean
 from afresh.assets.partition import Ref, format_ref, parse_ref
 from afresh.daemon.api.view import View
+from afresh.storage.ledger import queries
+
+NEWEST = (1 << 62) - 1
+"""Later than every epoch."""
 
 
 class Unique(NamedTuple):
@@ -81,6 +85,16 @@ def one_unit(view: View, ref: Ref) -> tuple[str, str]:
         f"Expected a unit of {ref.asset}, found none yet",
         hint="nothing has arrived for it: afresh status says what it waits for",
     )
+
+
+def head_versions(view: View, ref: Ref) -> list[Unique]:
+    """Give the versions that a reference covers: the one that it names, or all units' heads."""
+    if ref.partition is None and ref.version in (None, "latest"):
+        rows = view.reader.rows(queries.ASSET_AT, {"asset": ref.asset, "epoch": NEWEST})
+        found = [Unique(ref.asset, key, number) for key, _, number, _ in rows if number is not None]
+        if found:
+            return found
+    return [one_version(view, ref)]
 
 
 def one_version(view: View, ref: Ref) -> Unique:

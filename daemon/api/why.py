@@ -4,20 +4,26 @@ The state and its reasons are the planner's; the chain behind them is the ledger
 from the unit down to the first cause: its last entries are events of the journal.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
 
 from afresh.assets.errors import UsageError
 from afresh.assets.partition import Ref, format_ref, parse_ref
-from afresh.assets.planner.view import Reason, UnitView
+from afresh.assets.planner.view import Reason, State, UnitView
 from afresh.daemon.api.history import History
 from afresh.daemon.api.listings import error_line
 from afresh.daemon.api.names import one_unit, one_version, parse_known
 from afresh.daemon.api.verifications import not_deterministic
 from afresh.daemon.api.view import Key, View
 
+STATES: tuple[str, ...] = get_args(State)
+"""In the order in which they are told."""
+
 _MOST_UNITS = 50
 """Units that a chain names at most; what a thousand units share is said once."""
+
+_MOST_NAMED = 5
+"""Units of an asset that are explained, or named, at once."""
 
 _LED_BY = frozenset({"input", "blocked", "waiting", "missing", "paused", "failed", "rejected"})
 """Kinds of reasons whose `ref` leads on to another unit."""
@@ -26,6 +32,10 @@ _LED_BY = frozenset({"input", "blocked", "waiting", "missing", "paused", "failed
 async def why(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
     """Answer `afresh why REF`."""
     ref = parse_known(view, params["ref"])
+    if ref.partition is None and ref.version is None:
+        units = [key for key in view.planner.units() if key[0] == ref.asset]
+        if len(units) > 1:
+            return _why_not_fresh(view, ref.asset, units)
     unit = one_unit(view, ref)
     found = _look(view, unit)
     history = History(view)
@@ -46,6 +56,27 @@ async def why(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
         "state": found.state,
         "because": history.entries(),
     }
+
+
+def _why_not_fresh(view: View, asset: str, units: Sequence[Key]) -> dict[str, Any]:
+    """Answer for the units that are not fresh, the first in the order of states foremost."""
+    found = [unit for key in units if (unit := _look(view, key)) and unit.state != "fresh"]
+    if not found:
+        few = ", ".join(format_ref(*key) for key in units[:_MOST_NAMED])
+        more = f" and {len(units) - _MOST_NAMED} more" if len(units) > _MOST_NAMED else ""
+        raise UsageError(
+            f"Expected one unit of {asset}, whose units are all fresh, found the whole asset",
+            hint=f"name one: {few}{more}",
+        )
+    found.sort(key=lambda unit: STATES.index(unit.state))
+    history = History(view)
+    for unit in found[:_MOST_NAMED]:
+        history.add(unit.state, format_ref(unit.asset, unit.partition), f"it is {unit.state}")
+        _explain(view, unit, history)
+    if len(found) > _MOST_NAMED:
+        detail = f"{len(found) - _MOST_NAMED} more units are not fresh: afresh status {asset}"
+        history.add(found[_MOST_NAMED].state, asset, detail)
+    return {"ref": asset, "state": found[0].state, "because": history.entries()}
 
 
 def _explain(view: View, unit: UnitView, history: History) -> None:

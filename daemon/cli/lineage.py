@@ -58,7 +58,14 @@ def _tree(answer: dict[str, Any], *, down: bool) -> None:
             children[parent].append(child)
         runs[edge["to"]] = edge["via"]
         columns[parent, child] = edge.get("columns", [])
-    (root, *_) = nodes
+    # The first node is a root, and so is the asset's every unit that nothing else leads to.
+    first, below = next(iter(nodes)), {ref for found in children.values() for ref in found}
+    asset = nodes[first]["asset"]
+    roots = [
+        ref
+        for ref, node in nodes.items()
+        if ref == first or (node["asset"] == asset and ref not in below)
+    ]
     shown: set[str] = set()
 
     def line(ref: str, parent: str) -> str:
@@ -83,8 +90,9 @@ def _tree(answer: dict[str, Any], *, down: bool) -> None:
                 shown.add(child)
                 walk(child, indent + below)
 
-    say(line(root, ""))
-    walk(root, "")
+    for root in roots:
+        say(line(root, ""))
+        walk(root, "")
 
 
 def _grouped(refs: list[str], nodes: dict[str, Any]) -> list[tuple[str, int]]:

@@ -101,13 +101,24 @@ def test_an_equal_result_leads_on_as_of_the_epoch_that_showed_it(tmp_path: Path)
     assert edges(ask(view, "daily[k1]")) == {("flights[k1]@3", "daily[k1]@2", "r10")}
 
 
+def test_an_asset_without_a_key_covers_all_its_units(tmp_path: Path) -> None:
+    view = FakeView(story(tmp_path))
+    answer = ask(view, "flights", down=True)
+    assert [node["ref"] for node in answer["nodes"]][:2] == ["flights[k1]@2", "flights[k2]@1"]
+    assert edges(answer) == edges(ask(view, "flights[k1]", down=True)) | edges(
+        ask(view, "flights[k2]", down=True)
+    )
+    collapsed = ask(view, "flights", down=True, collapse=True)
+    assert [node["ref"] for node in collapsed["nodes"]] == ["flights", "daily", "total"]
+
+
 def test_an_unknown_name_is_refused_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         ask(FakeView(story(tmp_path)), "totals")
     assert "total" in refused.value.hint
 
 
-@pytest.mark.parametrize("ref", ["total@3", "daily[k3]", "daily", "total@v1"])
+@pytest.mark.parametrize("ref", ["total@3", "daily[k3]", "total@v1"])
 def test_what_there_is_not_is_refused(tmp_path: Path, ref: str) -> None:
     with pytest.raises(UsageError, match="Expected"):
         ask(FakeView(story(tmp_path)), ref)

@@ -141,3 +141,24 @@ def test_units_that_lead_to_each_other_end(tmp_path: Path) -> None:
 def test_an_archived_asset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="declared"):
         ask(filled(tmp_path, {"unit": [unit("gone")]}), "gone")
+
+
+def test_of_several_units_those_that_are_not_fresh_are_explained(tmp_path: Path) -> None:
+    missing = Reason("missing", "needs flights[k3], which has no data yet")
+    answer = ask(
+        story(tmp_path),
+        "daily",
+        looks("daily", "k1", number=2),
+        looks("daily", "k2", "blocked", None, missing),
+        looks("daily", "k3", "failed", None),
+    )
+    assert (answer["ref"], answer["state"]) == ("daily", "failed")
+    told = [entry["ref"] for entry in answer["because"] if entry["detail"].startswith("it is")]
+    assert told == ["daily[k3]", "daily[k2]"]
+    assert missing.detail in said(answer)
+
+
+def test_of_several_units_that_are_fresh_one_is_to_be_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="all fresh") as refused:
+        ask(story(tmp_path), "daily", looks("daily", "k1"), looks("daily", "k2"))
+    assert "daily[k1], daily[k2]" in refused.value.hint

@@ -141,6 +141,12 @@ def test_lineage_as_a_tree(afresh: Commands) -> None:
     ]
 
 
+def test_lineage_of_all_units_is_a_tree_each(afresh: Commands) -> None:
+    lines = afresh("lineage", "daily").out.splitlines()
+    roots = [line.split()[0] for line in lines if line[0] not in "├└│ "]
+    assert roots == ["daily[k1]@2", "daily[k2]@1"]
+
+
 def test_lineage_as_dot_and_mermaid(afresh: Commands) -> None:
     dot = afresh("lineage", "total", "--as", "dot", "--depth", "1").out.splitlines()
     assert dot[0] == "digraph lineage {"
