@@ -13,7 +13,7 @@ from afresh.daemon.api.event_filter import event_filter
 from afresh.daemon.api.names import Unique, one_unit, one_version, parse_known
 from afresh.daemon.api.selection import recorded
 from afresh.daemon.api.times import iso
-from afresh.daemon.api.unreadable import refuse_deleted, refuse_without_data
+from afresh.daemon.api.unreadable import refuse_deleted, refuse_without_data, tombstones
 from afresh.daemon.api.view import View
 from afresh.storage.ledger import listings, queries
 from afresh.storage.references import parse_reference
@@ -27,19 +27,31 @@ async def versions(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]
     ref = parse_known(view, params["asset"])
     if ref.partition is not None:
         one_unit(view, ref)
-    after = None
+    after, gone = None, tombstones(view, ref.asset)
     if params.get("after"):
         cursor = parse_ref(params["after"])
-        if not isinstance(cursor.version, int):
+        number = cursor.version
+        if number is None and (cursor.partition or "") in gone:
+            number = NEWEST
+        if not isinstance(number, int):
             raise UsageError(
                 f"Expected the ref of a version after --after, found {params['after']!r}",
                 hint="give the last ref of the page before",
             )
-        after = (cursor.partition or "", cursor.version)
+        after = (cursor.partition or "", number)
     query = listings.versions(
         ref.asset, partition=ref.partition, after=after, limit=params.get("limit")
     )
-    rows = [version_row(row) for row in view.reader.rows(*query)]
+    rows: list[dict[str, Any]] = []
+    told = after[0] if after is not None else None
+    for row in view.reader.rows(*query):
+        if row[1] != told and row[1] in gone:
+            rows.append(gone[row[1]])
+        told = row[1]
+        rows.append(version_row(row))
+        if told in gone and rows[-1]["state"] == "head":
+            rows[-1]["state"] = "kept"
+    rows = rows[: params.get("limit")]
     if ref.version is not None:
         number = one_version(view, ref).version
         rows = [row for row in rows if row["version"] == number]

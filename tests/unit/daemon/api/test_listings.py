@@ -151,3 +151,29 @@ def test_an_asset_without_data_names_the_states_of_its_units(tmp_path: Path) -> 
     view = FakeView(filled(tmp_path, {}), units)
     with pytest.raises(UsageError, match=r"daily\[k1\] is blocked, daily\[k2\] is failed"):
         finish(listings.readable(view, {"ref": "daily"}))
+
+
+def test_a_deletion_is_listed_as_a_tombstone_before_the_versions_that_are_kept(
+    tmp_path: Path,
+) -> None:
+    tables = {
+        "unit": [unit("daily", "k1", deleted=True, version=2), unit("daily", "k2")],
+        "version": [version("daily", "k1", n) for n in (1, 2)] + [version("daily", "k2", 1)],
+        "validity": [
+            *(validity("daily", "k1", n, n) for n in (1, 2)),
+            validity("daily", "k1", 7, None),
+            validity("daily", "k2", 1, 1),
+        ],
+    }
+    view = FakeView(filled(tmp_path, tables))
+    rows = finish(listings.versions(view, {"asset": "daily"}))
+    assert [(row["ref"], row["state"]) for row in rows] == [
+        ("daily[k1]", "tombstone"),
+        ("daily[k1]@2", "kept"),
+        ("daily[k1]@1", "kept"),
+        ("daily[k2]@1", "head"),
+    ]
+    assert list(rows[0]) == list(rows[1])
+    assert pages(view, listings.versions, "ref", {"asset": "daily"}) == [r["ref"] for r in rows]
+    (row,) = finish(listings.versions(view, {"asset": "daily[k1]@2"}))
+    assert row["state"] == "kept"
