@@ -1,0 +1,83 @@
+"""What people ask for by hand: units at once, and pauses of automation."""
+
+from afresh.assets.planner.agenda import Agenda
+from afresh.assets.planner.changes import Paused, Requested, Ticked
+from afresh.assets.planner.debts import Debts
+from afresh.assets.planner.graph import Graph
+from afresh.assets.planner.ingests import Ingests
+from afresh.assets.planner.nodes import Node
+from afresh.assets.planner.policies import Policies
+
+
+class Requests:
+    """Takes in requests and pauses."""
+
+    def __init__(
+        self, graph: Graph, debts: Debts, agenda: Agenda, ingests: Ingests, policies: Policies
+    ) -> None:
+        self._graph = graph
+        self._debts = debts
+        self._agenda = agenda
+        self._ingests = ingests
+        self._policies = policies
+
+    def request(self, change: Requested) -> list[Node]:
+        """Note what was asked for; what is to run for it, all that it needs from above included."""
+        found: list[Node] = []
+        for asset, key in change.units:
+            plan, _ = self._graph.topology.assets[asset]
+            node = self._graph.get(plan, key)
+            if node is not None:
+                node.forced = node.forced or (
+                    change.force and (plan.function is not None or not plan.stream)
+                )
+                found.append(node)
+                if self._ingests.is_halted(node):
+                    self._ingests.resume(node)
+        asked = Ticked(change.epoch, change.event, "", (), "requested by hand", kind="request")
+        found += self._policies.ask(found, asked)
+        marks: list[Node] = []
+        stack, seen = list(dict.fromkeys(found)), set(found)
+        while stack:
+            node = stack.pop()
+            if node.plan.source is not None:
+                continue
+            if node.plan.root and self._policies.cause(node) is None:
+                continue
+            node.requested, node.requested_event = True, change.event
+            node.requested_epoch = change.epoch
+            node.forget_failures()
+            node.trouble = None
+            marks.append(node)
+            for edge in node.plan.inputs:
+                for upstream in self._graph.unsettled(node, edge):
+                    if upstream not in seen:
+                        seen.add(upstream)
+                        stack.append(upstream)
+        return marks
+
+    def pause(self, change: Paused) -> None:
+        """Stop or start automation of units."""
+        for asset, key in change.units:
+            plan, _ = self._graph.topology.assets[asset]
+            nodes = self._graph.nodes[plan.name]
+            if not change.on:
+                self._graph.stopped.pop(plan.name, None)
+            if key == "*":
+                (self._graph.paused.add if change.on else self._graph.paused.discard)(asset)
+            for node in list(nodes.values()) if key == "*" else filter(None, [nodes.get(key)]):
+                if node.paused is not change.on:
+                    self._pause_node(node, on=change.on)
+
+    def _pause_node(self, node: Node, *, on: bool) -> None:
+        if node.plan.suspended:
+            return
+        node.paused = on
+        if on:
+            self._agenda.look_at_all(self._debts.give_up(node))
+            self._agenda.drop(node)
+        if node.plan.source is not None:
+            (self._ingests.pause if on else self._ingests.resume)(node)
+            self._agenda.look_at_all(self._agenda.held)
+        self._agenda.look_at(node)
+        self._agenda.look_at_all(node.watchers or ())
