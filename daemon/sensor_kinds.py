@@ -5,8 +5,8 @@ Kinds load when a source of theirs is declared: nobody pays for a client that is
 
 from importlib import import_module
 
-from afresh.assets.errors import AfreshError, UsageError
-from afresh.sensors.base import Emit, Health, Sensor, SensorContext
+from afresh.assets.errors import UsageError
+from afresh.sensors.base import Sensor, SensorContext
 
 ENTRY_POINTS = "afresh.sensors"
 """Others' kinds: each entry is a function that takes a `SensorContext` and gives a `Sensor`."""
@@ -19,7 +19,7 @@ _HOMES: dict[str, str] = {
     "upstream": "afresh.sensors.upstreams.sensor:build",
     "webhook": "afresh.sensors.webhooks.sensor:build",
 }
-"""Module and function of each kind of ours; files are the supervisor's own."""
+"""Module and function of each kind of ours; sensors of files need the watcher besides."""
 
 
 def build_sensor(context: SensorContext) -> Sensor:
@@ -40,30 +40,3 @@ def build_sensor(context: SensorContext) -> Sensor:
         f"Expected a kind of sensor ({', '.join(['file', *sorted(_HOMES)])}), found {kind!r}",
         hint=f"install what provides it as an entry point of {ENTRY_POINTS!r}",
     )
-
-
-class Unbuilt:
-    """Stands for a sensor that cannot be built, and says why; it costs itself alone."""
-
-    checked = False
-    is_quiet = True
-
-    def __init__(self, name: str, kind: str, error: AfreshError) -> None:
-        self.name = name
-        self.kind = kind
-        self._error = error
-
-    @property
-    def health(self) -> Health:
-        """Failed, with the reason."""
-        return Health("failed", error=self._error.error, hint=self._error.hint)
-
-    async def run(self, emit: Emit) -> None:
-        """Raise the reason."""
-        del emit
-        raise self._error
-
-    async def scan(self, *, accept: bool = False) -> int:
-        """Raise the reason."""
-        del accept
-        raise self._error

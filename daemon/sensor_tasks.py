@@ -8,11 +8,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from afresh.assets.errors import AfreshError
+from afresh.sensors.backoff import Backoff
 from afresh.sensors.base import Batch, Emit, Sensor
 
 _log = logging.getLogger("afresh.sensors")
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
 WELL_SECONDS = 60.0
 """Who ran so long begins with the first pause again when it fails."""
 
@@ -44,7 +43,7 @@ class SensorTask:
         self._emit = emit
         self._tasks = tasks
         self._offers: set[_Offer] = set()
-        self._random = random
+        self._backoff = Backoff(random)
         self._now = now
         self._tell = tell
         self._scope = anyio.CancelScope()
@@ -65,18 +64,16 @@ class SensorTask:
 
     async def run(self) -> None:
         """Run until stopped. Whatever the sensor raises costs it alone."""
-        pause = FIRST_PAUSE_SECONDS
         with self._scope:
             while True:
                 started_at = self._now()
                 error = await self._try()
                 if self._now() - started_at > WELL_SECONDS:
-                    pause = FIRST_PAUSE_SECONDS
+                    self._backoff.reset()
                 if error != self.error:
                     self.error = error
                     self._tell()
-                await anyio.sleep(pause * (0.5 + 0.5 * self._random.random()))
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                await anyio.sleep(self._backoff.next_seconds())
                 # What it handed on is in the ledger, or refused, before it looks again.
                 for offer in list(self._offers):
                     await offer.ended.wait()

@@ -3,14 +3,10 @@
 One that crashes costs itself.
 """
 
-# ruff: noqa: PTH118, PTH120
-
-import logging
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import msgspec
@@ -20,9 +16,9 @@ from afresh.assets.errors import AfreshError, UsageError
 from afresh.assets.manifest import Manifest, Source
 from afresh.assets.manifest import Sensor as Declaration
 from afresh.assets.nearest import did_you_mean
-from afresh.assets.partition import Pattern
-from afresh.daemon.sensor_kinds import Unbuilt, build_sensor
-from afresh.daemon.sensor_tasks import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, SensorTask
+from afresh.daemon.file_sensors import FileSensors
+from afresh.daemon.sensor_builder import Recorded, SensorBuilder
+from afresh.daemon.sensor_tasks import SensorTask
 from afresh.sensors.base import (
     Confirming,
     Emit,
@@ -30,35 +26,12 @@ from afresh.sensors.base import (
     Identity,
     ObjectIdentity,
     Sensor,
-    SensorContext,
 )
 from afresh.sensors.file import FileSensor
 from afresh.sensors.http_route import HttpRoutes
 from afresh.sensors.watcher import FolderWatcher
 
-_identity = msgspec.json.Decoder(Identity)
-_log = logging.getLogger("afresh.sensors")
 LOOK_AGAIN_SECONDS = 0.02
-
-
-class Recorded(Protocol):
-    """What the ledger has of a sensor, asked for when one starts."""
-
-    def known(self, sensor: str) -> Mapping[str, str]:
-        """Give the same, looked up when it is asked for."""
-        ...
-
-    def paths(self, sensor: str) -> Mapping[str, str]:
-        """Give each recorded uri and its identity as JSON."""
-        ...
-
-    def unmatched(self, sensor: str) -> frozenset[str]:
-        """Name the uris that were recorded as unmatched."""
-        ...
-
-    def cursor(self, sensor: str) -> str:
-        """Give what its last batch left."""
-        ...
 
 
 class Supervisor:
@@ -78,13 +51,9 @@ class Supervisor:
         on_health: Callable[[Sensor, Health], None],
         http: HttpRoutes | None = None,
     ) -> None:
-        self._http = http
         self._tasks = tasks
-        self._watcher = watcher
         self._emit = emit
         self._recorded = recorded
-        self._project = project
-        self._staging = staging
         self._now = now
         self._random = random
         self._on_health = on_health
@@ -92,20 +61,29 @@ class Supervisor:
         self._own_tasks: dict[str, SensorTask] = {}
         self._ending: dict[str, SensorTask] = {}
         self._declared: dict[str, tuple[Declaration, tuple[str, ...], str]] = {}
-        self._snapshot = ""
         self._running: set[str] = set()
-        self._with_news: dict[str, None] = {}
-        self._pauses: dict[str, float] = {}
-        self.crashed: dict[str, str] = {}
         self.paused: set[str] = set()
-        self._news = anyio.Event()
         self._health_news = anyio.Event()
+        self._files = FileSensors(emit, tasks=tasks, random=random, tell=self._note_health)
+        self._builder = SensorBuilder(
+            watcher=watcher,
+            recorded=recorded,
+            project=project,
+            staging=staging,
+            now=now,
+            random=random,
+            http=http,
+            tell=self._note_health_of,
+        )
+
+    async def run(self) -> None:
+        """Hand on what the sensors of files have, until cancelled; the others have own tasks."""
+        await self._files.run()
 
     def follow(self, manifest: Manifest) -> None:
         """Run the sensors that a generation declares: what did not change goes on undisturbed."""
         sources = {source.name: source for source in manifest.sources}
-        # Beside what is staged, in the state folder.
-        self._snapshot = os.path.join(os.path.dirname(self._staging), "snapshots", manifest.digest)
+        self._builder.digest = manifest.digest
         for name in [n for n in self._declared if n not in sources]:
             self._stop(name)
             del self._declared[name]
@@ -182,10 +160,15 @@ class Supervisor:
         self._health_news.set()
         self._on_health(sensor, self._health(sensor))
 
+    def _note_health_of(self, name: str) -> None:
+        sensor = self.sensors.get(name)
+        if sensor is not None:
+            self._note_health(sensor)
+
     def _health(self, sensor: Sensor) -> Health:
         """How a sensor says it is, unless it is not running at all."""
         own = self._own_tasks.get(sensor.name)
-        error = self.crashed.get(sensor.name) or (own.error if own is not None else "")
+        error = self._files.errors.get(sensor.name) or (own.error if own is not None else "")
         if error:
             return msgspec.structs.replace(sensor.health, state="failed", error=error)
         return sensor.health
@@ -222,49 +205,15 @@ class Supervisor:
         return name
 
     def _start(self, source: Source) -> None:
-        sensor = self._built(source)
+        sensor = self._builder.build(source)
         self.sensors[source.name] = sensor
         if source.name in self.paused:
             return
         self._running.add(source.name)
         if isinstance(sensor, FileSensor):
-            sensor.start(self._note_news)
+            self._files.start(sensor)
         else:
             self._tasks.start_soon(self._run_own, source, sensor)
-
-    def _built(self, source: Source) -> Sensor:
-        try:
-            return self._build(source)
-        except AfreshError as error:
-            return Unbuilt(source.name, source.sensor.kind, error)
-
-    def _build(self, source: Source) -> Sensor:
-        if source.sensor.kind != "file":
-            return build_sensor(
-                SensorContext(
-                    source=source,
-                    project=self._project,
-                    staging=f"{self._staging}/{source.name}",
-                    cursor=self._recorded.cursor(source.name),
-                    known=self._recorded.known(source.name),
-                    now=self._now,
-                    random=self._random,
-                    tell=lambda: self._note_health(self.sensors[source.name]),
-                    http=self._http,
-                    snapshot=self._snapshot,
-                )
-            )
-        options = source.sensor.options
-        known = self._recorded.paths(source.name)
-        return FileSensor(
-            name=source.name,
-            pattern=Pattern.parse(str(options["pattern"])),
-            watcher=self._watcher,
-            settle_seconds=float(options["settle_seconds"] or 0.0),
-            known={uri: _identity.decode(text) for uri, text in known.items() if text},
-            unmatched=self._recorded.unmatched(source.name),
-            on_health=self._note_health,
-        )
 
     async def _run_own(self, source: Source, sensor: Sensor) -> None:
         """Run a sensor in this task, when the one that it replaces has ended.
@@ -279,7 +228,7 @@ class Supervisor:
         if self.sensors.get(sensor.name) is not sensor or sensor.name not in self._running:
             return
         if before is not None:
-            sensor = self._built(source)
+            sensor = self._builder.build(source)
             self.sensors[source.name] = sensor
         own = SensorTask(
             sensor,
@@ -297,47 +246,10 @@ class Supervisor:
             self._running.discard(name)
             sensor = self.sensors[name]
             if isinstance(sensor, FileSensor):
-                sensor.stop()
+                self._files.stop(sensor)
             elif (own := self._own_tasks.pop(name, None)) is not None:
                 own.stop()
                 self._ending[name] = own
         if forget:
             self.sensors.pop(name, None)
-            self.crashed.pop(name, None)
-
-    def _note_news(self, sensor: FileSensor) -> None:
-        self._with_news[sensor.name] = None
-        self._news.set()
-
-    async def run(self) -> None:
-        """Hand on what sensors have, until cancelled: one task for all, not one for each."""
-        while True:
-            while self._with_news:
-                name = next(iter(self._with_news))
-                del self._with_news[name]
-                sensor = self.sensors.get(name)
-                if isinstance(sensor, FileSensor) and name in self._running:
-                    await self._drain(sensor)
-            self._news = anyio.Event()
-            await self._news.wait()
-
-    async def _drain(self, sensor: FileSensor) -> None:
-        try:
-            await sensor.drain(self._emit)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this sensor alone
-            _log.exception("sensor %s crashed", sensor.name)
-            self.crashed[sensor.name] = str(error) or type(error).__name__
-            self._note_health(sensor)
-            self._tasks.start_soon(self._restart, sensor)
-        else:
-            if self.crashed.pop(sensor.name, None) is not None:
-                self._pauses.pop(sensor.name, None)
-                self._note_health(sensor)
-
-    async def _restart(self, sensor: FileSensor) -> None:
-        """After a pause that grows: what it could not hand on is still there."""
-        pause = self._pauses.get(sensor.name, FIRST_PAUSE_SECONDS)
-        self._pauses[sensor.name] = min(2 * pause, LONGEST_PAUSE_SECONDS)
-        await anyio.sleep(pause * (0.5 + 0.5 * self._random.random()))
-        if sensor.name in self._running:
-            self._note_news(sensor)
+            self._files.forget(name)

@@ -7,7 +7,7 @@ import pytest
 
 from afresh.assets.manifest import Manifest, Source
 from afresh.assets.manifest import Sensor as Declared
-from afresh.daemon import supervisor as supervisors
+from afresh.daemon import sensor_builder
 from afresh.daemon.sensor_tasks import SensorTask
 from afresh.daemon.supervisor import Supervisor
 from afresh.sensors.base import Batch, Emit, Health, Sensor, SensorContext
@@ -123,7 +123,7 @@ async def test_the_next_one_goes_on_behind_what_was_on_its_way(
     def build(context: SensorContext) -> Sensor:
         return Numbers(context.cursor)
 
-    monkeypatch.setattr(supervisors, "build_sensor", build)
+    monkeypatch.setattr(sensor_builder, "build_sensor", build)
     ledger = Ledger()
     async with anyio.create_task_group() as tasks:
         supervisor = Supervisor(
