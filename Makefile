@@ -10,7 +10,7 @@ PY := $(VENV)/bin/python
 INSTALL = $(PY) -m pip install --quiet 'pip>=25.1' && $(PY) -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-kafka test lint format bench campaign campaign-files campaign-kafka clean
+.PHONY: help demo demo-kafka test lint format bench campaign campaign-files campaign-kafka campaign-outages clean
 
 help:
 	@echo "make demo [DAYS=365]    replay real flights through a running afresh, into ./flights-demo"
@@ -18,7 +18,8 @@ help:
 	@echo "make test [ARGS=...]    all tests but benchmarks"
 	@echo "make lint               ruff, mypy, import-linter"
 	@echo "make bench [ARGS=...]   the table of measures, each beside its floor"
-	@echo "make campaign [KILLS=50 RECORDS=1000000]  kill -9 at random, restart, compare: files, then Kafka"
+	@echo "make campaign [KILLS=50 RECORDS=1000000]  kill -9 at random, restart, compare: files, then Kafka;"
+	@echo "                        then a minute without each server, in four ways"
 
 # One environment, one stamp a set of dependency groups: a second `make` installs nothing.
 $(VENV)/bin/python:
@@ -62,13 +63,16 @@ format: $(VENV)/.lint
 bench: $(VENV)/.test $(VENV)/.services
 	PYTHONPATH=tests $(PY) -m benchmarks.run $(ARGS)
 
-campaign: campaign-files campaign-kafka
+campaign: campaign-files campaign-kafka campaign-outages
 
 campaign-files: $(VENV)/.test
 	PYTHONPATH=tests $(PY) -m benchmarks.campaign --kills $(KILLS) $(ARGS)
 
 campaign-kafka: $(VENV)/.test $(VENV)/.services
 	PYTHONPATH=tests $(PY) -m benchmarks.kafka_campaign --kills $(KILLS) --records $(RECORDS) $(ARGS)
+
+campaign-outages: $(VENV)/.test $(VENV)/.services
+	PYTHONPATH=tests $(PY) -m benchmarks.outages $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis flights-demo flights-live

@@ -18,16 +18,19 @@ _SHORT_SECONDS = 0.05
 class FaultProxy:
     """Listens on a free loopback port and hands on to `target`, as its attributes say at the time.
 
-    `latency_seconds` is waited for before each piece of an answer. `cut_after` is how many bytes of
-    answers a connection may carry before it is reset. `answer` is an HTTP status that every request
-    gets instead of the target's answer. `stalled`: connections stay open and nothing comes.
-    `refused` counts what was not handed on.
+    `latency_seconds` is waited for before each piece of an answer. `bytes_a_second` is how fast
+    bytes dribble, either way. `cut_after` is how many bytes of answers a connection may carry
+    before it is reset, `cut_asked_after` how many of requests. `answer` is an HTTP status that
+    every request gets instead of the target's answer. `stalled`: connections stay open and nothing
+    comes. `refused` counts what was not handed on.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target
         self.latency_seconds = 0.0
+        self.bytes_a_second: int | None = None
         self.cut_after: int | None = None
+        self.cut_asked_after: int | None = None
         self.answer: int | None = None
         self.stalled = False
         self.refused = 0
@@ -52,7 +55,8 @@ class FaultProxy:
 
     def bring_up(self) -> None:
         """Hand on again, without any fault."""
-        self.latency_seconds, self.cut_after, self.answer = 0.0, None, None
+        self.latency_seconds, self.bytes_a_second, self.answer = 0.0, None, None
+        self.cut_after = self.cut_asked_after = None
         self.stalled = False
         self._down = False
 
@@ -111,14 +115,17 @@ class FaultProxy:
 
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         """Carry what the client says."""
+        carried = 0
         try:
             while data := client.recv(_PIECE):
                 if self.answer is not None or self._down:
-                    # A kept connection of before the fault: to be made anew.
-                    self.refused += 1
+                    self.refused += 1  # a kept connection of before the fault: to be made anew
                     break
                 self._wait_stalled()
-                server.sendall(data)
+                whole = self._pass(server, data, carried, self.cut_asked_after)
+                carried += len(data)
+                if not whole:
+                    break
             else:
                 server.shutdown(socket.SHUT_WR)
                 return
@@ -134,18 +141,32 @@ class FaultProxy:
                 if self.latency_seconds:
                     time.sleep(self.latency_seconds)
                 self._wait_stalled()
-                if self.cut_after is not None and carried + len(data) > self.cut_after:
-                    client.sendall(data[: self.cut_after - carried])
-                    self.refused += 1
-                    break
-                client.sendall(data)
+                whole = self._pass(client, data, carried, self.cut_after)
                 carried += len(data)
+                if not whole:
+                    break
             else:
                 client.shutdown(socket.SHUT_WR)
                 return
         except OSError:
             pass
         self._cut(client, server)
+
+    def _pass(self, to: socket.socket, data: bytes, carried: int, most: int | None) -> bool:
+        """Hand on what a connection may still carry, `carried` bytes after its first.
+
+        False if that is not all.
+        """
+        left = len(data) if most is None else max(0, most - carried)
+        passed = data[:left]
+        while passed and (speed := self.bytes_a_second) and not self._down and not self._closed:
+            piece = max(1, int(speed * _SHORT_SECONDS))
+            to.sendall(passed[:piece])
+            passed = passed[piece:]
+            time.sleep(_SHORT_SECONDS)
+        to.sendall(passed)
+        self.refused += left < len(data)
+        return left >= len(data)
 
     def _answer(self, client: socket.socket) -> None:
         """Read one request's head and as much of its body as has come, then answer."""

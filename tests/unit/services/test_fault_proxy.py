@@ -3,6 +3,7 @@
 import http.client
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -57,6 +58,11 @@ def get(proxy: FaultProxy, timeout: float = 5) -> tuple[int, bytes]:
 
 def ask(connection: http.client.HTTPConnection) -> None:
     connection.request("GET", "/")
+    connection.getresponse()
+
+
+def put(connection: http.client.HTTPConnection) -> None:
+    connection.request("PUT", "/", BODY)
     connection.getresponse()
 
 
@@ -116,3 +122,22 @@ def test_latency_is_waited_for(proxy: FaultProxy) -> None:
     proxy.latency_seconds = 0.5
     with pytest.raises(socket.timeout):
         get(proxy, timeout=0.2)
+
+
+def test_bytes_dribble_until_it_is_brought_up(proxy: FaultProxy) -> None:
+    proxy.bytes_a_second = 400_000
+    started = time.monotonic()
+    assert get(proxy) == (200, BODY)
+    assert time.monotonic() - started > 0.3
+    proxy.bytes_a_second = 10
+    threading.Timer(0.2, proxy.bring_up).start()
+    assert get(proxy) == (200, BODY)
+
+
+def test_a_request_is_cut_within_its_body(proxy: FaultProxy) -> None:
+    proxy.cut_asked_after = 1000
+    connection = http.client.HTTPConnection(proxy.address, timeout=5)
+    with pytest.raises((OSError, http.client.HTTPException)):
+        put(connection)
+    connection.close()
+    assert proxy.refused == 1
