@@ -2,11 +2,9 @@
 
 `python -m benchmarks.lake_server PORT COUNT CHANGES_A_SECOND SHARE LOG`: when something is written
 to its input it changes that share, a fifth of it by deletion, and sends messages: 30 % lost, 30 %
-doubled, shuffled. Each change is a line of LOG. moto's own listing sorts all objects for each
-page; here it is once.
+doubled, shuffled. Each change is a line of LOG.
 """
 
-import bisect
 import json
 import logging
 import random
@@ -16,33 +14,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from moto.s3.models import S3Backend, s3_backends
+from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 from moto.sqs.models import sqs_backends
 
+from benchmarks.quick_moto import compared
+
 ACCOUNT, REGION, BUCKET, QUEUE = "123456789012", "us-east-1", "lake", "lake"
 SHUFFLED = 50
-
-_sorted: list[str] = []
-
-
-def list_sorted(  # noqa: PLR0917 - moto's own arguments
-    _backend: S3Backend,
-    bucket: Any,
-    prefix: str | None,
-    delimiter: str | None,
-    continuation_token: str | None,
-    start_after: str | None,
-    max_keys: int,
-) -> tuple[Any, bool, str | None]:
-    """Give a page; there are no folders, no tokens and no other prefix here."""
-    del prefix, delimiter, continuation_token
-    if len(_sorted) != len(bucket.keys):
-        _sorted[:] = sorted(bucket.keys)
-    begin = bisect.bisect_right(_sorted, start_after) if start_after else 0
-    names = _sorted[begin : begin + max_keys]
-    more = begin + max_keys < len(_sorted)
-    return [bucket.keys[name] for name in names if name in bucket.keys], more, None
 
 
 def key(number: int) -> str:
@@ -92,7 +71,6 @@ def main() -> None:
     port, count = int(sys.argv[1]), int(sys.argv[2])
     rate, share, log = float(sys.argv[3]), float(sys.argv[4]), sys.argv[5]
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    S3Backend.list_objects_v2 = list_sorted  # type: ignore[method-assign, assignment]
     s3 = s3_backends[ACCOUNT]["aws"]
     s3.create_bucket(BUCKET, REGION)
     for number in range(count):
@@ -100,6 +78,7 @@ def main() -> None:
     sqs_backends[ACCOUNT][REGION].create_queue(QUEUE)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
+    compared(port, BUCKET, "days/")
     sys.stdin.readline()
     change(count, rate, share, Path(log))
     threading.Event().wait()
