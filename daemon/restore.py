@@ -38,6 +38,7 @@ def restore_planner(
         plan = topology.plans.get(asset)
         if plan is not None and plan.source is not None:
             _restore_source(planner, asset, key, head, contents)
+    _restore_deletions(planner, read)
     restore_roots(planner, state, contents)
     keys = _index_run_keys(state, contents)
     failures = {(row.asset, row.partition): row for row in state.failures}
@@ -142,6 +143,15 @@ def _restore_source(
         node.history.settle(1, OPEN, (last,), set())
         add_units(planner.graph, node, head.epoch)
         planner.graph.refresh(node)
+
+
+def _restore_deletions(planner: Planner, read: saved.Read) -> None:
+    """Which event said of each source's unit that its file is gone."""
+    for asset, key, seq in read(queries.DELETIONS, {}):
+        plan = planner.topology.plans.get(asset)
+        node = planner.graph.get(plan, key) if plan is not None else None
+        if node is not None:
+            node.deleted_event = seq
 
 
 def _restore_function(

@@ -92,6 +92,7 @@ class Ends:
                 # What halted it is read: what came behind need not wait for another try.
                 node.wake_at = None
             node.deleted = change.attempt.kind == "delete"
+            node.deleted_event = change.attempt.events[-1] if node.deleted else None
             if node.trouble is not None:
                 node.trouble = None
                 self._settling.commands.recovered.append(node)

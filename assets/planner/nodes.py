@@ -119,6 +119,8 @@ class Node(Struct, eq=False):
     """Of an incremental reader, by parameter: what it has read of the stream, up to its end."""
     salt: str = ""
     """Of an asset that reads nothing, what lets it run: its run key is another each time."""
+    deleted_event: int | None = None
+    """The journal's seq of a source's deletion that is in force."""
     code_event: int | None = None
     """The journal's seq of the change of definitions that it was last marked for."""
 

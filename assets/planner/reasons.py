@@ -1,9 +1,12 @@
 """Why a unit has to run: what differs from what its head was made of (P5)."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from afresh.assets.partition import format_ref
-from afresh.assets.planner.content import Content
+from afresh.assets.planner.content import Content, Gone
+from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.nodes import Node, Pinned
 
 MOST_NAMED = 3
@@ -18,19 +21,20 @@ class Why(Struct, frozen=True):
     events: tuple[int, ...]
 
 
-def explain(node: Node, pinned: tuple[Pinned, ...]) -> Why:
+def explain(graph: Graph, node: Node, pinned: tuple[Pinned, ...]) -> Why:
     """Compare what a run would read with what the head was made of."""
     head = node.heads[0]
     reasons: list[str] = []
     events: set[int] = set()
+    deletions: set[int] = set()
     for item in pinned:
         changed = _changed(node, item)
         events.update(part.event for _, part in changed if part.event is not None)
-        for key, part in changed[:MOST_NAMED]:
-            reasons.append(f"{format_ref(item.edge.asset, key, part.version)} is new")
-        if len(changed) > MOST_NAMED:
-            reasons.append(f"{len(changed) - MOST_NAMED} more units of {item.edge.asset} are new")
-        reasons += [f"{format_ref(item.edge.asset, key)} is gone" for key in _gone(node, item)]
+        reasons += _name(item, [(key, part.version) for key, part in changed], "new")
+        gone = _gone(graph, node, item)
+        deletions.update(event for event in gone.values() if event is not None)
+        reasons += _name(item, [(key, None) for key in gone], "gone")
+    events |= deletions
     first = min(events, default=None)
     if node.requested and node.requested_event is not None:
         return Why(
@@ -48,7 +52,15 @@ def explain(node: Node, pinned: tuple[Pinned, ...]) -> Why:
         newest = [part.event for item in pinned for _, part in item.parts if part.event is not None]
         first = max(newest, default=None)
         reasons = reasons or ["its parameters changed, or a unit that it read is gone"]
-    return Why(tuple(reasons), "arrived", first, tuple(sorted(events)))
+    kind = "deleted" if first in deletions else "arrived"
+    return Why(tuple(reasons), kind, first, tuple(sorted(events)))
+
+
+def _name(item: Pinned, units: Sequence[tuple[str, int | None]], what: str) -> list[str]:
+    """Say of units of an input what they are, of the first few one by one."""
+    asset, more = item.edge.asset, len(units) - MOST_NAMED
+    told = [f"{format_ref(asset, *unit)} is {what}" for unit in units[:MOST_NAMED]]
+    return told + ([f"{more} more units of {asset} are {what}"] if more > 0 else [])
 
 
 def _is_by_declaration(node: Node, events: set[int], reasons: list[str]) -> bool:
@@ -90,6 +102,39 @@ def _changed(node: Node, item: Pinned) -> list[tuple[str, Content]]:
     ]
 
 
-def _gone(node: Node, item: Pinned) -> list[str]:
-    before = {key for key, _ in node.last_read.get(item.edge.parameter) or ()}
-    return sorted(before - {key for key, _ in item.parts})[:MOST_NAMED]
+def _gone(graph: Graph, node: Node, item: Pinned) -> dict[str, int | None]:
+    """The units that the head was made of and that are deleted since, each by which event.
+
+    After a restart, of many units, those that were deleted after the head was settled.
+    """
+    if item.edge.own or node.heads[0] is None:
+        return {}
+    read = node.last_read.get(item.edge.parameter)
+    if read is not None:
+        lost = {key for key, _ in read} - {key for key, _ in item.parts}
+        nodes = graph.nodes[item.edge.producer.name]
+        found = {key: nodes[key] for key in sorted(lost) if key in nodes}
+        return {key: _deletion(graph, unit, 0) for key, unit in found.items()}
+    gone: dict[str, int | None] = {}
+    for unit in graph.producers(node, item.edge):
+        states = unit.history.latest
+        if states is not None and states[item.edge.output] is Gone.DELETED:
+            event = _deletion(graph, unit, node.epoch)
+            if event is not None:
+                gone[unit.key] = event
+    return gone
+
+
+def _deletion(graph: Graph, unit: Node, since: int) -> int | None:
+    """The event of the first file that is gone of those a unit is made of, after an epoch."""
+    stack, seen, found = [unit], {unit}, list[int]()
+    while stack:
+        at = stack.pop()
+        if at.deleted_event is not None and at.epoch > since:
+            found.append(at.deleted_event)
+        for edge in at.plan.inputs:
+            above = graph.get(edge.producer, at.key) if edge.own else None
+            if above is not None and above not in seen:
+                seen.add(above)
+                stack.append(above)
+    return min(found, default=None)

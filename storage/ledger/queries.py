@@ -60,6 +60,13 @@ SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run
 payload, staged, position FROM event WHERE state = 'unmatched' ORDER BY seq
 """
 
+DELETIONS = """
+SELECT u.asset, u.partition, MAX(e.seq) FROM unit u JOIN event e
+ON e.epoch = u.epoch AND e.source = u.asset AND e.partition = u.partition AND e.kind = 'deleted'
+WHERE u.deleted GROUP BY u.asset, u.partition
+"""
+"""asset, partition, seq of the deletion that is in force, of the units of sources."""
+
 LAST_EVENTS = """
 SELECT sensor, MAX(seq), MAX(observed_at) FROM event GROUP BY sensor ORDER BY sensor
 """

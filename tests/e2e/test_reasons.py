@@ -25,6 +25,11 @@ def doubled(days: pd.DataFrame) -> pd.DataFrame:
 def scaled(days: pd.DataFrame, factor: int = 1) -> pd.DataFrame:
     return days * factor
 """
+TOTAL = """
+@asset
+def total(doubled: pd.DataFrame) -> pd.DataFrame:
+    return doubled.sum().to_frame().T
+"""
 ADDED = """
 @asset
 def added(days: pd.DataFrame) -> pd.DataFrame:
@@ -92,3 +97,33 @@ def test_a_deletion_is_named_where_it_leads_to(project: Living) -> None:
     for unit in ("days[mon]", "doubled[mon]", "scaled"):
         events = [entry["event"] for entry in project.json("why", unit)["because"]]
         assert deleted in events, unit
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_run_that_a_deletion_alone_has_caused_names_it(tmp_path: Path, restarted: bool) -> None:
+    project = Living(Living.make(tmp_path / "project", PIPELINE + TOTAL).folder)
+    for day in ("mon", "tue", "wed"):
+        project.land(f"{day}.csv", f"n\n{len(day)}{ord(day[0])}\n")
+    daemon = project.start()
+    project.settle()
+    (project.folder / "landing" / "wed.csv").unlink()
+    project.settle()
+    # A later arrival elsewhere must not take the blame.
+    project.land("tue.csv", "n\n7\n")
+    project.settle()
+    if restarted:
+        daemon.stop()
+        daemon = project.start()
+    try:
+        (project.folder / "landing" / "mon.csv").unlink()
+        project.settle()
+        deleted = [row["seq"] for row in project.json("events") if row["kind"] == "deleted"][-1]
+        for asset in ("scaled", "total"):
+            run = last_run(project, asset)
+            assert run["cause"] == {"kind": "deleted", "event": deleted}, asset
+            assert run["events"] == 1
+            because = project.json("why", asset)["because"]
+            assert because[-1]["event"] == deleted
+    finally:
+        daemon.stop()
+        daemon.kill()
