@@ -103,24 +103,41 @@ class DaemonControls:
         return await self._supervisor.scan(sensor, accept=accept)
 
     async def reset(self, request: str, sensor: str) -> None:
-        """Forget what was recorded of each path: all of it is looked at as if it were new."""
-        del request
+        """Forget where a sensor was, and let it look at all as if it were new.
+
+        Raises UsageError for an unknown name, SensorError where it cannot look.
+        """
         sources = {source.name: source for source in self._definitions.manifest.sources}
         if sensor not in sources:
             raise UsageError(f"Expected a sensor's name, found {sensor!r}")
-        paths = self._reader.rows(queries.PATHS, {"sensor": sensor})
-        rows = [{"sensor": sensor, "uri": uri} for uri, _, _ in paths]
 
-        def make(_epoch: int) -> tuple[list[Update], list[Change]]:
+        async def forget() -> None:
+            await self._forget(request, sensor)
+
+        await self._supervisor.reset(sources[sensor], forget)
+
+    async def _forget(self, request: str, sensor: str) -> None:
+        """Drop the cursor and what is known of each path; the journal keeps where it was."""
+        if self._seen(request):
+            return
+        journal, now = self._reactor.journal, self._reactor.ports.now()
+        paths = self._reader.rows(queries.PATHS, {"sensor": sensor})
+        cursor = self._reader.rows(queries.CURSOR, {"sensor": sensor})
+        was = str(cursor[0][0]) if cursor else f"{len(paths)} known names"
+
+        def make(epoch: int) -> tuple[list[Update], list[Change]]:
+            event = journal.request(
+                "request", sensor, f"reset by hand; it was at {was}", now, epoch
+            )
+            rows = [{"sensor": sensor, "uri": uri} for uri, _, _ in paths]
             return [
+                Update("insert", "event", [event]),
                 Update("delete", "path", rows),
                 Update("delete", "cursor", [{"sensor": sensor}]),
+                self._request_row(request, "reset", now),
             ], []
 
-        self._supervisor.pause(sensor)
         await self._reactor.tell(make)
-        self._supervisor.resume(sensor, sources[sensor])
-        await self._supervisor.scan(sensor, accept=True)
 
     async def record(self, request: str, op: str, batches: Sequence[Batch]) -> list[int]:
         """Record arrivals that somebody made by hand; the seqs of their events."""

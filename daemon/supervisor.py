@@ -3,7 +3,7 @@
 One that crashes costs itself.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -107,13 +107,32 @@ class Supervisor:
         if name not in self._running:
             self._start(source)
 
+    async def reset(self, source: Source, forget: Callable[[], Awaitable[None]]) -> None:
+        """Stop a sensor, let it be forgotten where it was, and start it unless it is paused.
+
+        Returns when it has looked at everything. Raises SensorError where it cannot.
+        """
+        name = source.name
+        self._stop(self._require(name), forget=False)
+        # What it handed on last would bring its place back.
+        if (before := self._ending.pop(name, None)) is not None:
+            await before.wait_ended()
+        try:
+            await forget()
+        finally:
+            if name not in self._running:
+                self._start(source)
+        if name not in self.paused:
+            await self.scan(name, accept=True)
+
     async def scan(self, name: str, *, accept: bool) -> int:
         """Scan one sensor, or all of them for an empty name; how many arrivals were recorded.
 
         Raises UsageError for an unknown name, SensorError where the folder cannot be trusted.
         """
         if name:
-            return await self._find(name).scan(accept=accept)
+            await self._until_started(self._require(name))
+            return await self.sensors[name].scan(accept=accept)
         found = 0
 
         async def scan_one(sensor: Sensor) -> None:
@@ -156,6 +175,13 @@ class Supervisor:
                 with anyio.move_on_after(LOOK_AGAIN_SECONDS):
                     await self._health_news.wait()
 
+    async def _until_started(self, name: str) -> None:
+        """Return when a sensor's task runs: one before it may have to end first."""
+        while name in self._running and name not in self._own_tasks:
+            if isinstance(self.sensors[name], FileSensor):
+                return
+            await anyio.sleep(LOOK_AGAIN_SECONDS)
+
     def _note_health(self, sensor: Sensor) -> None:
         self._health_news.set()
         self._on_health(sensor, self._health(sensor))
@@ -193,9 +219,6 @@ class Supervisor:
                 }
             )
         return rows
-
-    def _find(self, name: str) -> Sensor:
-        return self.sensors[self._require(name)]
 
     def _require(self, name: str) -> str:
         if name not in self._declared:

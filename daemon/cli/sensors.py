@@ -16,7 +16,11 @@ _ACTIONS = ("pause", "resume", "scan", "reset")
 @click.argument("name", required=False)
 @click.option("--accept", is_flag=True, help="scan: what is gone is really deleted.")
 def sensors(call: Call, action: str | None, name: str | None, accept: bool) -> None:
-    """Show the sensors; or pause, resume, scan or reset the one with this NAME."""
+    """Show the sensors; or pause, resume, scan or reset the one with this NAME.
+
+    reset: it forgets where it was and looks at all as if it were new. Files that did not change
+    cost nothing; what a stream reads again is appended again.
+    """
     if action is None:
         call.show(call.live("sensors", {}, empty=[]), _people)
         return

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import anyio
 import msgspec
+from aiokafka.errors import KafkaError
 
 from afresh.assets.errors import SensorError
 from afresh.sensors.base import Batch, Emit, Health, SensorContext
@@ -69,6 +70,7 @@ class KafkaSensor:
         finally:
             self._emit = None
             self._busy = False
+            self._wake()
 
     def _choose_size(self, *, moved: bool) -> None:
         """Ask for less where records are there and do not come through, then for more again."""
@@ -102,23 +104,27 @@ class KafkaSensor:
         Raises SensorError while there is no connection.
         """
         del accept  # what is gone from a topic is recorded by itself
+        while self._health.state == "scanning" and self._emit is not None:
+            await self._news.wait()  # it has just begun to run
         following = self._following
-        if following is None:
-            why = self._health.error or "it is not running"
-            raise SensorError(
-                f"Expected a running sensor {self.name!r}, found: {why}",
-                hint="see `afresh sensors`",
-            )
+        if following is None or self._health.state != "watching":
+            raise self._not_well("it is not running")
         before = self._emitted
-        ends = await following.ends()
+        try:
+            ends = await following.ends()
+        except (KafkaError, TimeoutError) as error:
+            raise self._not_well(str(error) or type(error).__name__) from error
         while self._busy or not self._reached(following.places, ends):
             await self._news.wait()
             if self._following is not following:
-                raise SensorError(
-                    f"Expected the sensor {self.name!r} to go on, found: {self._health.error}",
-                    hint="it is tried again by itself",
-                )
+                raise self._not_well("it stopped")
         return self._emitted - before
+
+    def _not_well(self, otherwise: str) -> SensorError:
+        return SensorError(
+            f"Expected a running sensor {self.name!r}, found: {self._health.error or otherwise}",
+            hint=self._health.hint or "see `afresh sensors`",
+        )
 
     # What a `Following` tells.
 
@@ -171,6 +177,7 @@ class KafkaSensor:
             loud = (health.state, health.error) != (self._health.state, self._health.error)
             self._health = health
             if loud:
+                self._wake()
                 self._context.tell()
 
     @staticmethod

@@ -206,7 +206,9 @@ def kafka(
 
     The source is a stream: what is read is appended, and no record is read twice. Offsets are kept
     in afresh's ledger, not in Kafka; no consumer group is used. What cannot be read any more (the
-    log was truncated, the topic made anew) is recorded as a gap with its exact range.
+    log was truncated, the topic made anew) is recorded as a gap with its exact range. After
+    `afresh sensors reset` it begins at `start` again: what is read again is appended again, and the
+    journal keeps where it was.
 
     `servers` are `host:port`, in a list or separated by commas. `format` is how values are written:
     "json" (an object each), "jsonl" (objects, a line each), "avro", "protobuf", "json_schema" (the

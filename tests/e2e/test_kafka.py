@@ -150,3 +150,33 @@ def test_a_registry_that_is_down_is_waited_for_and_a_broken_contract_is_refused(
         assert "'id' of int64" in status + why
         assert ids(project, "upper") == [1]
         assert project.rows("select count(*) from dead_letter") == [(0,)]
+
+
+def test_a_source_that_is_reset_begins_again_and_says_where_it_was(
+    kafka_servers: str, tmp_path: Path
+) -> None:
+    anyio.run(make_topic, kafka_servers, "e2e_reset", 2)
+    project = make(tmp_path / "p", kafka_servers, "e2e_reset", 'columns=("offset", "partition")')
+    write(kafka_servers, "e2e_reset", *orders(0, 10), partitions=2)
+    with project.running():
+        until(lambda: ids(project, "upper") == list(range(10)))
+        done = project.run("sensors", "reset", "orders")
+        assert done.stdout == "reset orders\n"
+        until(lambda: ids(project, "upper") == sorted([*range(10), *range(10)]))
+        (sensor,) = project.json("sensors")
+        assert (sensor["state"], sensor["error"]) == ("watching", None)
+        (told,) = [event for event in project.json("events") if event["kind"] == "request"]
+        assert (told["source"], told["state"]) == ("orders", "ingested")
+        assert 'reset by hand; it was at {"topic":' in told["detail"]
+        assert '"next":{"0":5,"1":5}' in told["detail"]
+        read = project.rows(
+            "select position from event where kind = 'arrived' and seq > ?", told["seq"]
+        )
+        assert json.loads(read[0][0]).items() <= {"0": [0, 5], "1": [0, 5]}.items()
+
+        project.run("sensors", "pause", "orders")
+        project.run("sensors", "reset", "orders")
+        assert project.json("sensors")[0]["state"] == "paused"
+        time.sleep(0.5)
+        assert len(ids(project, "orders")) == 20
+    project.run("verify")

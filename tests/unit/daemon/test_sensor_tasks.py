@@ -4,6 +4,7 @@ from random import Random
 
 import anyio
 import pytest
+from anyio.abc import TaskGroup
 
 from afresh.assets.manifest import Manifest, Source
 from afresh.assets.manifest import Sensor as Declared
@@ -35,6 +36,20 @@ class Numbers:
 
     async def scan(self, *, accept: bool = False) -> int:
         return int(accept)
+
+
+def supervising(tasks: TaskGroup, ledger: "Ledger") -> Supervisor:
+    return Supervisor(
+        tasks,
+        watcher=None,  # type: ignore[arg-type]
+        emit=ledger.record,
+        recorded=ledger,  # type: ignore[arg-type]
+        project="/project",
+        staging="/project/staging",
+        now=lambda: 0.0,
+        random=Random(1),
+        on_health=lambda _sensor, _health: None,
+    )
 
 
 class Ledger:
@@ -126,17 +141,7 @@ async def test_the_next_one_goes_on_behind_what_was_on_its_way(
     monkeypatch.setattr(sensor_builder, "build_sensor", build)
     ledger = Ledger()
     async with anyio.create_task_group() as tasks:
-        supervisor = Supervisor(
-            tasks,
-            watcher=None,  # type: ignore[arg-type]
-            emit=ledger.record,
-            recorded=ledger,  # type: ignore[arg-type]
-            project="/project",
-            staging="/project/staging",
-            now=lambda: 0.0,
-            random=Random(1),
-            on_health=lambda _sensor, _health: None,
-        )
+        supervisor = supervising(tasks, ledger)
         supervisor.follow(Manifest("", sources=(SOURCE,)))
         await ledger.asked.wait()
         for _ in range(times):
@@ -151,3 +156,52 @@ async def test_the_next_one_goes_on_behind_what_was_on_its_way(
                 await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
     assert ledger.recorded == ["1", "2", "3", "4"]
+
+
+async def test_what_was_on_its_way_at_a_reset_does_not_bring_the_old_place_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sensor_builder, "build_sensor", lambda context: Numbers(context.cursor))
+    ledger = Ledger()
+    async with anyio.create_task_group() as tasks:
+        supervisor = supervising(tasks, ledger)
+        supervisor.follow(Manifest("", sources=(SOURCE,)))
+        await ledger.asked.wait()
+
+        async def forget() -> None:
+            await anyio.lowlevel.checkpoint()
+            ledger.recorded.append("")
+
+        tasks.start_soon(supervisor.reset, SOURCE, forget)
+        for _ in range(5):
+            await anyio.lowlevel.checkpoint()
+        ledger.go.set()
+        with anyio.fail_after(5):
+            while len(ledger.recorded) < 4:
+                await ledger.asked.wait()
+                ledger.go.set()
+                await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    assert ledger.recorded == ["1", "", "1", "2"]
+
+
+async def test_a_paused_sensor_stays_paused_when_it_is_reset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sensor_builder, "build_sensor", lambda context: Numbers(context.cursor))
+    ledger = Ledger()
+    done: list[str] = []
+
+    async def forget() -> None:
+        await anyio.lowlevel.checkpoint()
+        done.append("forgotten")
+
+    async with anyio.create_task_group() as tasks:
+        supervisor = supervising(tasks, ledger)
+        supervisor.paused.add("numbers")
+        supervisor.follow(Manifest("", sources=(SOURCE,)))
+        await supervisor.reset(SOURCE, forget)
+        await anyio.lowlevel.checkpoint()
+        assert not ledger.asked.is_set()
+        tasks.cancel_scope.cancel()
+    assert done == ["forgotten"]
