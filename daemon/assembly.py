@@ -16,9 +16,6 @@ from anyio.abc import TaskGroup
 
 from afresh.assets.errors import ArtifactError, SensorError
 from afresh.assets.manifest import Manifest, Problem
-from afresh.assets.partition import format_ref
-from afresh.assets.planner.look import Looks
-from afresh.assets.planner.nodes import Node
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import Topology
 from afresh.daemon.alerts import Alerts
@@ -32,9 +29,11 @@ from afresh.daemon.generations import (
     say,
 )
 from afresh.daemon.housekeeping import keep_house
+from afresh.daemon.http.paths import declared_paths, hint_paths
 from afresh.daemon.http.server import HttpServer
 from afresh.daemon.interrupted import interrupted_rows
 from afresh.daemon.journal import Journal
+from afresh.daemon.live_view import DaemonView
 from afresh.daemon.loop_guard import LoopGuard, stopped_functions
 from afresh.daemon.moved import moved_rows
 from afresh.daemon.notifiers.load import build
@@ -42,12 +41,12 @@ from afresh.daemon.outgoing.assemble import deliveries
 from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.recorded import LedgerRecords
-from afresh.daemon.storms import Storms, budget_of
+from afresh.daemon.storms import Storms
 from afresh.daemon.stream_files import StreamFiles, remove_unnamed
 from afresh.daemon.streams import load_streams
 from afresh.daemon.supervisor import Supervisor
+from afresh.daemon.troubles import tell_health, tell_storm, tell_trouble
 from afresh.daemon.workers.pool import WorkerPool
-from afresh.sensors.base import Health, Sensor
 from afresh.sensors.buckets.url import object_path
 from afresh.sensors.uri import path_of
 from afresh.sensors.watcher import FolderWatcher
@@ -59,55 +58,6 @@ from afresh.storage.ledger.reader import Reader
 from afresh.storage.ledger.sqlite import SqliteLedger
 
 _log = logging.getLogger("afresh")
-
-
-class DaemonView:
-    """The project as the running daemon sees it."""
-
-    def __init__(self, settings: Settings, daemon: "Daemon", now: Callable[[], float]) -> None:
-        self.project = settings.project
-        self.settings = settings
-        self._daemon = daemon
-        self._now = now
-
-    @property
-    def manifest(self) -> Manifest:
-        """The definitions in force."""
-        return self._daemon.generations.manifest
-
-    @property
-    def planner(self) -> Looks:
-        """The state of the units."""
-        return Looks(self._daemon.reactor.planner)
-
-    @property
-    def reader(self) -> Reader:
-        """The ledger."""
-        return self._daemon.reader
-
-    def sensors(self) -> list[dict[str, Any]]:
-        """One row a sensor."""
-        last = {row[0]: row[2] for row in self.reader.rows(queries.LAST_EVENTS, {})}
-        return self._with_storms(self._daemon.supervisor.rows(last))
-
-    def _with_storms(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Say of each source that is over its budget how much of it waits."""
-        planner = self._daemon.reactor.planner
-        for row in rows:
-            waiting = planner.ingests.budgets.waiting().get(row["source"])
-            if waiting:
-                budget = budget_of(planner, row["source"])
-                note = f"over its budget of {budget}: {waiting} wait to be read"
-                row["error"] = "; ".join(filter(None, [row["error"], note]))
-        return rows
-
-    def now(self) -> float:
-        """Seconds since 1970."""
-        return self._now()
-
-    async def breathe(self) -> None:
-        """Let the reactor work in the middle of a long answer."""
-        await anyio.lowlevel.checkpoint()
 
 
 @dataclass(eq=False)
@@ -125,7 +75,14 @@ class Daemon:
 
     def __post_init__(self) -> None:
         """Make what the API sees."""
-        self.view = DaemonView(self.settings, self, self.now)
+        self.view = DaemonView(
+            self.settings,
+            self.reactor,
+            self.supervisor,
+            self.generations,
+            self.reader,
+            self.now,
+        )
         self.controls = DaemonControls(
             self.reactor, self.supervisor, self.generations, self.reader, self.stop
         )
@@ -206,7 +163,7 @@ async def assemble(
     reactor.planner = rebuild(reactor, manifest, reader, epoch)
     async with anyio.create_task_group() as tasks:
         http = HttpServer(
-            settings.http, tasks, now=now, expected=lambda: _paths(generations.manifest)
+            settings.http, tasks, now=now, expected=lambda: declared_paths(generations.manifest)
         )
         supervisor = Supervisor(
             tasks,
@@ -218,16 +175,16 @@ async def assemble(
             staging=staging,
             now=now,
             random=random,
-            on_health=partial(_watch_health, alerts, manifest),
+            on_health=partial(tell_health, alerts, reactor),
         )
         supervisor.paused = paused_sensors
         ports.on_read = supervisor.confirm
-        ports.on_trouble = partial(_tell_trouble, alerts, reactor)
+        ports.on_trouble = partial(tell_trouble, alerts, reactor)
         _guard_against_storms(tasks, reactor, alerts, settings.project, stopped)
 
         def follow(manifest: Manifest) -> None:
             supervisor.follow(manifest)
-            if settings.http or _hint_paths(manifest):
+            if settings.http or hint_paths(manifest):
                 tasks.start_soon(_listen, http, problem)
 
         generations = Generations(
@@ -294,19 +251,6 @@ async def _listen(http: HttpServer, problem: Callable[[str], None]) -> None:
         problem(str(error))
 
 
-def _paths(manifest: Manifest) -> set[str]:
-    """Name the paths of the webhooks that are declared."""
-    sensors = [source.sensor for source in manifest.sources]
-    paths = {str(s.options["path"]) for s in sensors if "path" in s.options}
-    return paths | _hint_paths(manifest)
-
-
-def _hint_paths(manifest: Manifest) -> set[str]:
-    """Name the paths at which object stores tell of changes: nobody else listens for those."""
-    told = [str(source.sensor.options.get("notifications", "")) for source in manifest.sources]
-    return {text.removeprefix("webhook:") for text in told if text.startswith("webhook:")}
-
-
 def _matched(uri: str, watcher: FolderWatcher, project: str) -> str:
     """Give what patterns are matched with: of a file its path in the project, of an object its."""
     return object_path(uri) if "://" in uri else watcher.relative(path_of(uri, project))
@@ -322,26 +266,11 @@ def _report(problem: Callable[[str], None], problems: tuple[Problem, ...]) -> No
         problem(say(item))
 
 
-def _tell_trouble(alerts: Alerts, reactor: Reactor, node: Node, well: bool) -> None:
-    """A unit failed for good, or is well again: to its owner, with the why."""
-    looks, now = Looks(reactor.planner), reactor.ports.now()
-    for asset in node.plan.assets:
-        subject = format_ref(asset, node.key)
-        owner = _owner(node, asset)
-        if well:
-            alerts.recovered(subject, owner)
-            continue
-        unit = looks.look(asset, node.key, now)
-        if unit.state == "failed":
-            why = tuple(reason.detail for reason in unit.reasons)
-            alerts.failed(subject, why[0] if why else "failed", why, owner)
-
-
 def _guard_against_storms(
     tasks: TaskGroup, reactor: Reactor, alerts: Alerts, project: str, stopped: dict[str, str]
 ) -> None:
     """Look at each step for sources over their budget and for loops through outside writes."""
-    storms = Storms(partial(_tell_storm, alerts, reactor))
+    storms = Storms(partial(tell_storm, alerts, reactor))
     guard = LoopGuard(tasks, reactor, alerts, project, stopped)
 
     def after_step(planner: Planner) -> None:
@@ -350,30 +279,3 @@ def _guard_against_storms(
 
     ports = reactor.ports
     ports.on_events, ports.on_run, ports.after_step = guard.loops.arrived, guard.ended, after_step
-
-
-def _tell_storm(alerts: Alerts, reactor: Reactor, name: str, budget: str, waiting: int) -> None:
-    """A source brings more than its budget, or no longer does."""
-    plan = reactor.planner.topology.plans.get(name)
-    owner = plan.source.owner if plan is not None and plan.source is not None else ""
-    if waiting:
-        error = f"more arrives than its budget of {budget}: what is recorded is read later"
-        alerts.failed(f"source {name}", error, (error,), owner)
-    else:
-        alerts.recovered(f"source {name}", owner)
-
-
-def _owner(node: Node, asset: str) -> str:
-    if node.plan.source is not None:
-        return node.plan.source.owner
-    function = node.plan.function
-    outputs = function.outputs if function is not None else ()
-    return next((output.owner for output in outputs if output.asset == asset), "")
-
-
-def _watch_health(alerts: Alerts, manifest: Manifest, sensor: Sensor, health: Health) -> None:
-    owner = next((s.owner for s in manifest.sources if s.name == sensor.name), "")
-    if health.state == "failed":
-        alerts.failed(f"sensor {sensor.name}", health.error, (health.error, health.hint), owner)
-    else:
-        alerts.recovered(f"sensor {sensor.name}", owner)

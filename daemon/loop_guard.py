@@ -10,6 +10,7 @@ from afresh.assets.planner.planner import Change, Planner
 from afresh.daemon.alerts import Alerts
 from afresh.daemon.loops import MOST_ROUNDS, Loops
 from afresh.daemon.reactor import Reactor
+from afresh.daemon.troubles import owner_of
 from afresh.daemon.workers.task import Result
 from afresh.sensors.uri import path_of
 from afresh.storage.ledger.commit import Update
@@ -44,7 +45,7 @@ class LoopGuard:
     def look(self, planner: Planner) -> None:
         """See whether what was stopped goes on again."""
         for name in self.loops.resumed(planner):
-            self._alerts.recovered(_subject(name), _owner(planner, name))
+            self._alerts.recovered(_subject(name), owner_of(planner.topology.plans.get(name)))
 
     def _stop(self, name: str, path: str) -> None:
         planner = self._reactor.planner
@@ -53,7 +54,7 @@ class LoopGuard:
             f"afresh resume {name} lets it go on"
         )
         planner.graph.stopped[name] = why
-        self._alerts.failed(_subject(name), why, (why,), _owner(planner, name))
+        self._alerts.failed(_subject(name), why, (why,), owner_of(planner.topology.plans.get(name)))
         self._tasks.start_soon(self._pause, name)
 
     async def _pause(self, name: str) -> None:
@@ -81,9 +82,3 @@ def stopped_functions(state: State) -> dict[str, str]:
 
 def _subject(name: str) -> str:
     return _SUBJECT + name
-
-
-def _owner(planner: Planner, name: str) -> str:
-    plan = planner.topology.plans.get(name)
-    function = plan.function if plan is not None else None
-    return function.outputs[0].owner if function is not None else ""
