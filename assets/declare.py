@@ -135,6 +135,7 @@ class FunctionDeclaration:
     deps: Mapping[str, Any]
     partitions: Any
     new: str | Sequence[str]
+    new_rows: int | None
     outputs: Mapping[str, Any] | Sequence[str] | None
     columns: Mapping[str, Sequence[str]]
     group: str
@@ -185,6 +186,7 @@ def asset(
     deps: Mapping[str, Any] | None = ...,
     partitions: Any = ...,
     new: str | Sequence[str] = ...,
+    new_rows: int | None = ...,
     outputs: Mapping[str, Any] | Sequence[str] | None = ...,
     columns: Mapping[str, Sequence[str]] | None = ...,
     group: str = ...,
@@ -208,6 +210,7 @@ def asset(
     deps: Mapping[str, Any] | None = None,
     partitions: Any = (),
     new: str | Sequence[str] = (),
+    new_rows: int | None = None,
     outputs: Mapping[str, Any] | Sequence[str] | None = None,
     columns: Mapping[str, Sequence[str]] | None = None,
     group: str = "",
@@ -229,7 +232,9 @@ def asset(
     is given only the rows since its own last version, and what it returns is appended, so that the
     asset is a stream as well; it runs when there are new rows, not when other inputs change. New
     code goes on from there, unless `on_code_change="rebuild"`: that, and `materialize --force`,
-    reads from the start and replaces. `outputs` declares several assets,
+    reads from the start and replaces. Of more than `new_rows` rows (1,000,000, and 256 MiB, unless
+    `afresh.toml` says otherwise) the run is given the first, and runs for the rest follow at once;
+    what reads the asset waits for them. `outputs` declares several assets,
     `{"name": Schema}` or names: the function then returns a tuple or a dict. `columns` lists, by
     parameter, the columns that are read. `retries` is how often a failed run is tried again, or a
     `Retry`; `timeout` is in seconds, or "30s", "5m", "2h". `refresh` says when it runs: at once
@@ -248,6 +253,7 @@ def asset(
                     deps=deps or {},
                     partitions=partitions,
                     new=new,
+                    new_rows=new_rows,
                     outputs=outputs,
                     columns=columns or {},
                     group=group,

@@ -172,7 +172,9 @@ _ONCE = Retry()
 class Function(msgspec.Struct, frozen=True):
     """One decorated function: its inputs and the assets it makes; most make one.
 
-    `name` is its first output's. `partitions` names the inputs whose keys it has (empty: one unit).
+    `name` is its first output's. `new_rows` is the most that a run is given of a stream's new rows,
+    0 for what the project is set to. `partitions` names the inputs whose keys it has (empty: one
+    unit).
     `parameters` are its plain-value parameters as canonical JSON, hashed into the run key;
     `volatile` ones are left out of it. `special` maps "partition" and "context" to parameter names.
     """
@@ -189,6 +191,7 @@ class Function(msgspec.Struct, frozen=True):
     on_code_change: Literal["rebuild", "new_only", "manual"] = "rebuild"
     retry: Retry = _ONCE
     timeout_seconds: float | None = None
+    new_rows: int = 0
     where: Where | None = None
 
     def __post_init__(self) -> None:

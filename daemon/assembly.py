@@ -147,6 +147,7 @@ async def assemble(
         path_of=lambda uri: path_of(uri, settings.project),
         relative_of=lambda uri: _matched(uri, watcher, settings.project),
         discard=partial(_discard, settings),
+        most_new=settings.most_new,
     )
     staging = str(Path(settings.state, "staged"))
     remove_unnamed(staging, reader.rows)

@@ -14,6 +14,7 @@ import msgspec
 
 from afresh.assets.errors import UsageError
 from afresh.assets.nearest import did_you_mean, nearest
+from afresh.assets.planner.segments import Most
 from afresh.daemon.config_values import PLAIN, READERS
 
 FILE = "afresh.toml"
@@ -39,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True):
     """How long a run waits at most for work that will change what it reads."""
     scan_interval_seconds: float = 60.0
     keep_rejected_seconds: float = 30 * _DAY
+    most_new: Most = Most()
+    """What one run is given of a stream's new rows."""
     http: str = ""
     """Where the HTTP server listens, `host:port`; "" is 127.0.0.1:8787, once a webhook needs it."""
     name: str = ""
@@ -212,6 +215,7 @@ def _complete(project: str, file: str, values: dict[str, Any]) -> Settings:
         max_wait_seconds=values.get("max_wait", 1.0),
         scan_interval_seconds=values.get("scan_interval", 60.0),
         keep_rejected_seconds=values.get("keep_rejected", 30 * _DAY),
+        most_new=Most(values.get("new_rows", Most().rows), values.get("new_bytes", Most().bytes)),
         http=values.get("http", ""),
         name=values.get("name") or os.path.basename(project),
         outgoing=values.get("outgoing", ()),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from afresh.assets.duration import seconds
+from afresh.assets.size import size
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -32,6 +33,14 @@ def _count(value: object) -> int:
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
     if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= 4096:
         msg = f"Expected a number of workers from 1 to 4096, found {value!r}"
+        raise ValueError(msg)
+    return number
+
+
+def _number(value: object) -> int:
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        msg = f"Expected a number of 1 or more, found {value!r}"
         raise ValueError(msg)
     return number
 
@@ -115,6 +124,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "max_wait": _duration,
     "scan_interval": _interval,
     "keep_rejected": _duration,
+    "new_rows": _number,
+    "new_bytes": size,
     "http": _address,
     "name": _text,
     "alerts": _alerts,

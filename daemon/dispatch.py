@@ -66,7 +66,10 @@ def make_task(
                 piece
                 for key, part in item.parts
                 for piece in streams.parts(
-                    (item.edge.asset, key), part, attempt.reads_from.get(item.edge.parameter)
+                    (item.edge.asset, key),
+                    part,
+                    attempt.reads_from.get(item.edge.parameter),
+                    attempt.reads_to.get(item.edge.parameter),
                 )
             ),
         )

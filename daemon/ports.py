@@ -9,6 +9,7 @@ import anyio
 
 from afresh.assets.planner.nodes import Attempt, Node
 from afresh.assets.planner.planner import Planner
+from afresh.assets.planner.segments import Most
 from afresh.daemon.lines import Lines
 from afresh.daemon.workers.task import Result, Task
 from afresh.sensors.base import Identity, ObjectIdentity
@@ -58,6 +59,7 @@ class Ports:
     path_of: Callable[[str], str]
     relative_of: Callable[[str], str]
     discard: Callable[[list[str]], Coroutine[Any, Any, None]]
+    most_new: Most = field(default_factory=Most)
     outbox: Outbox | None = None
     lines: Lines = field(default_factory=Lines)
     on_trouble: Callable[[Node, bool], None] = lambda _node, _well: None

@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Change, Planner
+from afresh.assets.planner.streams import bound_reads
 from afresh.daemon.dispatch import make_task, record_batch, run_rows, staged_uris
 from afresh.daemon.endings import end_attempt
 from afresh.daemon.journal import Journal
@@ -277,6 +278,10 @@ class Reactor:
             refused = arrival["detail"]
             # Of another daemon's version it says which artifacts; all else is read at its uri.
             path = arrival["position"] or self.ports.path_of(arrival["uri"])
+        if attempt.node.plan.incremental:
+            bound_reads(
+                attempt, lambda asset: self.streams.segments((asset, "")), self.ports.most_new
+            )
         try:
             task = make_task(attempt, self.ports.artifacts, path, self.streams, batches)
         except LookupError as error:

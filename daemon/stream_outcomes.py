@@ -178,7 +178,8 @@ def _publish(attempt: Attempt, result: Result, now: float, streams: Streams) -> 
             "asset": asset,
             "partition": node.key,
             "version": head.version,
-            "epoch": attempt.epoch,
+            # With more to read it is not settled there yet.
+            "epoch": node.epoch if attempt.reads_to else attempt.epoch,
             "run_key": attempt.run_key,
             "deleted": False,
             "code_version": head.code,

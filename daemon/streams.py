@@ -25,8 +25,10 @@ class Streams:
         """All of a unit."""
         return self._segments.get(unit, [])
 
-    def parts(self, unit: Unit, content: Content, start: int | None = None) -> tuple[Part, ...]:
-        """What a worker reads of a version: all of it, or from a row on."""
+    def parts(
+        self, unit: Unit, content: Content, start: int | None = None, end: int | None = None
+    ) -> tuple[Part, ...]:
+        """What a worker reads of a version: all of it, or from a row on and up to one."""
         span = content.span
         if span is None:
             return (Part(unit[1], content.version, content.uri, content.hash, content.rows),)
@@ -42,7 +44,7 @@ class Streams:
                 piece.take,
                 piece.segment.schema_version,
             )
-            for piece in slices(self.segments(unit), first, span.end)
+            for piece in slices(self.segments(unit), first, span.end if end is None else end)
         )
 
     def size(self, unit: Unit, start: int) -> int:

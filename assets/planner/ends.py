@@ -72,6 +72,10 @@ class Ends:
             # What was read is behind the mark: this run key never comes again.
             del node.known[attempt.run_key]
             node.marks = marks_after(attempt)
+            if attempt.reads_to:
+                self._policies.goals.note(node.plan, now - attempt.started_at)
+                self._settling.advance(node, states)
+                return
         if change.states is not None:
             node.last_read = Slim(
                 (item.edge.parameter, tuple((key, part.version) for key, part in item.parts))

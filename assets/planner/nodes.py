@@ -43,6 +43,8 @@ class Attempt(Struct, eq=False):
     started_at: float = 0.0
     reads_from: dict[str, int] = {}
     """Of an incremental reader, the first row of each parameter that it is given."""
+    reads_to: dict[str, int] = {}
+    """Where that ends, of those of which there is more than one run is given."""
     replaces: bool = False
     """What it makes takes the place of all rows before."""
 

@@ -14,6 +14,8 @@ MOST_SMALL = 16
 SMALL_BYTES = (32 << 10, 512 << 10, 8 << 20)
 """What counts as small, by tiers: so that a row is written again a few times only."""
 _MOST_MERGED = 64
+_MOST_MERGED_BYTES = MOST_SMALL * SMALL_BYTES[-1]
+"""What becomes one: a worker holds it all."""
 _SHARE_OF_KEEPING = 0.05
 """Of the time that rows are kept, the longest that one merged segment spans."""
 
@@ -59,6 +61,35 @@ def slices(segments: Sequence[Segment], start: int, end: int) -> list[Slice]:
     return found
 
 
+class Most(Struct, frozen=True):
+    """What one run is given at most of a stream's new rows; bytes are counted as they are stored.
+
+    One row is always given.
+    """
+
+    rows: int = 1_000_000
+    bytes: int = 256 << 20
+
+
+def find_end(segments: Sequence[Segment], start: int, end: int, most: Most) -> int:
+    """Where a run that reads from `start` on stops: at `end`, or before where that is too much.
+
+    Within a segment its bytes are taken for spread over its rows evenly.
+    """
+    end = max(start, min(end, start + most.rows))
+    left, at = float(most.bytes), start
+    for segment in segments[_first_behind(segments, start) :]:
+        if at >= end:
+            break
+        each = segment.bytes / max(1, segment.end - segment.first)
+        upto = min(segment.end, end)
+        if each * (upto - at) > left:
+            return min(end, max(start + 1, at + int(left / each)))
+        left -= each * (upto - at)
+        at = upto
+    return end
+
+
 def _first_behind(segments: Sequence[Segment], row: int) -> int:
     """The place of the first segment that ends behind a row."""
     low, high = 0, len(segments)
@@ -73,11 +104,15 @@ def to_merge(segments: Sequence[Segment], keep_seconds: float | None = None) -> 
     span = float("inf") if keep_seconds is None else keep_seconds * _SHARE_OF_KEEPING
     for lower, limit in zip((-1, *SMALL_BYTES), SMALL_BYTES, strict=False):
         found: list[Segment] = []
+        size = 0
         for segment in reversed(segments[-_MOST_MERGED:]):
             last = found[-1] if found else segment
             same = segment.schema_version == last.schema_version
             newest = found[0].created_at if found else segment.created_at
             if segment.bytes > limit or not same or newest - segment.created_at > span:
+                break
+            size += segment.bytes
+            if size > _MOST_MERGED_BYTES:
                 break
             found.append(segment)
         # Only those of the tier itself count: else a large one is written for every few small.

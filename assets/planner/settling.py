@@ -81,16 +81,29 @@ class Settling:
         node.running, node.forced, node.stale_since, node.wake_at = attempt, False, None, None
         return attempt
 
+    def advance(self, node: Node, states: tuple[State, ...]) -> None:
+        """A reader has read some of what is new: it is not settled before it has read the rest."""
+        self._recover(node)
+        node.prepared = None
+        for position, state in enumerate(states):
+            if isinstance(state, Content):
+                node.heads[position] = state
+
+    def _recover(self, node: Node) -> None:
+        """A run of a node has succeeded: what failed before is tried again should it come back."""
+        if node.trouble is None:
+            return
+        if node.trouble.final:
+            self.commands.recovered.append(node)
+        node.trouble = None
+        # As the ledger has it.
+        node.forget_failures()
+
     def settle(self, node: Node, epoch: int, states: tuple[State, ...]) -> None:
         """The node's states as of `epoch` are known: tell all who waited for that."""
         held = Gone.HELD in states
-        if node.trouble is not None and not held:
-            recovered = node.trouble.final
-            node.trouble = None
-            # As the ledger has it: what failed before is tried again should it come back.
-            node.forget_failures()
-            if recovered:
-                self.commands.recovered.append(node)
+        if not held:
+            self._recover(node)
         node.prepared = None
         node.unwatch()
         node.settle(epoch, states, self._debts.epochs)

@@ -8,15 +8,19 @@ An incremental reader has a mark for each stream that it reads by its new rows: 
 moved with the version that it made of them. It runs when there are rows behind its mark, and never
 for another reason but one: what it has read is no more (its code is to be rebuilt, the stream was
 begun anew, someone asked for it). Then it reads from the start, and what it makes replaces all.
+A run is given so many rows at most. With more of them it is not settled yet: the next run follows,
+and who reads it waits until all rows of a cut are in it.
 """
 
 # hashlib's own, without OpenSSL, which importing hashlib loads: 2 ms of a command's start.
 from _blake2 import blake2b
+from collections.abc import Callable, Sequence
 
 from afresh.assets.planner.content import Content, Gone, Span, State
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.nodes import NEVER, Attempt, Node, Pinned
 from afresh.assets.planner.runkey import run_key
+from afresh.assets.planner.segments import Most, Segment, find_end
 
 
 def append(
@@ -119,10 +123,30 @@ def first_rows(node: Node, cut: tuple[Pinned, ...]) -> dict[str, int]:
     return rows
 
 
+def bound_reads(attempt: Attempt, segments: Callable[[str], Sequence[Segment]], most: Most) -> None:
+    """Have an attempt read no more of each stream than one run is given; others follow it.
+
+    `segments` are those of an asset that is read by its new rows.
+    """
+    function = attempt.node.plan.function
+    if function is not None and function.new_rows:
+        most = Most(function.new_rows, most.bytes)
+    for item in attempt.pinned:
+        span, parameter = _span(item), item.edge.parameter
+        if span is not None:
+            start = attempt.reads_from.get(parameter, span.start)
+            end = find_end(segments(item.edge.asset), start, span.end, most)
+            if end < span.end:
+                attempt.reads_to[parameter] = end
+
+
 def marks_after(attempt: Attempt) -> dict[str, Span]:
     """How far a reader has read once this attempt is published."""
     return {
-        item.edge.parameter: span for item in attempt.pinned if (span := _span(item)) is not None
+        parameter: Span(span.start, attempt.reads_to.get(parameter, span.end), span.origin)
+        for item in attempt.pinned
+        if (span := _span(item)) is not None
+        for parameter in (item.edge.parameter,)
     }
 
 

@@ -129,6 +129,7 @@ class Builder:
             ),
             retry=options.retry(declaration.retries, found),
             timeout_seconds=options.timeout(declaration.timeout, found),
+            new_rows=options.new_rows(declaration, found),
             where=where,
         )
         self._report(found, where, name)

@@ -110,8 +110,7 @@ def _read_part(part: Part, columns: tuple[str, ...] | None) -> pa.Table:
     if part.take is None:
         return read_table(part.uri, columns, part.hash)
     # A column that came later is null in what a stream got before.
-    table = read_table(part.uri, columns, part.hash, absent=True)
-    return table.slice(part.skip, part.take)
+    return read_table(part.uri, columns, part.hash, absent=True, rows=(part.skip, part.take))
 
 
 def _marked_alike(tables: list[pa.Table]) -> bool:

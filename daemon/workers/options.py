@@ -105,6 +105,21 @@ def timeout(value: object, problems: Problems) -> float | None:
     return number or None
 
 
+def new_rows(declaration: FunctionDeclaration, problems: Problems) -> int:
+    """Read how many new rows one run is given at most, 0 for what the project is set to."""
+    value: object = declaration.new_rows
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        problems.append((f"Expected new_rows of 1 or more, found {value!r}", "write new_rows=1000"))
+        return 0
+    if not declaration.new:
+        problems.append(
+            ("Expected new= beside new_rows=, found none", "it bounds what a run reads of a stream")
+        )
+    return value
+
+
 def version(value: object, problems: Problems) -> str | None:
     """Read a version that replaces the fingerprint, None for none."""
     if value is None or (isinstance(value, str) and value):

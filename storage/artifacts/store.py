@@ -26,6 +26,9 @@ __all__ = ["Stored", "delete", "exists", "read_table", "verify", "write_table"]
 _BUFFERED = 64 << 20
 """Tables up to this many bytes are encoded in memory, then written at once: 80 writes less."""
 _STATISTICS_ROWS = 65_536
+_GROUP_BYTES = 16 << 20
+_GROUP_ROWS = 1 << 20
+"""A row group has no more: of an artifact some rows are read without the rest."""
 _THREADS_BYTES = 4 << 20
 
 
@@ -49,6 +52,7 @@ def write_table(table: pa.Table, uri: str) -> Stored:
     options = {
         "compression": "snappy",
         "write_statistics": table.num_rows > _STATISTICS_ROWS,
+        "row_group_size": _group_rows(table),
     }
     with create(uri) as file:
         sink = _Sink(file)
@@ -62,6 +66,11 @@ def write_table(table: pa.Table, uri: str) -> Stored:
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
             raise _explained(table, error) from error
     return Stored(uri, sink.count, sink.hash.hexdigest())
+
+
+def _group_rows(table: pa.Table) -> int:
+    pieces = max(1, -(-int(table.nbytes) // _GROUP_BYTES))
+    return min(_GROUP_ROWS, max(1, -(-int(table.num_rows) // pieces)))
 
 
 def _explained(table: pa.Table, error: Exception) -> InvalidData:
@@ -116,9 +125,11 @@ def read_table(
     verify_hash: str | None = None,
     *,
     absent: bool = False,
+    rows: tuple[int, int] | None = None,
 ) -> pa.Table:
     """Read an artifact, or the named columns of it in the given order.
 
+    `rows` are the first to read and how many: no more is decoded than the groups that they are in.
     With `verify_hash` the very bytes that are decoded are compared with it; with `absent` columns
     may be absent. Raises ArtifactError: it is absent, damaged, not what was stored, or has no such
     column.
@@ -133,7 +144,7 @@ def read_table(
         if columns is not None and absent:
             columns = [name for name in columns if name in names]
         wanted = None if columns is None else _present(columns, names, uri)
-        table = file.read(columns=wanted, use_threads=len(data) > _THREADS_BYTES)
+        table = _decode(file, wanted, rows, threads=len(data) > _THREADS_BYTES)
         if wanted is not None:
             table = table.select(wanted)
         return from_stored(table)
@@ -142,6 +153,24 @@ def read_table(
             f"Expected a Parquet artifact, found: {error} in {uri!r}",
             hint="it is damaged; rebuild it with `afresh materialize --force`",
         ) from error
+
+
+def _decode(
+    file: pq.ParquetFile, columns: list[str] | None, rows: tuple[int, int] | None, *, threads: bool
+) -> pa.Table:
+    if rows is None:
+        return file.read(columns=columns, use_threads=threads)
+    first, count = rows
+    groups: list[int] = []
+    start = at = 0
+    for group in range(file.metadata.num_row_groups):
+        end = at + file.metadata.row_group(group).num_rows
+        if at < first + count and end > first:
+            start = start if groups else at
+            groups.append(group)
+        at = end
+    table = file.read_row_groups(groups, columns=columns, use_threads=threads)
+    return table.slice(first - start if groups else 0, count)
 
 
 def _present(columns: Sequence[str], names: Sequence[str], uri: str) -> list[str]:

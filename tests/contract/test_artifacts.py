@@ -7,6 +7,7 @@ import fsspec
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -92,6 +93,27 @@ def test_columns_are_read_in_the_order_asked_for(new: Callable[[], str]) -> None
     assert read_table(uri, ["s"]).to_pylist() == [{"s": {"a": 3}}]
     with pytest.raises(ArtifactError, match=r"Expected column 'z', found 'a', 'a\.b', 's'"):
         read_table(uri, ["a", "z"])
+
+
+def test_some_rows_are_read_without_the_rest(
+    local: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("afresh.storage.artifacts.store._GROUP_ROWS", 10)
+    table = pa.table({"n": range(35), "s": [str(i) for i in range(35)]})
+    uri = local()
+    write_table(table, uri)
+    for first in (0, 1, 9, 10, 19, 30, 35):
+        for count in (0, 1, 10, 11, 35):
+            found = read_table(uri, rows=(first, count))
+            assert found.equals(table.slice(first, count)), (first, count)
+    assert read_table(uri, ["s"], rows=(12, 2)).to_pylist() == [{"s": "12"}, {"s": "13"}]
+
+
+def test_a_large_table_is_written_in_groups_of_a_size(local: Callable[[], str]) -> None:
+    uri = local()
+    write_table(pa.table({"s": ["x" * 100_000] * 1000}), uri)
+    file = pq.ParquetFile(pa.BufferReader(read_bytes(uri)))
+    assert file.metadata.num_row_groups == 6
 
 
 def test_an_artifact_is_never_overwritten(new: Callable[[], str]) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afresh.assets.manifest import Manifest
+from afresh.assets.planner.segments import Most
 from afresh.daemon.workers.task import Failed, Rejected, Task
 from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import function
@@ -38,8 +39,9 @@ def manifest(codes: dict[str, str], *, policy: str) -> Manifest:
 class Story:
     """A script played on daemons that crash; at its end all must be as if they had not."""
 
-    def __init__(self, seed: int, policy: str) -> None:
+    def __init__(self, seed: int, policy: str, most_new: int) -> None:
         self.random, self.policy = Random(seed), policy
+        self.most_new = Most(most_new)
         self.workers, self.ledger = StreamWorkers(self._seconds), MemoryLedger()
         self.codes: dict[str, str] = {}
         self.sent: dict[str, list[str]] = {"s": [], "t": []}
@@ -87,7 +89,8 @@ class Story:
             tasks.cancel_scope.cancel()
 
     def _daemon(self) -> StreamDaemon:
-        return StreamDaemon(manifest(self.codes, policy=self.policy), self.workers, self.ledger)
+        declared = manifest(self.codes, policy=self.policy)
+        return StreamDaemon(declared, self.workers, self.ledger, most_new=self.most_new)
 
     async def _live(self, left: list[tuple[int, int, int]]) -> None:
         """One daemon, until the script is over or it crashes; what was not recorded comes again."""
@@ -138,6 +141,10 @@ class Story:
         self.sent[name] += values
 
     def _check(self, daemon: StreamDaemon) -> None:
+        for task in self.workers.started:
+            for item in task.inputs if task.appends else ():
+                read = sum(part.rows for part in item.parts)
+                assert read <= self.most_new.rows, "no run is given more"
         sent = {name: self._recorded(daemon, name) for name in ("s", "t")}
         for name, values in sent.items():
             acknowledged = [value for value in self.sent[name] if value not in values]
@@ -180,8 +187,13 @@ scripts = st.lists(
 
 
 @settings(deadline=None, max_examples=60)
-@given(scripts, st.integers(0, 2**16), st.sampled_from(["new_only", "rebuild"]))
+@given(
+    scripts,
+    st.integers(0, 2**16),
+    st.sampled_from(["new_only", "rebuild"]),
+    st.sampled_from([1, 3, 7, 1_000_000]),
+)
 def test_each_row_is_published_and_read_once(
-    script: list[tuple[int, int, int]], seed: int, policy: str
+    script: list[tuple[int, int, int]], seed: int, policy: str, most_new: int
 ) -> None:
-    Story(seed, policy).run(script)
+    Story(seed, policy, most_new).run(script)

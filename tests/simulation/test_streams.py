@@ -6,6 +6,7 @@ import pytest
 from afresh.assets.manifest import Manifest, Retry
 from afresh.assets.planner import ingests
 from afresh.assets.planner.look import Looks
+from afresh.assets.planner.segments import Most
 from afresh.assets.policy import AnyNew, Debounce, Every, Freshness, Policy
 from afresh.daemon.workers.task import Failed, Rejected, Task
 from afresh.storage.ledger.memory import MemoryLedger
@@ -394,4 +395,121 @@ async def test_rows_go_when_they_are_old_and_everybody_has_read_them() -> None:
         assert daemon.head("s") == ["7"], "the last segment stays"
         assert await daemon.files().let_rows_go() == []
         daemon.check_laws("s")
+        tasks.cancel_scope.cancel()
+
+
+def rows_read(workers: StreamWorkers, name: str) -> list[int]:
+    """How many rows each run of an asset was given."""
+    return [
+        sum(part.rows for part in task.inputs[0].parts)
+        for task in workers.started
+        if task.name == name
+    ]
+
+
+async def backlog(daemon: StreamDaemon, count: int) -> list[str]:
+    """Have that many rows come at once, in batches of ten."""
+    rows = [str(i) for i in range(count)]
+    daemon.reactor.dispatching = False
+    for first in range(0, count, 10):
+        await daemon.send(rows[first : first + 10])
+    daemon.reactor.dispatching = True
+    daemon.reactor.wake()
+    return rows
+
+
+async def test_more_than_one_run_is_given_is_read_by_runs_that_follow_at_once() -> None:
+    workers, ledger = StreamWorkers(), MemoryLedger()
+    manifest = Manifest(
+        "d",
+        (stream(),),
+        (reader("new", "s"), reader("few", "s", new_rows=7), function("whole", "new", "few")),
+    )
+    daemon = StreamDaemon(manifest, workers, ledger, most_new=Most(rows=40))
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        rows = await backlog(daemon, 100)
+        await daemon.settle()
+        assert rows_read(workers, "new") == [40, 40, 20]
+        assert rows_read(workers, "few") == [7] * 14 + [2]
+        assert daemon.head("new") == daemon.head("few") == rows
+        assert daemon.versions("new") == [(1, 0, 40), (2, 0, 80), (3, 0, 100)]
+        assert names(workers).count("whole") == 1, "who reads it waits for the rest"
+        for asset in ("new", "few"):
+            daemon.check_laws(asset)
+        await daemon.force("new")
+        await daemon.settle()
+        assert daemon.versions("new")[-3:] == [(4, 100, 140), (5, 100, 180), (6, 100, 200)]
+        assert daemon.head("new") == rows
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_run_is_given_no_more_bytes_than_that() -> None:
+    workers = StreamWorkers()
+    workers.bytes = 100
+    daemon = StreamDaemon(CHAIN, workers, MemoryLedger(), most_new=Most(bytes=2500))
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        rows = await backlog(daemon, 60)
+        await daemon.settle()
+        assert rows_read(workers, "new") == rows_read(workers, "more") == [25, 25, 10]
+        assert daemon.head("more") == rows
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_restart_in_the_middle_of_a_backlog_goes_on_from_there() -> None:
+    workers, ledger = StreamWorkers(lambda _task: 1.0), MemoryLedger()
+    for _ in range(3):
+        daemon = StreamDaemon(CHAIN, workers, ledger, most_new=Most(rows=10))
+        async with anyio.create_task_group() as tasks:
+            await daemon.start(tasks)
+            if not daemon.versions("s"):
+                rows = await backlog(daemon, 100)
+            await anyio.sleep(3.5)
+            assert 0 < len(daemon.head("new")) < 100
+            assert names(workers).count("more") == 0, "what it reads is not whole yet"
+            tasks.cancel_scope.cancel()
+        ledger = ledger.snapshot()
+    daemon = StreamDaemon(CHAIN, workers, ledger, most_new=Most(rows=10))
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.settle()
+        assert daemon.head("new") == daemon.head("more") == rows
+        daemon.check_laws("new")
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_backlog_that_is_let_run_by_a_tick_is_read_to_its_end() -> None:
+    manifest = Manifest("d", (stream(),), (reader("new", "s", refresh=Every(3600.0)),))
+    workers = StreamWorkers()
+    daemon = StreamDaemon(manifest, workers, MemoryLedger(), most_new=Most(rows=10))
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        rows = await backlog(daemon, 35)
+        await anyio.sleep(3601)
+        await daemon.settle()
+        assert rows_read(workers, "new") == [10, 10, 10, 5]
+        assert daemon.head("new") == rows
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_run_that_fails_in_the_middle_of_a_backlog_keeps_what_was_read() -> None:
+    workers = StreamWorkers()
+    daemon = StreamDaemon(CHAIN, workers, MemoryLedger(), most_new=Most(rows=10))
+    workers.fail = lambda t: (
+        Failed("raised", "boom") if t.name == "new" and t.inputs[0].parts[0].skip == 20 else None
+    )
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        rows = await backlog(daemon, 50)
+        await daemon.settle()
+        assert daemon.head("new") == rows[:20]
+        assert Looks(daemon.reactor.planner).look("new", "", 0.0).state == "failed"
+        assert daemon.head("more") == []
+        workers.fail = lambda _task: None
+        await daemon.send(["x"])
+        await daemon.settle()
+        assert daemon.head("new") == daemon.head("more") == [*rows, "x"]
+        assert rows_read(workers, "new") == [10, 10, 10, 10, 10, 10, 1]
+        assert Looks(daemon.reactor.planner).look("new", "", 0.0).state == "fresh"
         tasks.cancel_scope.cancel()

@@ -9,6 +9,7 @@ from anyio.abc import TaskGroup
 
 from afresh.assets.manifest import Function, Input, Manifest, Output, Retry, Sensor, Source
 from afresh.assets.planner.planner import Planner
+from afresh.assets.planner.segments import Most
 from afresh.assets.planner.topology import Topology
 from afresh.daemon.generations import definitions_rows, rebuild
 from afresh.daemon.journal import Journal
@@ -87,7 +88,13 @@ class Daemon:
     """A reactor over a memory ledger; `crash` and make another over its `ledger.snapshot()`."""
 
     def __init__(
-        self, manifest: Manifest, workers: Workers, ledger: MemoryLedger, *, max_wait: float = 1.0
+        self,
+        manifest: Manifest,
+        workers: Workers,
+        ledger: MemoryLedger,
+        *,
+        max_wait: float = 1.0,
+        most_new: Most | None = None,
     ) -> None:
         self.ledger, self.manifest = ledger, manifest
         ids = iter(range(10**9))
@@ -107,6 +114,7 @@ class Daemon:
             path_of=str,
             relative_of=str,
             discard=self._discard,
+            most_new=most_new or Most(),
         )
         planner = Planner(Topology(), max_wait_seconds=max_wait)
         self.reactor = Reactor(planner, journal, ports, load_streams(ledger.reader.rows))

@@ -9,6 +9,7 @@ import anyio
 from afresh.assets.manifest import Function, Input, Manifest, Output, Sensor, Source
 from afresh.assets.planner.changes import Requested
 from afresh.assets.planner.planner import Change
+from afresh.assets.planner.segments import Most
 from afresh.daemon.generations import definitions_rows, rebuild
 from afresh.daemon.stream_files import StreamFiles
 from afresh.daemon.workers.task import (
@@ -146,8 +147,15 @@ class StreamWorkers:
 class StreamDaemon(Daemon):
     """The simulated daemon with what streams need."""
 
-    def __init__(self, manifest: Manifest, workers: StreamWorkers, ledger: MemoryLedger) -> None:
-        super().__init__(manifest, workers, ledger)  # type: ignore[arg-type]
+    def __init__(
+        self,
+        manifest: Manifest,
+        workers: StreamWorkers,
+        ledger: MemoryLedger,
+        *,
+        most_new: Most | None = None,
+    ) -> None:
+        super().__init__(manifest, workers, ledger, most_new=most_new)  # type: ignore[arg-type]
         self.workers = workers
 
     async def _discard(self, uris: list[str]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from afresh.assets.errors import UsageError
+from afresh.assets.planner.segments import Most
 from afresh.daemon.config import find_project, has_settings, load_settings
 
 
@@ -35,6 +36,8 @@ workers = 3
 max_wait = "500ms"
 scan_interval = 5
 keep_rejected = "7d"
+new_rows = 1000
+new_bytes = "64MB"
 
 [parameters.orders]
 limit = 3
@@ -56,6 +59,7 @@ url = "https://example.org"
     assert settings.max_wait_seconds == 0.5
     assert settings.scan_interval_seconds == 5.0
     assert settings.keep_rejected_seconds == 7 * 86400.0
+    assert settings.most_new == Most(1000, 64_000_000)
     assert settings.parameters == {"orders": {"limit": 3}}
     assert [a["kind"] for a in settings.alerts] == ["command", "webhook"]
 
@@ -101,6 +105,8 @@ def test_a_near_miss_in_the_environment_is_an_error(tmp_path: Path) -> None:
         ("max_wait = nan", "afresh.toml:1", "setting 'max_wait'"),
         ('scan_interval = "soon"', "afresh.toml:1", "setting 'scan_interval'"),
         ("scan_interval = 0", "afresh.toml:1", "setting 'scan_interval'"),
+        ("new_rows = 0", "afresh.toml:1", "setting 'new_rows'"),
+        ('new_bytes = "much"', "afresh.toml:1", "setting 'new_bytes'"),
         ('state = ""', "afresh.toml:1", "setting 'state'"),
         ('state = "."', "afresh.toml", ""),
         ('state = ".."', "afresh.toml", ""),

@@ -5,8 +5,10 @@ import pytest
 from afresh.assets.planner.segments import (
     MOST_SMALL,
     SMALL_BYTES,
+    Most,
     Segment,
     Slice,
+    find_end,
     first_kept,
     joined_positions,
     slices,
@@ -115,3 +117,28 @@ def test_old_segments_go_but_for_the_last_and_for_what_is_held() -> None:
 )
 def test_positions_of_batches_become_one(positions: list[str], joined: str) -> None:
     assert joined_positions(positions) == joined
+
+
+def test_a_run_is_given_no_more_rows_than_that() -> None:
+    segments = made(10, 20, 30)
+    assert find_end(segments, 0, 30, Most(rows=100)) == 30
+    assert find_end(segments, 3, 30, Most(rows=5)) == 8
+    assert find_end(segments, 3, 6, Most(rows=5)) == 6
+    assert find_end(segments, 30, 30, Most(rows=5)) == 30
+    assert find_end([], 0, 0, Most()) == 0
+
+
+def test_a_run_is_given_no_more_bytes_than_that() -> None:
+    segments = made(10, 20, 30, size=100)
+    assert find_end(segments, 0, 30, Most(bytes=300)) == 30
+    assert find_end(segments, 0, 30, Most(bytes=150)) == 15
+    assert find_end(segments, 5, 30, Most(bytes=100)) == 15
+    assert find_end(segments, 5, 30, Most(bytes=1)) == 6, "one row is always given"
+    assert find_end(segments, 5, 30, Most(rows=3, bytes=100)) == 8
+
+
+def test_what_is_merged_is_bounded() -> None:
+    segments = made(*range(1, 60), size=SMALL_BYTES[-1])
+    found = to_merge(segments)
+    assert len(found) == MOST_SMALL
+    assert found[-1] == segments[-1]

@@ -509,6 +509,18 @@ PROBLEMS = {
         "retries=3",
         2,
     ),
+    "new rows": (
+        "@asset(new_rows=0)\ndef a() -> pd.DataFrame: ...",
+        "Expected new_rows of 1 or more, found 0",
+        "new_rows=1000",
+        2,
+    ),
+    "new rows of nothing": (
+        "@asset(new_rows=10)\ndef a() -> pd.DataFrame: ...",
+        "Expected new= beside new_rows=",
+        "what a run reads of a stream",
+        2,
+    ),
     "timeout": (
         "@asset(timeout='soon')\ndef a() -> pd.DataFrame: ...",
         "found 'soon'",
