@@ -11,10 +11,10 @@ from afresh.assets.planner import known
 from afresh.assets.planner.changes import Ended
 from afresh.assets.planner.content import OPEN, Gone, History, Interval
 from afresh.assets.planner.debts import Debts
+from afresh.assets.planner.ends import Ends
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.ingests import Ingests
 from afresh.assets.planner.nodes import Attempt, Node
-from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.settling import Settling
 from afresh.assets.planner.slim import Slim
 from support.oracle import FunctionSpec, GraphSpec, Read, SourceSpec, Value
@@ -110,7 +110,7 @@ def late_commit_moves_the_head_back(patch: pytest.MonkeyPatch) -> None:
 
 @planted
 def run_key_is_forgotten_when_content_is_equal(patch: pytest.MonkeyPatch) -> None:
-    def end(self: Planner, change: Ended, now: float) -> None:
+    def end(self: Ends, change: Ended, now: float) -> None:
         node = change.attempt.node
         before = [getattr(head, "fingerprint", None) for head in node.heads]
         original(self, change, now)
@@ -118,8 +118,8 @@ def run_key_is_forgotten_when_content_is_equal(patch: pytest.MonkeyPatch) -> Non
         if change.attempt.kind == "run" and made == before:
             node.known = Slim((k, v) for k, v in node.known.items() if k != change.attempt.run_key)
 
-    original = Planner._end
-    patch.setattr(Planner, "_end", end)
+    original = Ends.end
+    patch.setattr(Ends, "end", end)
 
 
 @planted
