@@ -95,6 +95,7 @@ class Ends:
             if node.plan.stream:
                 # What halted it is read: what came behind need not wait for another try.
                 node.wake_at = None
+                self._ingests.halts.mend(node)
             node.deleted = change.attempt.kind == "delete"
             node.deleted_event = change.attempt.events[-1] if node.deleted else None
             if node.trouble is not None:
@@ -117,6 +118,8 @@ class Ends:
         if change.retry_at is not None:
             self._agenda.wake(node, change.retry_at)
             return
+        if node.plan.stream:
+            self._ingests.halts.halt(node, now)
         self._settling.commands.troubled.append(node)
         source = node.plan.source
         held: tuple[State, ...] = (Gone.HELD,)

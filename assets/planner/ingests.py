@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from afresh.assets.planner.budgets import Budgets
 from afresh.assets.planner.changes import Arrived
 from afresh.assets.planner.graph import Graph
+from afresh.assets.planner.halts import Halts
 from afresh.assets.planner.nodes import NEVER, Attempt, Node
 
 MOST_BATCHES = 512
@@ -34,6 +35,7 @@ class Ingests:
         self._sizes: dict[int, int] = {}
         self._mask = 0
         self.budgets = Budgets(graph.topology)
+        self.halts = Halts()
 
     @property
     def queued(self) -> int:

@@ -51,7 +51,7 @@ class Looks:
                 return UnitView(asset, "", "source", "missing", None, 0, None, (reason,))
             raise KeyError(format_ref(asset, partition))
         if plan.source is not None:
-            state, reasons, will = self._look_at_source(node)
+            state, reasons, will = self._look_at_source(node, now)
         else:
             state, reasons, will = self._look_at_function(node, output, now)
         head = node.heads[output]
@@ -69,13 +69,17 @@ class Looks:
             will,
         )
 
-    def _look_at_source(self, node: Node) -> tuple[State, list[Reason], bool]:
+    def _look_at_source(self, node: Node, now: float) -> tuple[State, list[Reason], bool]:
         if node.running is not None:
             return "running", [_running(node)], True
         if node.paused:
             return "paused", [self._paused(node)], False
         if node.trouble is not None and node.trouble.final:
-            return "failed", [_failed(node)], False
+            again = self._planner.ingests.halts.until(node)
+            reasons = [_failed(node)]
+            if again is not None:
+                reasons.append(Reason("retry", f"tried again in {max(0.0, again - now):.0f} s"))
+            return "failed", reasons, False
         if node.pending:
             event = node.pending[-1][0]
             return "stale", [Reason("event", f"event {event} waits to be read", event=event)], True

@@ -21,8 +21,6 @@ from afresh.assets.planner.staleness import Staleness
 from afresh.assets.planner.topology import Topology
 
 Change = Arrived | Ended | Requested | Paused | Ticked
-HALTED_SECONDS = 10.0
-"""A stream that could not be read is tried again when something arrives, after so long."""
 
 
 class Planner:
@@ -80,7 +78,7 @@ class Planner:
         for change in changes:
             match change:
                 case Arrived():
-                    self._arrive(change, now)
+                    self.ingests.arrive(change)
                 case Ended():
                     self.running.pop(change.attempt, None)
                     self._ends.end(change, now)
@@ -90,6 +88,8 @@ class Planner:
                     self._requests.pause(change)
                 case Ticked():
                     self._tick(change, now)
+        for node in self.ingests.halts.take_due(now):
+            self.ingests.resume(node)
         for node in self._agenda.take_woken(now):
             if node.plan.source is not None:
                 self.ingests.resume(node)
@@ -99,7 +99,12 @@ class Planner:
 
     def next_wake(self) -> float | None:
         """When a step is due though nothing changed."""
-        wakes = (self._agenda.next_wake(), self.policies.next_at(), self.ingests.budgets.next_at())
+        wakes = (
+            self._agenda.next_wake(),
+            self.policies.next_at(),
+            self.ingests.budgets.next_at(),
+            self.ingests.halts.next_at(),
+        )
         return min((at for at in wakes if at is not None), default=None)
 
     def find_due(self, now: float) -> list[Due]:
@@ -110,7 +115,7 @@ class Planner:
     def idle(self) -> bool:
         """Nothing is running, waiting for its time or for a place to run.
 
-        What a policy leaves behind waits for nothing: it may be for ever.
+        What a policy leaves behind waits for nothing: it may be for ever. So may what halted.
         """
         waits = self._agenda.ready or self._agenda.looks or self.ingests.queued
         waits = waits or self.policies.waiting or bool(self.ingests.budgets.waiting())
@@ -187,12 +192,6 @@ class Planner:
         `since` is when the first change below was made that comes up only now.
         """
         self._staleness.reach(nodes, epoch, now, since)
-
-    def _arrive(self, change: Arrived, now: float) -> None:
-        node = self.ingests.arrive(change)
-        if self.ingests.is_halted(node) and node.wake_at is None:
-            # What could not be read is the first thing to read: not more often than this.
-            self._agenda.wake(node, now + HALTED_SECONDS)
 
     def _request(self, change: Requested, now: float) -> None:
         self.reach(self._requests.request(change), change.epoch, now)

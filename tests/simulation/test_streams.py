@@ -1,5 +1,7 @@
 """Streams on the simulated reactor: each row is published once, whatever fails."""
 
+from itertools import pairwise
+
 import anyio
 import pytest
 
@@ -512,4 +514,40 @@ async def test_a_run_that_fails_in_the_middle_of_a_backlog_keeps_what_was_read()
         assert daemon.head("new") == daemon.head("more") == [*rows, "x"]
         assert rows_read(workers, "new") == [10, 10, 10, 10, 10, 10, 1]
         assert Looks(daemon.reactor.planner).look("new", "", 0.0).state == "fresh"
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_stream_that_halted_is_tried_again_by_itself_less_and_less_often() -> None:
+    workers = StreamWorkers()
+    tried: list[float] = []
+
+    def broken(task: Task) -> Failed | None:
+        if task.name != "s" or anyio.current_time() - started_at > 400:
+            return None
+        if task.attempt == 1:
+            tried.append(round(anyio.current_time() - started_at))
+        return Failed("unreadable", "the registry is down")
+
+    workers.fail = broken
+    daemon = StreamDaemon(CHAIN, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        started_at = anyio.current_time()
+        await daemon.send(["1"])
+        await daemon.settle()
+        assert anyio.current_time() - started_at < 10, "who waits for the rest does not for this"
+        view = Looks(daemon.reactor.planner).look("s", "", anyio.current_time())
+        assert view.state == "failed"
+        assert "tried again in" in view.reasons[1].detail
+        for i in range(100):
+            await anyio.sleep(0.1)
+            await daemon.send([f"x{i}"])
+        await anyio.sleep(1000)
+        pauses = [b - a for a, b in pairwise(tried)]
+        assert 10 <= pauses[0] < 14
+        assert pauses == sorted(pauses)
+        assert pauses[-1] >= 100
+        rows = ["1", *(f"x{i}" for i in range(100))]
+        assert daemon.head("s") == daemon.head("more") == rows
+        assert Looks(daemon.reactor.planner).look("s", "", anyio.current_time()).state == "fresh"
         tasks.cancel_scope.cancel()
