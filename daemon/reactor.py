@@ -10,11 +10,8 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Change, Planner
-from afresh.assets.planner.streams import bound_reads
-from afresh.daemon.dispatch import make_task, record_batch, run_rows, staged_uris
-from afresh.daemon.endings import end_attempt
+from afresh.daemon.attempts import Attempts
 from afresh.daemon.journal import Journal
 from afresh.daemon.outcome_rows import Outcome
 from afresh.daemon.ports import Ports
@@ -23,7 +20,6 @@ from afresh.daemon.settled import settle_rows
 from afresh.daemon.streams import Streams
 from afresh.daemon.ticks import LONGEST_SLEEP_SECONDS, released_rows, tick_rows
 from afresh.daemon.turns import Begun, Finished, Item, Offered, Step, Told
-from afresh.daemon.workers.task import Failed, RecordBatch, Result
 from afresh.sensors.base import Batch
 from afresh.storage.ledger.commit import Commit, Update
 
@@ -47,9 +43,7 @@ class Reactor:
         self._busy = False
         self._ending: list[int] = []
         self._wake = anyio.Event()
-        self._scopes: dict[str, anyio.CancelScope] = {}
-        self._staged: dict[str, list[str]] = {}
-        self._cancelled: set[str] = set()
+        self._attempts = Attempts(self, self._put)
         self._changed = anyio.Event()
 
     # Called from outside the loop
@@ -84,12 +78,7 @@ class Reactor:
 
     def cancel(self, run: str) -> bool:
         """End a run that is under way; False if there is none of that id."""
-        scope = self._scopes.get(run)
-        if scope is None:
-            return False
-        self._cancelled.add(run)
-        scope.cancel()
-        return True
+        return self._attempts.cancel(run)
 
     def wake(self) -> None:
         """Look again at what may be started."""
@@ -121,7 +110,7 @@ class Reactor:
     @property
     def under_way(self) -> int:
         """How many attempts are in workers."""
-        return len(self._scopes)
+        return len(self._attempts)
 
     # The loop
 
@@ -160,7 +149,9 @@ class Reactor:
         recorded = self.journal.record([i.batch for i in items if isinstance(i, Offered)], now)
         updates: list[Update] = [*recorded.updates]
         changes: list[Change] = [*recorded.changes]
-        ends = [self._end(item, epoch, now) for item in items if isinstance(item, Finished)]
+        ends = [
+            self._attempts.end(item, epoch, now) for item in items if isinstance(item, Finished)
+        ]
         self._ending = [event["seq"] for outcome in ends for event in outcome.events]
         for outcome in ends:
             updates += outcome.updates
@@ -188,7 +179,7 @@ class Reactor:
                 call.after(epoch)
         step = self._step(changes, now)
         for begun in step.begun:
-            tasks.start_soon(self._execute, begun)
+            tasks.start_soon(self._attempts.run, begun)
         await self._commit(items, [*updates, *step.updates], step.begun)
         self._ending = []
         self._answer(items)
@@ -240,7 +231,7 @@ class Reactor:
         step = Step(self.planner.step(changes, now))
         commands = step.commands
         while self.dispatching:
-            free = self.ports.executor.size + AHEAD - len(self._scopes)
+            free = self.ports.executor.size + AHEAD - len(self._attempts)
             attempts = self.planner.start(free, now) if free > 0 else []
             late = self.planner.take_commands()
             commands.settled += late.settled
@@ -248,7 +239,7 @@ class Reactor:
             if not attempts:
                 break
             for attempt in attempts:
-                self._start(attempt, now, step)
+                self._attempts.start(attempt, now, step)
         # Units whose head moved without a run; a restart would find the same by itself.
         step.updates += [update for move in commands.settled for update in settle_rows(move, now)]
         step.updates += released_rows(commands.released, commands.fulfilled, now)
@@ -256,67 +247,6 @@ class Reactor:
             step.updates.append(Update("insert", "run", step.rows))
         self.ports.after_step(self.planner)
         return step
-
-    # Attempts
-
-    def _start(self, attempt: Attempt, now: float, step: Step) -> None:
-        """Give an attempt its rows and its task.
-
-        The worker reads meanwhile, but leaves no trace before the rows are durable: whatever a
-        crash leaves behind belongs to a run that the next start knows of and collects (P2).
-        """
-        attempt.run, attempt.started_at = self.ports.new_id(), now
-        if attempt.kind == "delete":
-            self._put(Finished(attempt, None))
-            return
-        path = refused = ""
-        batches: tuple[RecordBatch, ...] = ()
-        if attempt.kind == "ingest" and attempt.node.plan.stream:
-            batches = tuple(record_batch(self.journal.pending[seq]) for seq in attempt.events)
-        elif attempt.kind == "ingest":
-            arrival = self.journal.pending[attempt.events[-1]]
-            refused = arrival["detail"]
-            # Of another daemon's version it says which artifacts; all else is read at its uri.
-            path = arrival["position"] or self.ports.path_of(arrival["uri"])
-        if attempt.node.plan.incremental:
-            bound_reads(
-                attempt, lambda asset: self.streams.segments((asset, "")), self.ports.most_new
-            )
-        try:
-            task = make_task(attempt, self.ports.artifacts, path, self.streams, batches)
-        except LookupError as error:
-            # Rows that it was to read are not kept any more; as of a newer epoch they are.
-            failed = Failed("internal", f"Expected rows of a stream, found none at {error}")
-            self._put(Finished(attempt, Result(attempt.run, failed=failed)))
-            return
-        step.rows += run_rows(attempt, task, now)
-        if refused:
-            self._put(Finished(attempt, Result(attempt.run, failed=Failed("unreadable", refused))))
-            return
-        scope = self._scopes[attempt.run] = anyio.CancelScope()
-        self._staged[attempt.run] = staged_uris(task)
-        step.begun.append(Begun(attempt, task, scope))
-
-    async def _execute(self, begun: Begun) -> None:
-        attempt = begun.attempt
-        result: Result | None = None
-        with begun.scope:
-            result = await self.ports.executor.run(begun.task, begun.recorded)
-        if result is None:
-            if attempt.run not in self._cancelled:
-                return
-            result = Result(attempt.run, failed=Failed("cancelled", "cancelled by hand"))
-        self._put(Finished(attempt, result))
-
-    def _end(self, item: Finished, epoch: int, now: float) -> Outcome:
-        self._scopes.pop(item.attempt.run, None)
-        self._cancelled.discard(item.attempt.run)
-        outcome = end_attempt(self, item, epoch, now)
-        staged = self._staged.pop(item.attempt.run, ())
-        if item.result is not None and item.result.failed is not None:
-            # Whatever it wrote before it failed: nothing will ever name it.
-            outcome.garbage += staged
-        return outcome
 
     def _report(self, events: list[dict[str, Any]], ends: list[Outcome], step: Step) -> None:
         for node in step.commands.recovered:
