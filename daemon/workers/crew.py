@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from afresh.assets.errors import WorkerError
 from afresh.assets.manifest import Manifest
 from afresh.daemon.workers import wire
+from afresh.daemon.workers.link import Base
 from afresh.daemon.workers.linux import kill_group
 from afresh.daemon.workers.seat import Seat
 
@@ -58,7 +59,38 @@ class Crew:
         """How many workers are doing a task."""
         return sum(seat.state == "busy" for seat in self.seats.values())
 
-    async def prepared(self) -> Manifest:
+    async def load(self, base: Base, within_seconds: float) -> Manifest:
+        """Have a server forked that loads the definitions, and wait for their manifest.
+
+        Raises WorkerError when that fails or takes longer; then nothing is left of it.
+        """
+        try:
+            with anyio.fail_after(within_seconds):
+                await base.load(self.plan, self.log, self.theirs)
+                self.theirs.close()
+                return await self._prepared()
+        except TimeoutError:
+            self.abort()
+            raise WorkerError(
+                f"Expected definitions to load in {within_seconds:g} s, found they did not",
+                hint=f"a module hangs while it is imported; see {self.log}",
+            ) from None
+        except OSError as error:
+            self.dispose()
+            raise WorkerError(
+                f"Expected the base process of the workers to answer, found: {error}",
+                hint=f"see {base.log}",
+            ) from error
+        except WorkerError as error:
+            self.abort()
+            if not base.alive:
+                error.hint = f"see {base.log}"
+            raise
+        except BaseException:
+            self.abort()
+            raise
+
+    async def _prepared(self) -> Manifest:
         """Wait for the manifest. Raises WorkerError when the server fails or ends before."""
         while True:
             for message in await self._receive():

@@ -17,7 +17,7 @@ class Base:
 
     def __init__(self, python: str, log: str) -> None:
         self._python = python
-        self._log = log
+        self.log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._lock = anyio.Lock()
@@ -40,7 +40,7 @@ class Base:
         ours.setblocking(False)
         self._control = ours
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-        log = os.open(self._log, flags, 0o600)
+        log = os.open(self.log, flags, 0o600)
         number = theirs.fileno()
         command = [self._python, "-P", "-m", "afresh.daemon.workers.base"]
         try:

@@ -9,7 +9,6 @@ the daemon only ever waits for sockets.
 import logging
 import os
 import sys
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from itertools import count
@@ -21,6 +20,7 @@ import msgspec
 from afresh.assets.errors import WorkerError
 from afresh.assets.manifest import Manifest
 from afresh.daemon.workers import wire
+from afresh.daemon.workers.checkout import Checkout
 from afresh.daemon.workers.crew import Crew
 from afresh.daemon.workers.deaths import cause_of, timed_out
 from afresh.daemon.workers.link import Base
@@ -35,15 +35,6 @@ _log = logging.getLogger("afresh.workers")
 _READY_SECONDS = 10.0
 _LONGEST_DELAY_SECONDS = 30.0
 _MOST_FALSE_STARTS = 3
-
-
-class _Ticket:
-    """Somebody who waits for a worker."""
-
-    def __init__(self) -> None:
-        self.given = anyio.Event()
-        self.place: tuple[Crew, Seat] | None = None
-        self.error = ""
 
 
 class WorkerPool:
@@ -77,8 +68,7 @@ class WorkerPool:
         self._crews: dict[str, Crew] = {}
         self._drained: set[Crew] = set()
         self._active = ""
-        self._idle: deque[tuple[Crew, Seat]] = deque()
-        self._waiting: deque[_Ticket] = deque()
+        self._checkout = Checkout(self._offer)
         self._running = 0
         self._false_starts = 0
         self._oom = oom_kills()
@@ -100,7 +90,7 @@ class WorkerPool:
             for crew in (*self._crews.values(), *self._drained):
                 crew.close()
             await self._base.end()
-            self._refuse("the workers are ending")
+            self._checkout.refuse("the workers are ending")
         for crew in (*self._crews.values(), *self._drained):
             crew.dispose()
         self._tasks.cancel_scope.cancel()
@@ -109,7 +99,7 @@ class WorkerPool:
     @property
     def free(self) -> int:
         """How many tasks could start now."""
-        return max(self.size - self._running - len(self._waiting), 0)
+        return max(self.size - self._running - self._checkout.waiting, 0)
 
     @property
     def pids(self) -> list[int]:
@@ -172,7 +162,7 @@ class WorkerPool:
             )
         before = self._crews.pop(self._active, None)
         self._active = digest
-        self._idle.clear()
+        self._checkout.forget_idle()
         if before is not None:
             self._drain(before)
         for seat in crew.seats.values():
@@ -192,14 +182,10 @@ class WorkerPool:
         """
         if self._closing:
             return Result(task.run, failed=Failed("internal", "the workers have ended"))
-        ticket = _Ticket()
-        self._waiting.append(ticket)
-        self._match()
-        if ticket.place is None:
-            await self._wait(ticket)
-        if ticket.place is None:
-            return Result(task.run, failed=Failed("internal", ticket.error))
-        crew, seat = ticket.place
+        try:
+            crew, seat = await self._checkout.take()
+        except WorkerError as error:
+            return Result(task.run, failed=Failed("internal", error.error))
         self._running += 1
         try:
             return await self._attempt(crew, seat, task, recorded)
@@ -262,37 +248,7 @@ class WorkerPool:
         """A worker can take a task."""
         self._false_starts = 0
         if crew.plan.digest == self._active and not crew.draining:
-            self._idle.append((crew, seat))
-            self._match()
-
-    def _match(self) -> None:
-        while self._waiting and self._idle:
-            # The one that was used last has the warmest caches.
-            crew, seat = self._idle.pop()
-            if seat.state == "idle" and not seat.hung_up:
-                seat.state = "busy"
-                ticket = self._waiting.popleft()
-                ticket.place = (crew, seat)
-                ticket.given.set()
-
-    async def _wait(self, ticket: _Ticket) -> None:
-        try:
-            await ticket.given.wait()
-        except anyio.get_cancelled_exc_class():
-            if ticket in self._waiting:
-                self._waiting.remove(ticket)
-            if ticket.place is not None:
-                crew, seat = ticket.place
-                if seat.state == "busy":
-                    seat.state = "idle"
-                    self._offer(crew, seat)
-            raise
-
-    def _refuse(self, error: str) -> None:
-        while self._waiting:
-            ticket = self._waiting.popleft()
-            ticket.error = error
-            ticket.given.set()
+            self._checkout.offer(crew, seat)
 
     def _on_end(self, crew: Crew, seat: Seat) -> None:
         """A worker ended: another takes its place, later if they end before they are warm."""
@@ -301,7 +257,9 @@ class WorkerPool:
             return
         self._false_starts += 1
         if self._false_starts >= _MOST_FALSE_STARTS:
-            self._refuse(f"no worker could be started; see worker-start-*.log in {self._logs}")
+            self._checkout.refuse(
+                f"no worker could be started; see worker-start-*.log in {self._logs}"
+            )
         delay = min(0.1 * 2.0**self._false_starts, _LONGEST_DELAY_SECONDS)
         self._tasks.start_soon(self._replace_later, crew, delay)
 
@@ -317,31 +275,7 @@ class WorkerPool:
 
     async def _load(self, plan: wire.Plan) -> tuple[Crew, Manifest]:
         crew = Crew(plan, self._logs, self._tasks, self._offer, self._on_end)
-        try:
-            with anyio.fail_after(self._load_seconds):
-                await self._base.load(plan, crew.log, crew.theirs)
-                crew.theirs.close()
-                manifest = await crew.prepared()
-        except TimeoutError:
-            crew.abort()
-            raise WorkerError(
-                f"Expected definitions to load in {self._load_seconds:g} s, found they did not",
-                hint=f"a module hangs while it is imported; see {crew.log}",
-            ) from None
-        except OSError as error:
-            crew.dispose()
-            raise WorkerError(
-                f"Expected the base process of the workers to answer, found: {error}",
-                hint=f"see {self._logs}/base.log",
-            ) from error
-        except WorkerError as error:
-            crew.abort()
-            if not self._base.alive:
-                error.hint = f"see {self._logs}/base.log"
-            raise
-        except BaseException:
-            crew.abort()
-            raise
+        manifest = await crew.load(self._base, self._load_seconds)
         if crew.note:
             _log.warning("%s", crew.note)
         # Thousands of declarations a second time: should it end, its own are the last good ones.
@@ -375,7 +309,7 @@ class WorkerPool:
             except WorkerError as error:
                 _log.error("%s", error)
                 if attempt >= _MOST_FALSE_STARTS:
-                    self._refuse(error.error)
+                    self._checkout.refuse(error.error)
             else:
                 crew.fill(self.size)
                 return
