@@ -3,20 +3,20 @@
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from afresh.assets.declare import Declared, FunctionDeclaration, SourceDeclaration
 from afresh.assets.errors import DefinitionError, UsageError
 from afresh.assets.fingerprint import code_key
-from afresh.assets.manifest import Function, Input, Output, Problem, Sensor, Source, Where
-from afresh.assets.nearest import did_you_mean
+from afresh.assets.manifest import Function, Input, Output, Problem, Schema, Sensor, Source, Where
 from afresh.assets.schema import is_schema
 from afresh.daemon.workers import options
 from afresh.daemon.workers.catalog import Catalog
 from afresh.daemon.workers.live import LiveFunction, LiveSource
 from afresh.daemon.workers.modules import relative
 from afresh.daemon.workers.parameters import values_of
-from afresh.daemon.workers.signature import Frame, Hints, Problems, Signature, read
+from afresh.daemon.workers.reads import read_inputs
+from afresh.daemon.workers.signature import Hints, Problems, Signature, read
 from afresh.storage.formats.base import check_options
 from afresh.storage.formats.messages.registry import check_message_options, message_format
 from afresh.storage.formats.registry import detect
@@ -111,7 +111,13 @@ class Builder:
         values, texts, wrong = values_of(name, signature.plain, table)
         found.extend(wrong)
         where = self.where(declaration)
-        inputs, own = self._inputs(declaration, signature, found)
+        inputs, own = read_inputs(
+            declaration,
+            signature.inputs,
+            self.by_object,
+            lambda schema: self._described(schema, found),
+            found,
+        )
         outputs = self._outputs(declaration, signature, found)
         volatile = declaration.volatile
         built = Function(
@@ -160,66 +166,6 @@ class Builder:
             return declared
         return _NO_SENSOR
 
-    def _inputs(
-        self, declaration: FunctionDeclaration, signature: Signature, found: Problems
-    ) -> tuple[tuple[Input, ...], tuple[str, ...]]:
-        """Build the inputs, and the assets whose keys the function has."""
-        assets = {
-            frame.name: self._dependency(declaration, frame.name, found)
-            for frame in signature.inputs
-        }
-        own = _own(declaration, assets, found)
-        new = _new(declaration, assets, found)
-        inputs = []
-        for frame in signature.inputs:
-            name = frame.name
-            key = self._schema(frame.schema, found)
-            reads: Literal["own", "all", "new"] = "own" if name in own else "all"
-            if name in new:
-                reads = "new"
-            columns = self._columns(declaration, frame, key, found)
-            inputs.append(Input(name, assets[name], reads, frame.given, columns, key))
-        return tuple(inputs), tuple(dict.fromkeys(assets[name] for name in own))
-
-    def _dependency(self, declaration: FunctionDeclaration, parameter: str, found: Problems) -> str:
-        """Give the asset that a parameter is: by its name, or as `deps` says."""
-        chosen = declaration.deps.get(parameter, parameter)
-        if isinstance(chosen, str):
-            return chosen
-        if isinstance(chosen, SourceDeclaration):
-            return chosen.name
-        name = self.by_object.get(id(chosen))
-        if name is None:
-            found.append(
-                (
-                    f"Expected an asset in deps for {parameter!r}, found {chosen!r}",
-                    'give its name: deps={"parameter": "asset.name"}',
-                )
-            )
-        return name or parameter
-
-    def _columns(
-        self, declaration: FunctionDeclaration, frame: Frame, key: str, found: Problems
-    ) -> tuple[str, ...]:
-        """Give the columns that are read: listed, or those of a schema that filters."""
-        listed = declaration.columns.get(frame.name)
-        if listed is not None:
-            columns = (listed,) if isinstance(listed, str) else tuple(listed)
-            if columns and all(isinstance(column, str) for column in columns):
-                return tuple(dict.fromkeys(columns))
-            found.append(
-                (
-                    f"Expected names of columns for {frame.name!r}, found {listed!r}",
-                    'write columns={"flights": ["carrier", "dep_delay"]}',
-                )
-            )
-        schema = self.catalog.schemas.get(key)
-        if schema is None or schema.strict != "filter":
-            return ()
-        if any(column.regex for column in schema.columns):
-            return ()
-        return tuple(column.name for column in schema.columns)
-
     def _outputs(
         self, declaration: FunctionDeclaration, signature: Signature, found: Problems
     ) -> tuple[Output, ...]:
@@ -246,6 +192,10 @@ class Builder:
         except DefinitionError as error:
             found.append((error.error, error.hint))
             return ""
+
+    def _described(self, schema: object, found: Problems) -> tuple[str, Schema | None]:
+        key = self._schema(schema, found)
+        return key, self.catalog.schemas.get(key)
 
     def _code_key(
         self,
@@ -308,52 +258,3 @@ def _check_format(declared: Declared) -> None:
     if declared.format or not name.endswith(("}", "*", "?")):
         kind, _ = detect(name, declared.format)
         check_options(kind, declared.options)
-
-
-def _own(
-    declaration: FunctionDeclaration, assets: Mapping[str, str], found: Problems
-) -> tuple[str, ...]:
-    """Give the parameters that `partitions=` names: by parameter, or by asset."""
-    wanted = declaration.partitions
-    names = tuple(wanted) if isinstance(wanted, list | tuple) else (wanted,)
-    own: list[str] = []
-    for name in names:
-        asset = name.name if isinstance(name, SourceDeclaration) else str(name)
-        matching = [asset] if asset in assets else [p for p, a in assets.items() if a == asset]
-        if not matching:
-            found.append(
-                (
-                    f"Expected an input in partitions=, found {asset!r}",
-                    did_you_mean(asset, assets, f"its inputs: {', '.join(assets) or 'none'}"),
-                )
-            )
-        own.extend(matching)
-    return tuple(dict.fromkeys(own))
-
-
-def _new(
-    declaration: FunctionDeclaration, assets: Mapping[str, str], found: Problems
-) -> tuple[str, ...]:
-    """Give the parameters that `new=` names: by parameter, or by asset."""
-    wanted = declaration.new
-    names = tuple(wanted) if isinstance(wanted, list | tuple) else (wanted,)
-    if names and declaration.partitions:
-        found.append(
-            (
-                "Expected new= or partitions=, found both",
-                "what reads new rows has no partitions: leave out partitions=",
-            )
-        )
-    new: list[str] = []
-    for name in names:
-        asset = name.name if isinstance(name, SourceDeclaration) else str(name)
-        matching = [asset] if asset in assets else [p for p, a in assets.items() if a == asset]
-        if not matching:
-            found.append(
-                (
-                    f"Expected an input in new=, found {asset!r}",
-                    did_you_mean(asset, assets, f"its inputs: {', '.join(assets) or 'none'}"),
-                )
-            )
-        new.extend(matching)
-    return tuple(dict.fromkeys(new))
