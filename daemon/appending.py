@@ -138,16 +138,32 @@ def take_merges(
         if found is None:
             continue
         unit = (asset, attempt.node.key)
-        new = _merged_segment(old, found)
-        if new is None or not streams.merge(unit, old, new):
+        rows = merged_rows(unit, old, found, run=attempt.run, now=now, streams=streams)
+        if rows is None:
             garbage.append(found.uri)
-            continue
-        updates += [
-            _forget_rows(unit, old[1:]),
-            _segment_row(unit, new, found.fingerprint, found.columns, attempt.run),
-            Update("upsert", "garbage", garbage_rows([each.uri for each in old], now)),
-        ]
+        else:
+            updates += rows
     return updates, garbage
+
+
+def merged_rows(
+    unit: tuple[str, str],
+    old: Sequence[Segment],
+    found: Merged,
+    *,
+    run: str,
+    now: float,
+    streams: Streams,
+) -> list[Update] | None:
+    """The rows of a merge that takes the place of others; None if they are not there any more."""
+    new = _merged_segment(old, found)
+    if new is None or not streams.merge(unit, list(old), new):
+        return None
+    return [
+        _forget_rows(unit, old[1:]),
+        _segment_row(unit, new, found.fingerprint, found.columns, run),
+        Update("upsert", "garbage", garbage_rows([each.uri for each in old], now)),
+    ]
 
 
 def _merged_segment(old: Sequence[Segment], merged: Merged) -> Segment | None:

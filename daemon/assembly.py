@@ -19,6 +19,7 @@ from afresh.assets.manifest import Manifest, Problem
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import Topology
 from afresh.daemon.alerts import Alerts
+from afresh.daemon.compaction import Compaction
 from afresh.daemon.config import Settings
 from afresh.daemon.controls import DaemonControls
 from afresh.daemon.generations import (
@@ -204,6 +205,7 @@ async def assemble(
         tasks.start_soon(generations.watch)
         tasks.start_soon(keep_house, settings, now)
         tasks.start_soon(StreamFiles(reactor, reader.rows, now).run)
+        tasks.start_soon(Compaction(reactor, now).run)
         for delivery in deliveries(settings, lambda: generations.manifest, reader, reactor, alerts):
             tasks.start_soon(delivery.run)
         follow(manifest)

@@ -21,6 +21,10 @@ class Streams:
         self._segments: dict[Unit, list[Segment]] = {}
         self._merging: dict[tuple[str, str], list[Segment]] = {}
 
+    def units(self) -> list[Unit]:
+        """All that have segments."""
+        return list(self._segments)
+
     def segments(self, unit: Unit) -> list[Segment]:
         """All of a unit."""
         return self._segments.get(unit, [])
@@ -76,10 +80,7 @@ class Streams:
         if not found:
             return ()
         self._merging[attempt.run, asset] = found
-        parts = tuple(
-            Part(unit[1], 0, each.uri, each.hash, each.end - each.first) for each in found
-        )
-        return (Merge(asset, merged_uri(target), parts),)
+        return (merge_of(unit, found, merged_uri(target)),)
 
     def take_merging(self, run: str, asset: str) -> list[Segment]:
         """The segments that an attempt was to merge; it is asked once."""
@@ -96,6 +97,12 @@ class Streams:
             return False
         known[place : place + len(old)] = [new]
         return True
+
+
+def merge_of(unit: Unit, segments: Iterable[Segment], uri: str) -> Merge:
+    """What a worker is told to make one of."""
+    parts = tuple(Part(unit[1], 0, each.uri, each.hash, each.end - each.first) for each in segments)
+    return Merge(unit[0], uri, parts)
 
 
 def load_streams(read: Read) -> Streams:

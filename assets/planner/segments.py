@@ -14,7 +14,7 @@ MOST_SMALL = 16
 SMALL_BYTES = (32 << 10, 512 << 10, 8 << 20)
 """What counts as small, by tiers: so that a row is written again a few times only."""
 _MOST_MERGED = 64
-_MOST_MERGED_BYTES = MOST_SMALL * SMALL_BYTES[-1]
+MOST_MERGED_BYTES = MOST_SMALL * SMALL_BYTES[-1]
 """What becomes one: a worker holds it all."""
 _SHARE_OF_KEEPING = 0.05
 """Of the time that rows are kept, the longest that one merged segment spans."""
@@ -99,8 +99,14 @@ def _first_behind(segments: Sequence[Segment], row: int) -> int:
     return low
 
 
-def to_merge(segments: Sequence[Segment], keep_seconds: float | None = None) -> list[Segment]:
-    """The small segments at the end that are to become one; none if they are few."""
+def to_merge(
+    segments: Sequence[Segment],
+    keep_seconds: float | None = None,
+    *,
+    least: int = MOST_SMALL,
+    most_bytes: int = MOST_MERGED_BYTES,
+) -> list[Segment]:
+    """The small segments at the end that are to become one; none if they are less than `least`."""
     span = float("inf") if keep_seconds is None else keep_seconds * _SHARE_OF_KEEPING
     for lower, limit in zip((-1, *SMALL_BYTES), SMALL_BYTES, strict=False):
         found: list[Segment] = []
@@ -112,11 +118,11 @@ def to_merge(segments: Sequence[Segment], keep_seconds: float | None = None) -> 
             if segment.bytes > limit or not same or newest - segment.created_at > span:
                 break
             size += segment.bytes
-            if size > _MOST_MERGED_BYTES:
+            if size > most_bytes:
                 break
             found.append(segment)
         # Only those of the tier itself count: else a large one is written for every few small.
-        if sum(segment.bytes > lower for segment in found) >= MOST_SMALL:
+        if sum(segment.bytes > lower for segment in found) >= least:
             return found[::-1]
     return []
 

@@ -37,6 +37,9 @@ def execute(
     `begin` is called, perhaps more than once, before anything that leaves a trace.
     """
     try:
+        if task.kind == "merge":
+            begin()
+            return Result(task.run, merged=merge_segments(task.merges)), ""
         if task.kind == "ingest":
             return ingest(task, loaded, plan, begin), ""
         with watching(_has_files(loaded.manifest)) as wrote:

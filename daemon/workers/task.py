@@ -67,10 +67,13 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """One attempt. An ingest reads `path` into a source's unit, a run calls a function."""
+    """One attempt. An ingest reads `path` into a source's unit, a run calls a function.
+
+    A merge has nothing but `merges`.
+    """
 
     run: str
-    kind: Literal["ingest", "run"]
+    kind: Literal["ingest", "run", "merge"]
     name: str
     """The source's or the function's name in the manifest."""
     partition: str
