@@ -13,6 +13,7 @@ import msgspec
 from afresh.assets.errors import SensorError
 from afresh.assets.partition import Pattern
 from afresh.sensors.base import Arrival, Batch, Emit, Health, Identity
+from afresh.sensors.key_paths import KeyPaths
 from afresh.sensors.look import Seen
 from afresh.sensors.uri import path_of, uri_of
 
@@ -50,7 +51,6 @@ class FileSensor:
         "_flying",
         "_inbox",
         "_last_health",
-        "_of_key",
         "_on_health",
         "_on_news",
         "_progress",
@@ -62,6 +62,7 @@ class FileSensor:
         "hint",
         "known",
         "name",
+        "paths",
         "patience_seconds",
         "pattern",
         "pending",
@@ -95,7 +96,8 @@ class FileSensor:
         self.unmatched: dict[str, None] = {}
         self.pending: dict[str, None] = {}
         """What will be looked at again: not complete, or perhaps gone."""
-        self._of_key: dict[str, str | dict[str, None]] = {}
+        self.paths = KeyPaths()
+        """Those that are there, reported or not."""
         self._inbox: dict[str, _Offer] = {}
         self._flying: Mapping[str, _Offer] = _NONE
         self._acknowledged = 0
@@ -113,7 +115,7 @@ class FileSensor:
                 self.unmatched[path] = None
             elif uri not in unmatched:
                 self.known[path] = identity
-                self.present(path, key)
+                self.paths.add(path, key)
 
     @property
     def health(self) -> Health:
@@ -216,30 +218,6 @@ class FileSensor:
         """Is there anything to take back when this path is gone."""
         return self.current(path) is not None or path in self.unmatched
 
-    def present(self, path: str, key: str) -> None:
-        """Note that a file of this key is there."""
-        paths = self._of_key.setdefault(key, path)
-        if isinstance(paths, dict):
-            paths[path] = None
-        elif paths != path:
-            self._of_key[key] = {paths: None, path: None}
-
-    def rivals(self, path: str, key: str, limit: int) -> list[str]:
-        """Give at most so many of the other files of this key."""
-        paths = self._of_key.get(key, ())
-        others = (paths,) if isinstance(paths, str) else paths
-        return list(itertools.islice((other for other in others if other != path), limit))
-
-    def absent(self, path: str, key: str) -> None:
-        """Note that this file of the key is not there."""
-        paths = self._of_key.get(key)
-        if isinstance(paths, dict):
-            paths.pop(path, None)
-            if len(paths) == 1:
-                self._of_key[key] = next(iter(paths))
-        elif paths == path:
-            del self._of_key[key]
-
     def offer(self, path: str, key: str | None, seen: Seen, observed_at: float) -> None:
         """Report that a file is there, in this state."""
         if key is None:
@@ -261,7 +239,7 @@ class FileSensor:
         told = path in self.unmatched if key is None else self._was_told(path)
         self.unmatched.pop(path, None)
         if key is not None:
-            self.absent(path, key)
+            self.paths.discard(path, key)
         offer = self._inbox.get(path)
         if offer is not None and offer.arrival.identity is None:
             return False

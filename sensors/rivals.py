@@ -36,7 +36,7 @@ class Rivals:
 
     def judge(self, sensor: FileSensor, path: str, key: str, seen: Seen) -> Seen:
         """Refuse a file that has rivals."""
-        others = sensor.rivals(path, key, NAMED_AT_MOST)
+        others = sensor.paths.rivals(path, key, NAMED_AT_MOST)
         if not others:
             self._refused.discard((sensor.name, path))
         if not others or seen.problem:
@@ -52,7 +52,7 @@ class Rivals:
         self._since.pop((sensor.name, path), None)
         self._refused.discard((sensor.name, path))
         reported = sensor.offer_deleted(path, key, self._now())
-        left = sensor.rivals(path, key, 2)
+        left = sensor.paths.rivals(path, key, 2)
         if len(left) != 1 or not (reported or (sensor.name, left[0]) in self._refused):
             return None
         self._since.pop((sensor.name, left[0]), None)
@@ -60,7 +60,7 @@ class Rivals:
 
     def _has_any(self, sensor: FileSensor, path: str, key: str) -> bool:
         """Is another file of the key there; what is there no more is taken back first."""
-        while others := sensor.rivals(path, key, 1):
+        while others := sensor.paths.rivals(path, key, 1):
             try:
                 if sensor.folder is None or look(others[0], sensor.folder.inside) is not None:
                     return True

@@ -11,6 +11,7 @@ import anyio.lowlevel
 
 from afresh.assets.partition import is_temporary
 from afresh.sensors.base import Identity
+from afresh.sensors.departures import Departures
 from afresh.sensors.file import FileSensor
 from afresh.sensors.folder import Folder
 from afresh.sensors.look import Seen, look
@@ -25,9 +26,6 @@ GRANULARITY_SECONDS = 0.02
 """Two changes closer than this may leave one timestamp."""
 RACY_SECONDS = 1.0
 """A closing that is told so soon after such a look may be of a later change."""
-QUIET_SECONDS = 0.1
-"""Deletions are reported after so long without another: the folder itself may be going."""
-QUIET_AT_MOST_SECONDS = 5.0
 OPEN_FACTOR = 10
 """A file seen to be created and not yet closed must be stable for so many times its settle time."""
 LATER_AT_MOST = 100_000
@@ -51,8 +49,7 @@ class Sightings:
         self._complete: dict[str, Identity] = {}
         """Of what is settling: what waits only for another file of its key to go."""
         self._rivals = Rivals(lambda path: path.removeprefix(self._prefix), now)
-        self._deletions: dict[str, None] = {}
-        self._deletions_first = self._deletions_last = 0.0
+        self._departures = Departures()
         self._racy: dict[str, float] = {}
         self.progress = anyio.Event()
 
@@ -89,7 +86,7 @@ class Sightings:
 
     def is_waiting(self, path: str) -> bool:
         """Will this path be looked at again."""
-        return path in self._settling or path in self._deletions
+        return path in self._settling or path in self._departures
 
     def consider(self, path: str, *, closed: bool) -> None:
         """Look at a path: report it, take it back, or wait. `closed`: or moved in."""
@@ -114,9 +111,9 @@ class Sightings:
         if seen is None:
             self._absent(path)
             return
-        self._deletions.pop(path, None)
+        self._departures.discard(path)
         for owner, key in routes:
-            owner.present(path, key)
+            owner.paths.add(path, key)
         news = self._news(path, routes, unmatched, seen, closed=closed)
         closed = closed or self._complete.get(path) == seen.identity
         if news and not closed and not self._is_stable(path, seen, news[0][0], news):
@@ -140,11 +137,11 @@ class Sightings:
         """Note that these files are there, before any of them is reported."""
         for path in paths:
             for sensor, key in self.find(path):
-                sensor.present(path, key)
+                sensor.paths.add(path, key)
 
     def is_going(self, path: str) -> bool:
         """Has a notification said that it is gone."""
-        return path in self._deletions
+        return path in self._departures
 
     def postpone_deletions(self, paths: Iterable[str]) -> None:
         """Look soon at paths that a scan did not find."""
@@ -155,18 +152,13 @@ class Sightings:
     def postpone_deletion(self, path: str, now: float) -> None:
         """Look at a path that is said to be gone, when no more are going."""
         if any(sensor.remembers(path) for sensor in self._concerned(path)):
-            if not self._deletions:
-                self._deletions_first = now
-            self._deletions[path] = None
-            self._deletions_last = now
+            self._departures.add(path, now)
             self._mark(path)
 
     def next_at(self) -> float | None:
         """When something is due next, on the monotonic clock."""
-        times = [at for at in (self._settling.next_at(),) if at is not None]
-        if self._deletions:
-            times.append(self._deletions_at())
-        return min(times, default=None)
+        times = (self._settling.next_at(), self._departures.next_at())
+        return min((at for at in times if at is not None), default=None)
 
     async def look_again(self) -> None:
         """Look at all that is due."""
@@ -174,9 +166,8 @@ class Sightings:
             for path in due:
                 self.consider(path, closed=False)
             await anyio.lowlevel.checkpoint()
-        if self._deletions and self._deletions_at() <= anyio.current_time():
-            paths, self._deletions = list(self._deletions), {}
-            await self.delete(paths)
+        if gone := self._departures.take_due(anyio.current_time()):
+            await self.delete(gone)
 
     async def delete(self, paths: Iterable[str], *, accepted: frozenset[str] = frozenset()) -> None:
         """Report those that are really gone, from folders that are in order; others want a scan.
@@ -328,11 +319,6 @@ class Sightings:
         self._opened.discard(path)
         self._forget(path)
         self.postpone_deletion(path, anyio.current_time())
-
-    def _deletions_at(self) -> float:
-        return min(
-            self._deletions_last + QUIET_SECONDS, self._deletions_first + QUIET_AT_MOST_SECONDS
-        )
 
 
 def _is_in_order(folder: Folder) -> bool:

@@ -13,6 +13,7 @@ from afresh.assets.partition import Pattern
 from afresh.sensors.base import Arrival, ObjectIdentity
 from afresh.sensors.buckets.store import Entry, state_of
 from afresh.sensors.buckets.url import object_path, object_uri
+from afresh.sensors.key_paths import KeyPaths
 
 NAMED_AT_MOST = 4
 ROOM = 2_000
@@ -40,7 +41,7 @@ class Objects:
         self.again: dict[str, None] = {}
         """What is news though it did not change, as a rival came or went: to be looked at."""
         self.acknowledged = 0
-        self._of_key: dict[str, str | dict[str, None]] = {}
+        self._paths = KeyPaths()
         self._refused: set[str] = set()
         self._inbox: dict[str, Offer] = {}
         self._flying: dict[str, Offer] = {}
@@ -53,7 +54,7 @@ class Objects:
             key = pattern.match(path)
             if key is not None and uri == object_uri(protocol, path):
                 self.known[path] = state_of(identity)
-                self._present(path, key)
+                self._paths.add(path, key)
 
     def __len__(self) -> int:
         """How many arrivals are not acknowledged."""
@@ -71,7 +72,7 @@ class Objects:
             key = self.pattern.match(entry.path)
             if key is not None:
                 matched.append(entry)
-                self._present(entry.path, key)
+                self._paths.add(entry.path, key)
         return matched
 
     def arrive(self, entry: Entry, observed_at: float) -> None:
@@ -79,7 +80,7 @@ class Objects:
         path = entry.path
         key = self.pattern.match(path)
         assert key is not None
-        rivals = self._rivals(path, key)
+        rivals = self._paths.rivals(path, key, NAMED_AT_MOST)
         problem = self._refuse(path, key, rivals) if rivals else ""
         if not rivals:
             self._refused.discard(path)
@@ -91,7 +92,7 @@ class Objects:
         key = self.pattern.match(path)
         if key is None:
             return
-        self._absent(path, key)
+        self._paths.discard(path, key)
         self.again.pop(path, None)
         self._refused.discard(path)
         told = self._flying.get(path)
@@ -101,7 +102,7 @@ class Objects:
                 self._tell_waiting([path])
         elif self.current(path) is not None:
             self._put(path, key, observed_at)
-        left = self._rivals(path, key)
+        left = self._paths.rivals(path, key, NAMED_AT_MOST)
         if len(left) == 1 and (was_told or left[0] in self._refused):
             self.again[left[0]] = None
 
@@ -206,24 +207,3 @@ class Objects:
         more = " and maybe more" if len(rivals) == NAMED_AT_MOST else ""
         what = f"key {key}" if key else f"source {self.name}"
         return f"Expected one object for {what}, found {', '.join(uris)}{more}"
-
-    def _present(self, path: str, key: str) -> None:
-        paths = self._of_key.setdefault(key, path)
-        if isinstance(paths, dict):
-            paths[path] = None
-        elif paths != path:
-            self._of_key[key] = {paths: None, path: None}
-
-    def _absent(self, path: str, key: str) -> None:
-        paths = self._of_key.get(key)
-        if isinstance(paths, dict):
-            paths.pop(path, None)
-            if len(paths) == 1:
-                self._of_key[key] = next(iter(paths))
-        elif paths == path:
-            del self._of_key[key]
-
-    def _rivals(self, path: str, key: str) -> list[str]:
-        paths = self._of_key.get(key, ())
-        others = (paths,) if isinstance(paths, str) else paths
-        return list(itertools.islice((p for p in others if p != path), NAMED_AT_MOST))
