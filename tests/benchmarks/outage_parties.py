@@ -8,6 +8,7 @@ import http.client
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,7 +46,11 @@ class Party(Protocol):
         ...
 
     def sent(self) -> dict[str, list[tuple[int, float]]]:
-        """Tell what was sent by now: by its event's uri the numbers, with the times of sending."""
+        """Tell what was sent by now: by place (an event's uri, or in it) the numbers and times."""
+        ...
+
+    def places(self, uri: str) -> Iterable[str]:
+        """Give what an event of this uri brought, in the words of `sent`."""
         ...
 
     def held(self) -> list[int]:
@@ -86,6 +91,10 @@ def {name}_made({name}: DataFrame[Number]) -> DataFrame[Number]:
     def sent(self) -> dict[str, list[tuple[int, float]]]:
         """Tell what was written."""
         return dict(self._sent)
+
+    def places(self, uri: str) -> list[str]:
+        """Give the one key."""
+        return [uri]
 
     def held(self) -> list[int]:
         """Give the last number of each key."""
@@ -183,6 +192,10 @@ def calls_made(calls: DataFrame[Number]) -> DataFrame[Number]:
     def sent(self) -> dict[str, list[tuple[int, float]]]:
         """Tell what was called."""
         return dict(self._sent)
+
+    def places(self, uri: str) -> list[str]:
+        """Give the one call."""
+        return [uri]
 
     def held(self) -> list[int]:
         """Give every number: none overwrites another."""

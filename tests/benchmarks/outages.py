@@ -1,11 +1,12 @@
-"""A minute without the store, its queue or the callers of a webhook: what it costs the others.
+"""A minute without the store, its queue, the broker or the callers of a webhook.
 
     make campaign-outages [ARGS="--seconds 60 --only store --faults down cut"]
 
 One daemon has a source of each kind, and all of them get arrivals all the time. One thing after the
-other fails for a minute: it is down, slow (bytes dribble), answers 503, cuts connections within a
-body. What the others take meanwhile is compared with what they take when nothing fails; how long it
-takes until all is there again is measured; in the end every source holds what was sent, exactly.
+other fails for a minute: it is down, slow (bytes dribble), answers 503 (for the broker: something
+that is no Kafka), cuts connections within a body, is silent (they stay open). What the others take
+meanwhile is compared with what they take when nothing fails; how long it takes until all is there
+again is measured; in the end every source holds what was sent, exactly.
 """
 
 import argparse
@@ -15,12 +16,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from benchmarks.outage_broker import running_broker
 from benchmarks.outage_parties import Bucket, Files, Party, Webhook
 from benchmarks.report import Row, judged, ms, percentiles, table
 from services.fault_proxy import FaultProxy
@@ -65,6 +68,7 @@ FAULTS: dict[str, Callable[[FaultProxy], None]] = {
     "slow": lambda proxy: setattr(proxy, "bytes_a_second", SLOW_BYTES_A_SECOND),
     "503": lambda proxy: setattr(proxy, "answer", 503),
     "cut": _cut,
+    "silent": lambda proxy: setattr(proxy, "stalled", True),
 }
 
 
@@ -177,30 +181,31 @@ class Outages:
         """Wait until all that was sent by now was taken; how long that took."""
         began = time.monotonic()
         sent = set(party.sent())
-        while missing := sent - self._events(party.name).keys():
+        while missing := sent - self._events(party).keys():
             if time.monotonic() > began + seconds:
                 names = ", ".join(sorted(missing)[:3])
                 raise TimeoutError(f"{party.name}: {len(missing)} not taken: {names}")
             time.sleep(0.2)
         return time.monotonic() - began
 
-    def _events(self, source: str) -> dict[str, list[float]]:
-        """Give when each event's data was in a version, by uri."""
+    def _events(self, party: Party) -> dict[str, list[float]]:
+        """Give when each event's data was in a version, by place."""
         found: dict[str, list[float]] = {}
         for uri, ended_at in self.project.rows(
             "select e.uri, r.ended_at from event e join run r on r.run = e.run and r.asset = ?"
             " where e.source = ? and e.state = 'ingested' order by e.seq",
-            source,
-            source,
+            party.name,
+            party.name,
         ):
-            found.setdefault(uri, []).append(ended_at)
+            for place in party.places(uri):
+                found.setdefault(place, []).append(ended_at)
         return found
 
     def _judge(self) -> None:
         outcome = self.outcome
         for party in self.parties:
             sent, name = party.sent(), party.name
-            taken = self._events(name)
+            taken = self._events(party)
             outcome.sent += sum(map(len, sent.values()))
             outcome.latencies[name] = [
                 (wrote[0][1], taken[uri][0] - wrote[0][1])
@@ -208,15 +213,17 @@ class Outages:
                 if len(wrote) == 1
             ]
             outcome.wrong += [f"never sent: {uri}" for uri in taken.keys() - sent.keys()]
-            counted = self.project.rows(
-                "select uri, count(*) from event where source = ? and kind = 'arrived'"
-                " group by uri",
-                name,
+            counted = Counter(
+                place
+                for (uri,) in self.project.rows(
+                    "select uri from event where source = ? and kind = 'arrived'", name
+                )
+                for place in party.places(uri)
             )
             outcome.wrong += [
-                f"{name}: {uri} arrived {count} times, was sent {len(sent.get(uri, ()))} times"
-                for uri, count in counted
-                if count > len(sent.get(uri, ()))
+                f"{name}: {place} arrived {count} times, was sent {len(sent.get(place, ()))} times"
+                for place, count in counted.items()
+                if count > len(sent.get(place, ()))
             ]
             expected = party.held()
             for asset, factor in ((name, 1), (f"{name}_made", 2)):
@@ -295,15 +302,19 @@ def main() -> int:
     """Run a campaign; 0 if the goals are met."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--only", nargs="+", default=[], help="store, queue, callers")
+    parser.add_argument("--only", nargs="+", default=[], help="store, queue, callers, broker")
     parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=list(FAULTS))
     parser.add_argument("--keep", type=Path, help="leave the project in this new folder")
     given = parser.parse_args()
     os.environ.update(CREDENTIALS, ORDERS_SECRET=SECRET)
     stores = Stores()
     try:
-        with tempfile.TemporaryDirectory(prefix="afresh-outages-") as scratch:
-            campaign = Outages(given.keep or Path(scratch) / "project", parties_of(stores))
+        with (
+            tempfile.TemporaryDirectory(prefix="afresh-outages-") as scratch,
+            running_broker() as broker,
+        ):
+            parties = [*parties_of(stores), broker]
+            campaign = Outages(given.keep or Path(scratch) / "project", parties)
             outcome = campaign.run(given.seconds, only=given.only, faults=given.faults)
     finally:
         stores.close()
