@@ -150,6 +150,8 @@ class Journal:
         state = "pending"
         if arrival.kind == "gap":
             state = "dead"
+        elif arrival.kind == "news":
+            state = "unchanged"
         elif arrival.partition is None:
             state = "rejected" if arrival.problem else "unmatched"
         return {

@@ -44,11 +44,12 @@ class Arrival(msgspec.Struct, frozen=True):
     Of a stream (a source that only grows) an arrival is a batch of records, encoded as `records`
     says: in `payload` or, when it is large, in the synced file `staged`; `position` says as JSON
     where in the stream they come from. A `gap` tells of records that are lost for good, `detail`
-    which exactly; nothing is ingested for it.
+    which exactly; `news` of what changed without a loss, such as a new partition. Nothing is
+    ingested for either.
     """
 
     uri: str
-    kind: Literal["arrived", "deleted", "tick", "gap"]
+    kind: Literal["arrived", "deleted", "tick", "gap", "news"]
     partition: str | None
     observed_at: float
     identity: Identity | ObjectIdentity | None = None

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from afresh.assets.duration import seconds
 from afresh.assets.errors import UsageError
 
-KINDS = ("arrived", "deleted", "code", "request", "tick", "gap")
+KINDS = ("arrived", "deleted", "code", "request", "tick", "gap", "news")
 STATES = (
     "pending",
     "ingested",

@@ -13,6 +13,7 @@ from afresh.assets.planner.view import Reason, State, UnitView
 from afresh.daemon.api.history import History
 from afresh.daemon.api.listings import error_line
 from afresh.daemon.api.names import one_unit, one_version, parse_known
+from afresh.daemon.api.stream_gaps import gaps
 from afresh.daemon.api.verifications import not_deterministic
 from afresh.daemon.api.view import Key, View
 
@@ -54,7 +55,7 @@ async def why(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "ref": format_ref(*unit, found.version),
         "state": found.state,
-        "because": history.entries(),
+        "because": gaps(view, unit[0]) + history.entries(),
     }
 
 

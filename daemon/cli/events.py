@@ -12,15 +12,15 @@ from afresh.daemon.cli.output import print_json_line, print_table, say
 from afresh.daemon.cli.status import short
 
 _KEYS = ("seq", "epoch", "sensor", "source", "partition", "kind", "uri", "observed_at", "state")
-_TOLD = ("gap",)
-"""Kinds of which the detail is what matters: which records are lost."""
+_TOLD = ("gap", "news", "request")
+"""Kinds of which the detail is what matters, such as which records are lost."""
 _COLUMNS = ("seq", "epoch", "source", "partition", "kind", "state", "observed", "uri")
 
 
 @command("events")
 @click.option("--source", "sources", multiple=True, metavar="NAME", help="Only of this source.")
 @click.option("--sensor", "sensors", multiple=True, metavar="NAME", help="Only of this sensor.")
-@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="arrived, deleted, tick ...")
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="arrived, gap, news, tick ...")
 @click.option("--state", "states", multiple=True, metavar="STATE", help="pending, ingested ...")
 @click.option("--partition", metavar="KEY", help="Only of this partition.")
 @click.option("--since", metavar="WHEN", help="From this seq or time on (10m: ten minutes ago).")

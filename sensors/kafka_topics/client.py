@@ -110,6 +110,13 @@ class Client:
             ends = await self._consumer.end_offsets(self._places())
         return {place.partition: end for place, end in ends.items()}
 
+    def seen_ends(self) -> dict[int, int]:
+        """Give the ends as they came with the last records, where any came."""
+        found = {
+            place.partition: self._consumer.last_stable_offset(place) for place in self._places()
+        }
+        return {partition: end for partition, end in found.items() if end is not None}
+
     async def _agreed(self, epochs: Mapping[int, int]) -> dict[int, int]:
         """Up to which offset the logs hold what was written in these epochs and before."""
         cluster = self._consumer._client.cluster  # noqa: SLF001 - it knows the leaders

@@ -121,9 +121,10 @@ class Following:
                 gaps, after, topic = await self._confirm(before, gaps)
         if before is None or topic.id != before.topic_id:
             self._owner.forget_ends()
+        after = after.with_ends({p: log.end for p, log in topic.logs.items()})
         if gaps or before is None or before.next != after.next:
             await self._record(after, gaps)
-        elif before != after:
+        elif before.epochs != after.epochs:
             await self._owner.emit(Batch(self._owner.name, (), after.encode()), after)
         self.places = dict(after.next)
         self._owner.tell(state="watching")
@@ -166,11 +167,11 @@ class Following:
         arrivals = tuple(
             Arrival(
                 uri=uri(topic, {gap.partition: (gap.start, gap.end)}),
-                kind="gap",
+                kind="news" if gap.is_news else "gap",
                 partition="",
                 observed_at=self._context.now(),
                 position=position_text({gap.partition: (gap.start, gap.end)}),
-                detail=gap.tell(topic, cursor.next.get(gap.partition, 0)),
+                detail=gap.tell(topic, cursor.next.get(gap.partition)),
             )
             for gap in gaps
         )
@@ -206,7 +207,9 @@ class Following:
         if await self._client.identify() != (before.topic_id, before.epochs):
             self._owner.lay_down()
             return False
+        self._owner.see(before.next, self._client.seen_ends())
         after = Cursor(before.topic_id, dict(self.places), before.epochs)
+        after = after.with_ends(self._owner.known_ends)
         carried = await carry(
             taken, self._context.staging, lambda: f"{self._context.random.getrandbits(64):016x}"
         )

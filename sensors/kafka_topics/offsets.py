@@ -18,23 +18,28 @@ class Cursor(msgspec.Struct, frozen=True):
     """What the ledger keeps: of which topic, the next offset and the leader's epoch by partition.
 
     A topic's `id` tells it from one of the same name that was made after it was deleted; an epoch
-    tells a log from one that lost its end in between.
+    tells a log from one that lost its end in between. `ends` are the ends of the logs that had more
+    when they were seen last: of a topic that is deleted then they are all that is known.
     """
 
     topic_id: str
     next: dict[int, int] = {}
     epochs: dict[int, int] = {}
+    ends: dict[int, int] = {}
 
     def encode(self) -> str:
         """Write it as JSON, the same text for the same places."""
-        return json.dumps(
-            {
-                "topic": self.topic_id,
-                "next": {str(p): self.next[p] for p in sorted(self.next)},
-                "epochs": {str(p): self.epochs[p] for p in sorted(self.epochs)},
-            },
-            separators=(",", ":"),
-        )
+        data: dict[str, Any] = {"topic": self.topic_id}
+        data["next"] = {str(p): self.next[p] for p in sorted(self.next)}
+        data["epochs"] = {str(p): self.epochs[p] for p in sorted(self.epochs)}
+        if self.ends:
+            data["ends"] = {str(p): self.ends[p] for p in sorted(self.ends)}
+        return json.dumps(data, separators=(",", ":"))
+
+    def with_ends(self, seen: Mapping[int, int]) -> "Cursor":
+        """Give it with the ends of those logs that have more than was read."""
+        ends = {p: end for p, end in seen.items() if end > self.next.get(p, end)}
+        return Cursor(self.topic_id, self.next, self.epochs, ends)
 
     @staticmethod
     def decode(text: str) -> "Cursor":
@@ -45,6 +50,7 @@ class Cursor(msgspec.Struct, frozen=True):
                 topic_id=str(data["topic"]),
                 next={int(p): int(offset) for p, offset in data["next"].items()},
                 epochs={int(p): int(epoch) for p, epoch in data["epochs"].items()},
+                ends={int(p): int(end) for p, end in data.get("ends", {}).items()},
             )
         except (KeyError, TypeError, AttributeError) as error:
             msg = f"Expected a cursor of a topic, found {text[:200]!r}"
@@ -76,16 +82,23 @@ class Gap(msgspec.Struct, frozen=True):
 
     `lost`: they are gone and were not read. `anew`: they were read, and the log does not have them
     any more; what is written under them from now on is read too. `made_anew`: the topic is another
-    one; they were known of the old one and not read. `new`: a partition that was not there.
+    one; they were known of the old one, whose id is `topic_id`, and not read. `new`: a partition
+    that was not there, which is no gap but news.
     """
 
     partition: int
     start: int
     end: int
     kind: Literal["lost", "anew", "made_anew", "new"]
+    topic_id: str = ""
 
-    def tell(self, topic: str, goes_on_at: int) -> str:
-        """Say it to people."""
+    @property
+    def is_news(self) -> bool:
+        """Whether nothing is missing for it."""
+        return self.kind == "new"
+
+    def tell(self, topic: str, goes_on_at: int | None) -> str:
+        """Say it to people; `goes_on_at` is None where the partition is no more."""
         place = f"partition {self.partition} of {topic!r}"
         count = self.end - self.start
         offsets = f"offsets {self.start} to {self.end - 1} ({count})"
@@ -98,10 +111,11 @@ class Gap(msgspec.Struct, frozen=True):
                 f"{place} lost its end: {offsets} were read and are kept, the broker has them no "
                 f"more; what is written from {goes_on_at} on is read as new"
             )
-        lost = f"{offsets} were not read" if count else f"all that is known below {self.end} is"
+        lost = f"{offsets} were not read" if count else f"all that is known is kept, to {self.end}"
+        anew = "the new one has it no more" if goes_on_at is None else f"it begins at {goes_on_at}"
         return (
-            f"{topic!r} was deleted and made anew: of {place} {lost}"
-            f"{'' if count else ' kept'}; it begins anew at {goes_on_at}"
+            f"{topic!r} was deleted and made anew, its id was {self.topic_id}: of {place} {lost}; "
+            f"what the old one had from {self.end} on is unknown; {anew}"
         )
 
 
@@ -131,8 +145,8 @@ def reconcile(
 ) -> tuple[Cursor, list[Gap]]:
     """Bring a cursor and what the broker says together: where to go on, and what must be known.
 
-    `known_ends` are the ends of the logs as they were seen last: they bound what a topic held that
-    was deleted.
+    `known_ends` are the ends of the logs as they were seen last: with those that the cursor kept
+    they bound what a topic held that was deleted.
     """
     if topic.id != cursor.topic_id:
         return _made_anew(cursor, topic, known_ends)
@@ -157,10 +171,10 @@ def reconcile(
 def _made_anew(
     cursor: Cursor, topic: Topic, known_ends: Mapping[int, int]
 ) -> tuple[Cursor, list[Gap]]:
-    gaps = [
-        Gap(partition, offset, max(offset, known_ends.get(partition, offset)), "made_anew")
-        for partition, offset in sorted(cursor.next.items())
-    ]
+    gaps = []
+    for partition, offset in sorted(cursor.next.items()):
+        end = max(offset, known_ends.get(partition, 0), cursor.ends.get(partition, 0))
+        gaps.append(Gap(partition, offset, end, "made_anew", cursor.topic_id))
     places: dict[int, int] = {}
     for partition, log in sorted(topic.logs.items()):
         if partition not in cursor.next:

@@ -114,7 +114,7 @@ class UpstreamSensor:
         arrivals: list[Arrival] = []
         newest: dict[str, Stand] = {}
         for arrival in batch.arrivals:
-            if arrival.kind == "gap":
+            if arrival.kind in ("gap", "news"):
                 arrivals.append(arrival)
                 continue
             for record in await self._records(arrival):

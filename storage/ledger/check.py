@@ -89,7 +89,7 @@ _CHECKS = {
         "event {} is a {} in the state {}",
         """SELECT seq, kind, state FROM event WHERE state NOT IN ('pending', 'ingested',
         'unchanged', 'rejected', 'superseded', 'vanished', 'unmatched', 'dead')
-        OR kind NOT IN ('arrived', 'deleted', 'code', 'request', 'tick', 'gap')""",
+        OR kind NOT IN ('arrived', 'deleted', 'code', 'request', 'tick', 'gap', 'news')""",
     ),
     "event_epoch": (
         "event {} is {}, but its epoch is {}",

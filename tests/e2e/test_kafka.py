@@ -95,14 +95,19 @@ def test_a_topic_is_appended_and_read_by_what_is_new(kafka_servers: str, tmp_pat
         assert len(ids(project, "upper")) == 100
         project.run("sensors", "resume", "orders")
         until(lambda: len(ids(project, "upper")) == 130)
-        gaps = [event for event in project.json("events") if event["kind"] == "gap"]
-        assert len(gaps) == 2
-        assert any("lost offsets 50 to 59 (10)" in gap["detail"] for gap in gaps)
+        (gap,) = project.json("events", "--kind", "gap")
+        assert "lost offsets 50 to 59 (10)" in gap["detail"]
+        assert gap["state"] == "dead"
+        (news,) = project.json("events", "--kind", "news")
+        assert "partition 2 of 'e2e_orders' is new" in news["detail"]
+        assert news["state"] == "unchanged"
         assert "lost offsets 50 to 59" in project.run("events").stdout
-        told = project.rows("select position, detail from event where kind = 'gap' order by seq")
-        assert [position for position, _ in told] == ['{"1":[50,60]}', '{"2":[0,0]}']
-        assert "lost offsets 50 to 59 (10)" in told[0][1]
-        assert "is new" in told[1][1]
+        told = project.rows("select position from event where kind in ('gap', 'news') order by seq")
+        assert told == [('{"1":[50,60]}',), ('{"2":[0,0]}',)]
+        because = project.json("why", "orders")["because"]
+        (missing,) = [entry for entry in because if entry["kind"] == "gap"]
+        assert missing["event"] == gap["seq"]
+        assert "lost offsets 50 to 59 (10)" in missing["detail"]
         (sensor,) = project.json("sensors")
         assert "lost offsets 50 to 59 (10)" in sensor["note"]
     assert len(rows(project, "orders@1")) <= 100

@@ -215,7 +215,7 @@ async def test_a_topic_made_anew_is_told_and_read_from_its_beginning(
             await until(lambda j=journal, n=everything: len(j.records) == n, 20)
             assert sensor.health.state == "watching"
         assert sorted(journal.values[10:]) == sorted(numbers(100, 100 + count))
-        made_anew, new = journal.gaps
+        (made_anew,), (new,) = journal.gaps, journal.news
         assert made_anew[0] == {"0": [10, 10]}
         assert "deleted and made anew" in made_anew[1]
         assert new[0] == {"1": [0, 0]}
@@ -237,6 +237,45 @@ async def test_a_topic_made_anew_in_between_is_seen_after_a_restart(
         await until(lambda: len(journal.records) == 20)
     assert journal.values == numbers(0, 20)
     assert [position for position, _ in journal.gaps] == [{"0": [5, 5]}]
+
+
+async def test_what_was_seen_of_a_topic_that_is_made_anew_after_the_end_is_told_exactly(
+    kafka_servers: str, staging: Path
+) -> None:
+    """A sensor that ends with records unread, whose topic is another one when it begins again."""
+    journal = TopicJournal()
+    await make_topic(kafka_servers, "unread", 2)
+    await produce(kafka_servers, "unread", numbers(0, 60), partitions=2)
+    sensor = kafka_sensor("unread", kafka_servers, staging, batch_rows=7)
+
+    async def first(batch: Batch) -> None:
+        if any(arrival.kind == "arrived" for arrival in journal.arrivals):
+            await anyio.sleep_forever()
+        await journal.emit(batch)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(sensor.run, first)
+        await until(lambda: journal.records)
+        tasks.cancel_scope.cancel()
+    old = json.loads(journal.cursor)
+    read = old["next"]
+    assert sum(read.values()) == 7
+    assert old["ends"] == {"0": 30, "1": 30}
+    await delete_topic(kafka_servers, "unread")
+    await make_topic(kafka_servers, "unread", 1)
+    await produce(kafka_servers, "unread", numbers(60, 65))
+    async with reading("unread", kafka_servers, staging, journal):
+        await until(lambda: len(journal.records) == 12)
+    assert [position for position, _ in journal.gaps] == [
+        {"0": [read["0"], 30]},
+        {"1": [read["1"], 30]},
+    ]
+    gone, no_more = (detail for _, detail in journal.gaps)
+    assert old["topic"] in gone
+    assert f"offsets {read['0']} to 29 ({30 - read['0']}) were not read" in gone
+    assert "what the old one had from 30 on is unknown; it begins at 0" in gone
+    assert "the new one has it no more" in no_more
+    assert "ends" not in json.loads(journal.cursor)
 
 
 async def test_looking_for_a_topic_does_not_make_it(kafka_servers: str, staging: Path) -> None:
@@ -265,8 +304,9 @@ async def test_new_partitions_are_news_and_read_from_their_beginning(
     assert sorted(journal.places) == [(0, o) for o in range(4, 14)] + [
         (p, o) for p in (1, 2) for o in range(10)
     ]
-    assert [position for position, _ in journal.gaps] == [{"1": [0, 0]}, {"2": [0, 0]}]
-    assert "is new" in journal.gaps[0][1]
+    assert [position for position, _ in journal.news] == [{"1": [0, 0]}, {"2": [0, 0]}]
+    assert "is new" in journal.news[0][1]
+    assert journal.gaps == []
 
 
 async def test_only_committed_records_are_read_and_marks_of_transactions_are_no_gaps(

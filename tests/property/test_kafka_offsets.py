@@ -37,7 +37,9 @@ def grown_topics(draw: st.DrawFn, cursor: Cursor) -> Topic:
     return Topic(draw(st.sampled_from(["one", "two"])), {p: draw(logs()) for p in names})
 
 
-cursors = st.builds(Cursor, st.just("one"), places, st.dictionaries(partitions, st.integers(0, 5)))
+cursors = st.builds(
+    Cursor, st.just("one"), places, st.dictionaries(partitions, st.integers(0, 5)), places
+)
 cases = cursors.flatmap(lambda c: st.tuples(st.just(c), grown_topics(c), places))
 
 
@@ -119,7 +121,9 @@ def test_of_a_topic_made_anew_every_partition_is_told(
     assert told.keys() == cursor.next.keys()
     for partition, gap in told.items():
         assert gap.start == cursor.next[partition]
-        assert gap.end == max(gap.start, ends.get(partition, 0))
+        seen = max(ends.get(partition, 0), cursor.ends.get(partition, 0))
+        assert gap.end == max(gap.start, seen)
+        assert gap.topic_id == "one"
     assert after.next == {p: log.start for p, log in topic.logs.items()}
 
 
@@ -128,10 +132,25 @@ def test_every_gap_can_be_told(case: tuple[Cursor, Topic, dict[int, int]]) -> No
     cursor, topic, ends = case
     after, gaps = reconcile(cursor, topic, ends)
     for gap in gaps:
-        text = gap.tell("orders", after.next.get(gap.partition, 0))
+        text = gap.tell("orders", after.next.get(gap.partition))
         assert f"partition {gap.partition} of 'orders'" in text
         if gap.kind != "new" and gap.end > gap.start:
             assert f"offsets {gap.start} to {gap.end - 1} ({gap.end - gap.start})" in text
+
+
+@given(cursors, places)
+def test_ends_are_kept_where_there_is_more_than_was_read(
+    cursor: Cursor, seen: dict[int, int]
+) -> None:
+    kept = cursor.with_ends(seen)
+    assert kept.ends == {p: e for p, e in seen.items() if p in cursor.next and e > cursor.next[p]}
+    assert (kept.topic_id, kept.next, kept.epochs) == (cursor.topic_id, cursor.next, cursor.epochs)
+
+
+def test_a_cursor_of_before_ends_were_kept_is_read() -> None:
+    assert Cursor.decode('{"topic":"t","next":{"0":5},"epochs":{"0":1}}') == Cursor(
+        "t", {0: 5}, {0: 1}
+    )
 
 
 @given(st.dictionaries(partitions, logs(), min_size=1), st.dictionaries(partitions, offsets))

@@ -58,7 +58,14 @@ class TopicJournal(Journal):
 
     @property
     def gaps(self) -> list[tuple[dict[str, list[int]], str]]:
-        return [(json.loads(a.position), a.detail) for a in self.arrivals if a.kind == "gap"]
+        return self._told("gap")
+
+    @property
+    def news(self) -> list[tuple[dict[str, list[int]], str]]:
+        return self._told("news")
+
+    def _told(self, kind: str) -> list[tuple[dict[str, list[int]], str]]:
+        return [(json.loads(a.position), a.detail) for a in self.arrivals if a.kind == kind]
 
     def covered(self) -> dict[int, list[tuple[int, int]]]:
         """The ranges of all events by partition, in their order."""
