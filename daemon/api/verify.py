@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from afresh.assets.errors import ArtifactError, SensorError
+from afresh.assets.errors import ArtifactError, LedgerUnusable, SensorError
 from afresh.assets.manifest import Manifest, Source
 from afresh.assets.partition import format_ref
 from afresh.daemon.api.view import Reader
@@ -29,9 +29,13 @@ def verify(
 
     Reads every byte that is kept. `progress` is told how many of how many artifacts are done.
     """
-    rows = list(_ledger(reader))
-    found = list(_artifacts(reader, project, artifacts, progress))
-    return rows + found
+    rows: list[dict[str, Any]] = []
+    try:
+        rows += _ledger(reader)
+        rows += _artifacts(reader, project, artifacts, progress)
+    except LedgerUnusable as error:
+        rows.append(_row("ledger", "failed", error.error, error.hint))
+    return rows
 
 
 def _ledger(reader: Reader) -> Iterator[dict[str, Any]]:
