@@ -21,7 +21,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from afresh.assets.errors import AfreshError
+from afresh.assets.errors import AfreshError, LedgerUnavailable, StorageUnavailable
 from afresh.assets.manifest import Manifest
 from afresh.assets.planner.look import Looks
 from afresh.daemon import readiness
@@ -34,6 +34,7 @@ from afresh.daemon.config import Settings
 from afresh.daemon.generations import load_first, load_manifest
 from afresh.daemon.ids import IdMaker
 from afresh.daemon.memory import release_memory
+from afresh.daemon.patience import Patience
 from afresh.daemon.workers.pool import WorkerPool
 from afresh.storage.ledger.lease import Lease, acquire_lease
 from afresh.storage.ledger.lock import Holder
@@ -72,6 +73,7 @@ async def load(settings: Settings) -> Manifest:
 async def serve(settings: Settings, *, until_idle: bool, observer: Observer) -> int:
     """Run the daemon until it is stopped; 0, or with `until_idle` 1 if a unit is failed or blocked.
 
+    With `until_idle` 1, too, when nothing could be stored for long.
     Raises LedgerError (another daemon leads, cannot be written), DefinitionError (nothing loads).
     """
     with _unwrapped():
@@ -80,19 +82,31 @@ async def serve(settings: Settings, *, until_idle: bool, observer: Observer) -> 
 
 
 async def _serve(settings: Settings, *, until_idle: bool, observer: Observer) -> int:
-    stop = Stop()
-    async with anyio.create_task_group() as signals:
-        signals.start_soon(_catch_signals, stop, signals.cancel_scope)
-        code = await _serve_until(stop, settings, until_idle=until_idle, observer=observer)
-        signals.cancel_scope.cancel()
-        return code
+    stop, patience = Stop(), Patience(observer.problem)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_catch_signals, stop, tasks.cancel_scope)
+            if until_idle:
+                tasks.start_soon(patience.end, tasks.cancel_scope)
+            code = await _serve_until(
+                stop, patience, settings, until_idle=until_idle, observer=observer
+            )
+            tasks.cancel_scope.cancel()
+            return code
+    except* LedgerUnavailable:
+        # What could not be written by then is refused as the ledger closes.
+        if not patience.lost:
+            raise
+    if patience.lost:
+        observer.problem(f"gave up: {patience.lost}")
+        return 1
     return 0
 
 
 async def _serve_until(
-    stop: "Stop", settings: Settings, *, until_idle: bool, observer: Observer
+    stop: "Stop", patience: Patience, settings: Settings, *, until_idle: bool, observer: Observer
 ) -> int:
-    async with _running(settings, observer.problem) as daemon:
+    async with _running(settings, observer.problem, patience) as daemon:
         stop.daemon = daemon
         observer.watching(daemon.view)
         await daemon.first_scan()
@@ -113,16 +127,27 @@ async def _serve_until(
 
 async def perform(settings: Settings, op: str, params: dict[str, Any], *, request: str) -> Any:
     """Do one operation that changes something, under the lease, and end when it is done."""
-    problems: list[str] = []
     with _unwrapped():
-        async with _running(settings, problems.append) as daemon:
-            await daemon.first_scan()
-            params = {**params, "request": request}
-            answer = await perform_operation(daemon.view, daemon.controls, op, params)
-            with anyio.move_on_after(GRACE_SECONDS):
-                await daemon.drain()
+        patience = Patience(_silence)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(patience.end, tasks.cancel_scope)
+            async with _running(settings, _silence, patience) as daemon:
+                await daemon.first_scan()
+                params = {**params, "request": request}
+                answer = await perform_operation(daemon.view, daemon.controls, op, params)
+                with anyio.move_on_after(GRACE_SECONDS):
+                    await daemon.drain()
+            tasks.cancel_scope.cancel()
             return answer
+        raise StorageUnavailable(
+            f"Expected to store what is made, found that {patience.lost}",
+            hint="make room or see what holds it, then try again: nothing is lost",
+        )
     raise AssertionError
+
+
+def _silence(_problem: str) -> None:
+    """Nobody is told: what cannot be done is the answer's to say."""
 
 
 @contextmanager
@@ -140,7 +165,9 @@ def _unwrapped() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _running(settings: Settings, problem: Callable[[str], None]) -> AsyncIterator[Daemon]:
+async def _running(
+    settings: Settings, problem: Callable[[str], None], patience: Patience
+) -> AsyncIterator[Daemon]:
     """Lease, ledger, workers and everything above them; given back in the reverse order."""
     for folder in (Path(settings.state), Path(settings.state, "logs")):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -149,7 +176,7 @@ async def _running(settings: Settings, problem: Callable[[str], None]) -> AsyncI
     )
     lease: Lease = await anyio.to_thread.run_sync(acquire_lease, Path(settings.ledger), holder)
     try:
-        ledger = SqliteLedger(Path(settings.ledger), problem)
+        ledger = SqliteLedger(Path(settings.ledger), patience.problem)
         try:
             async with _pool(settings) as pool:
                 manifest = await load_first(pool, settings, ledger.reader, problem)
@@ -172,6 +199,7 @@ async def _running(settings: Settings, problem: Callable[[str], None]) -> AsyncI
                 ):
                     where = socket_path(settings.state)
                     await tasks.start(serve_socket, where, daemon.view, daemon.controls)
+                    patience.planner = lambda: daemon.reactor.planner
                     yield daemon
                     tasks.cancel_scope.cancel()
         finally:

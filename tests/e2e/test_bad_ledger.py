@@ -27,6 +27,21 @@ def total(rows: pd.DataFrame) -> pd.DataFrame:
 """
 
 
+FILL = """
+from pathlib import Path
+
+def fill(ballast, wanted):
+    if not Path(wanted).exists():
+        return
+    with open(ballast, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            pass
+"""
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Living:
     made = Living.make(tmp_path / "project", PIPELINE)
@@ -85,6 +100,12 @@ def test_damaged(project: Living, damage: str) -> None:
     assert "ledger" in (problem["error"] + problem["hint"]).lower()
     assert problem["hint"]
     assert "Traceback" not in done.stderr
+    for command in ("verify", "doctor"):
+        done = project.run(command, "--json", check=False)
+        assert (done.returncode, done.stderr) == (1, ""), command
+        found = [row for row in json.loads(done.stdout) if row["state"] == "failed"]
+        assert {row["check"] for row in found} == {"ledger"}, command
+        assert "restore" in found[0]["hint"]
     path.write_bytes(good)
     for name in ("-wal", "-shm"):
         path.with_name(path.name + name).unlink(missing_ok=True)
@@ -190,6 +211,31 @@ def test_a_full_disk(tmp_path: Path, small: Path) -> None:
         project.land("c.csv", "n\n100\n")
         project.settle()
         assert project.read("total") == [{"n": 111}]
+    assert {row["state"] for row in project.json("verify")} == {"ok"}
+
+
+@pytest.mark.parametrize("what", ["state", "artifacts"])
+def test_what_has_an_end_gives_up_on_a_full_disk(tmp_path: Path, small: Path, what: str) -> None:
+    ballast = small / "ballast"
+    wanted = tmp_path / "wanted"
+    call = f"    fill({str(ballast)!r}, {str(wanted)!r})\n    return"
+    pipeline = PIPELINE.replace("    return", call)
+    project = Living.make(tmp_path / "project", FILL + pipeline, f'{what} = "{small}/{what}"\n')
+    project.land("a.csv", "n\n1\n")
+    assert project.until_idle().returncode == 0
+    project.land("b.csv", "n\n10\n")
+    wanted.touch()
+    done = project.until_idle()
+    wanted.unlink()
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "gave up" in done.stderr.splitlines()[-1]
+    assert any(word in done.stderr.splitlines()[-1] for word in ("space", "full"))
+    assert project.read("total") == [{"n": 1}], "what was there is there"
+    ballast.unlink()
+    project.land("c.csv", "n\n100\n")
+    assert project.until_idle().returncode == 0
+    assert project.read("total") == [{"n": 111}]
     assert {row["state"] for row in project.json("verify")} == {"ok"}
 
 
