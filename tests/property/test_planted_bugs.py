@@ -17,9 +17,10 @@ from afresh.assets.planner.ingests import Ingests
 from afresh.assets.planner.nodes import Attempt, Node
 from afresh.assets.planner.settling import Settling
 from afresh.assets.planner.slim import Slim
+from support.finding import Found
 from support.oracle import FunctionSpec, GraphSpec, Read, SourceSpec, Value
 from support.scripts import random_case
-from support.simulator import Found, World
+from support.simulator import World
 
 TRIES = 250
 STREAM = GraphSpec(

@@ -14,8 +14,9 @@ from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.nodes import Node, Prepared
 from afresh.assets.planner.policies import Policies
 from afresh.daemon import restore_policies
+from support.finding import Found
 from support.scripts import random_case
-from support.simulator import Found, World
+from support.simulator import World
 
 TRIES = 250
 
