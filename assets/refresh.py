@@ -39,6 +39,15 @@ from afresh.assets.policy import (
 __all__ = ["all_new", "any_new", "cron", "debounce", "every", "freshness", "manual"]
 MISSED = ("none", "last", "all")
 SHORTEST_SECONDS = 0.1
+_EXAMPLES = {
+    "all_new": "all_new()",
+    "any_new": "any_new()",
+    "cron": 'cron("0 6 * * *")',
+    "debounce": 'debounce(quiet="5s")',
+    "every": 'every("15m")',
+    "freshness": 'freshness("10m")',
+    "manual": "manual()",
+}
 _SOME_DAY = datetime(2024, 1, 1)  # noqa: DTZ001 - wall-clock time of no zone
 P = TypeVar("P", bound=Policy)
 
@@ -76,11 +85,11 @@ class When(Refresh[Condition]):
 
     def __and__(self, other: "When") -> "When":
         """Both must hold."""
-        return When(lambda: Both(self.policy(), other.policy()))
+        return When(lambda: Both(self.policy(), _condition("&", other)))
 
     def __or__(self, other: "When") -> "When":
         """One must hold."""
-        return When(lambda: Either(self.policy(), other.policy()))
+        return When(lambda: Either(self.policy(), _condition("|", other)))
 
 
 def cron(
@@ -172,11 +181,16 @@ def read_policy(value: object) -> Policy:
         return Eager()
     if value == "manual":
         return Manual()
+    if value in (all_new, any_new, cron, debounce, every, freshness, manual):
+        name = value.__name__
+        raise DefinitionError(
+            f"Expected {name}(...) in refresh=, found the function {name}",
+            hint=f"call it: refresh={_EXAMPLES[name]}",
+        )
     choices = ("eager", "manual", *(f"{name}(...)" for name in __all__ if name != "manual"))
-    name = getattr(value, "__name__", value)
     raise DefinitionError(
-        f"Expected refresh of {', '.join(map(repr, choices))}, found {name!r}",
-        hint=did_you_mean(str(name), ["eager", *__all__], 'write refresh=cron("0 6 * * *")'),
+        f"Expected refresh of {', '.join(map(repr, choices))}, found {value!r}",
+        hint=did_you_mean(str(value), ["eager", *__all__], 'write refresh=cron("0 6 * * *")'),
     )
 
 
@@ -203,6 +217,21 @@ def bind_inputs(policy: Policy, inputs: Collection[tuple[str, str]]) -> Policy:
             )
         return rename_inputs(policy, parameters)
     return policy
+
+
+def _condition(sign: str, value: object) -> Condition:
+    if isinstance(value, When):
+        return value.policy()
+    if isinstance(value, Refresh):
+        name = type(value.policy()).__name__.lower()
+        raise DefinitionError(
+            f"Expected a condition after {sign}, found {name}(...)",
+            hint='conditions are all_new(...) and any_new(...): all_new("a") | any_new("b")',
+        )
+    raise DefinitionError(
+        f"Expected a condition after {sign}, found {value!r}",
+        hint=f'write all_new("a") {sign} any_new("b")',
+    )
 
 
 def _expression(text: Any, zone: ZoneInfo) -> str:

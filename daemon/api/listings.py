@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from afresh.assets.errors import UsageError
+from afresh.assets.nearest import did_you_mean
 from afresh.assets.partition import format_ref, parse_ref
 from afresh.assets.planner.segments import Segment, slices
 from afresh.daemon.api.event_filter import event_filter
@@ -205,6 +206,8 @@ def error_line(text: str) -> str:
 async def events(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """List the journal in its order; the cursor is a seq."""
     wanted = event_filter(params, view.now())
+    _require_known(view, "source", wanted.sources)
+    _require_known(view, "sensor", wanted.sensors)
     query = listings.events(
         sources=wanted.sources,
         sensors=wanted.sensors,
@@ -219,6 +222,20 @@ async def events(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         limit=params.get("limit"),
     )
     return [event_row(row) for row in view.reader.rows(*query)]
+
+
+def _require_known(view: View, column: str, names: Sequence[str] | None) -> None:
+    """Refuse a name that neither the definitions nor the journal have. Both name the sources."""
+    declared = [source.name for source in view.manifest.sources]
+    for name in names or ():
+        if name in declared:
+            continue
+        journal = f"SELECT 1 FROM event WHERE {column} = :name LIMIT 1"  # noqa: S608 - a word of ours
+        if not view.reader.rows(journal, {"name": name}):
+            raise UsageError(
+                f"Expected the name of a {column} after --{column}, found {name!r}",
+                hint=did_you_mean(name, declared, "afresh sensors lists them"),
+            )
 
 
 def event_row(row: Sequence[Any]) -> dict[str, Any]:

@@ -56,18 +56,20 @@ def _artifacts(
     # A content that came back has one artifact under several versions: it is read once.
     kept = [row[:5] for row in reader.rows(queries.ARTIFACTS) if row[6] not in _WITHOUT_DATA]
     kept += reader.rows(queries.SEGMENT_ARTIFACTS)
-    failed, told = 0, dict[str, str]()
+    # An original has one uri, whichever of its states a version had.
+    failed, told = 0, dict[tuple[str, str], str]()
     for i, (asset, partition, version, uri, digest) in enumerate(kept):
         progress(i, len(kept))
-        if uri not in told:
-            told[uri] = _problem(reader, asset, located(uri, artifacts), project, digest)
-        if told[uri]:
+        if (uri, digest) not in told:
+            problem = _problem(reader, asset, located(uri, artifacts), project, digest)
+            told[uri, digest] = problem
+        if told[uri, digest]:
             failed += 1
             ref = format_ref(asset, partition, version)
             hint = f"afresh materialize --force {format_ref(asset, partition)} rebuilds it"
             if parse_reference(uri) is not None:
                 hint = "restore the original"
-            yield _row("artifact", "failed", f"{ref}: {told[uri]}", hint)
+            yield _row("artifact", "failed", f"{ref}: {told[uri, digest]}", hint)
     progress(len(kept), len(kept))
     if not failed:
         yield _row("artifacts", "ok", f"{len(kept)} artifacts have the hash they had", "")

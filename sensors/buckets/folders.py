@@ -52,7 +52,7 @@ class FolderStore:
             return None
         if info.get("type") == "directory":
             return None
-        return Entry(path, self._identity(info))
+        return Entry(path, identity_of(info))
 
     async def list_folder(self, path: str) -> tuple[list[Entry], list[str]]:
         """List one folder: its objects, and the folders in it; a folder that is not there is empty.
@@ -73,15 +73,8 @@ class FolderStore:
             if info["type"] == "directory":
                 folders.append(name)
             else:
-                entries.append(Entry(name, self._identity(info)))
+                entries.append(Entry(name, identity_of(info)))
         return entries, folders
-
-    def _identity(self, info: Mapping[str, Any]) -> Any:
-        """Local files and memory have no etag: when they were made tells them apart."""
-        identity = identity_of(info)
-        if "ino" in info:  # a file replaced by one of equal size within the clock's tick
-            return type(identity)("", str(info["ino"]), identity.size, identity.modified_at)
-        return identity
 
     async def _call(self, method: str, *args: Any, **options: Any) -> Any:
         what = f"{method} {args[0]!r}"

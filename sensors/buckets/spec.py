@@ -8,6 +8,7 @@ import msgspec
 from afresh.assets.declare import Declared, Option
 from afresh.assets.errors import DefinitionError
 from afresh.assets.manifest import Sensor
+from afresh.assets.nearest import did_you_mean
 from afresh.assets.partition import Pattern
 from afresh.sensors.buckets.options import as_plain, check_options
 from afresh.sensors.buckets.url import split_url
@@ -30,6 +31,7 @@ class BucketSpec(msgspec.Struct, frozen=True):
     def declared(self) -> Declared:
         """Work it out. Raises DefinitionError for a URL or option that cannot be."""
         protocol, path = split_url(self.url)
+        _check_protocol(protocol)
         _check_interval(self.interval)
         _check_notifications(self.notifications, protocol)
         check_options(self.storage_options)
@@ -104,6 +106,18 @@ def bucket(
     return BucketSpec(
         url, format, options or {}, key_columns, storage_options or {}, interval, notifications
     )
+
+
+def _check_protocol(protocol: str) -> None:
+    # Lazy: definitions with a bucket alone pay for it. It imports no store's client.
+    from fsspec.registry import available_protocols, registry  # noqa: PLC0415
+
+    known = {*available_protocols(), *registry}
+    if protocol not in known:
+        raise DefinitionError(
+            f"Expected a store that fsspec knows, found {protocol + '://'!r}",
+            hint=did_you_mean(protocol, known, 'write bucket("s3://lake/flights/{day}.parquet")'),
+        )
 
 
 def _check_interval(value: object) -> None:

@@ -55,7 +55,11 @@ class SqsNotifications:
                         tasks.start_soon(self._receive, client, url, look)
             except* _ERRORS as errors:
                 self.error = _line(errors)
-                _log.warning("notifications: %s", self.error)
+                _log.warning(
+                    "Expected notifications from the queue %s, found: %s",
+                    self._url or self._name,
+                    self.error,
+                )
             if self.received > received:
                 pause = FIRST_PAUSE_SECONDS
             await anyio.sleep(pause)

@@ -51,9 +51,14 @@ class Store(Protocol):
 
 
 def identity_of(info: Mapping[str, Any]) -> ObjectIdentity:
-    """Make the identity from what fsspec's file systems tell of an object, under their names."""
+    """Make the identity from what fsspec's file systems tell of an object, under their names.
+
+    Local files have neither etag nor version: the inode tells one that was replaced by another of
+    equal size within the clock's tick.
+    """
     etag = info.get("ETag") or info.get("etag") or info.get("md5Hash") or ""
     version = info.get("VersionId") or info.get("generation") or info.get("version_id") or ""
+    version = version or info.get("ino") or ""
     return ObjectIdentity(
         etag=str(etag).strip('"'),
         version="" if version == "null" else str(version),

@@ -94,7 +94,7 @@ def check_options(kind: Format, options: Options) -> None:
             known = ", ".join(sorted(kind.options)) or "none"
             raise UsageError(
                 f"Expected an option of {kind.name} ({known}), found {option!r}",
-                hint="correct options={...} of files(...)",
+                hint="correct options={...}",
             )
 
 

@@ -38,7 +38,7 @@ def detect(filename: str, name: str = "") -> tuple[Format, str]:
     suffixes = ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
     raise UsageError(
         f"Expected a suffix that tells the format ({suffixes}), found {filename!r}",
-        hint='say files(..., format="csv")',
+        hint='say which one it is: format="csv"',
     )
 
 
@@ -51,7 +51,7 @@ def _named(name: str) -> Format:
             return other
     raise UsageError(
         f"Expected a format ({', '.join(known.name for known in FORMATS)}), found {name!r}",
-        hint="correct format= of files(...)",
+        hint="correct format=",
     )
 
 

@@ -182,12 +182,20 @@ def dead_letters(
 def rejections(*, asset: str | None = None, limit: int | None = None) -> Query:
     """Return rejected data, newest first.
 
-    Rows: run, asset, partition, error, cases, total, uri.
+    Rows: run, asset, partition, error, cases, total, uri. What could not even be read has no
+    failure cases: it is in the table of runs alone.
     """
     where = _Where()
     where.equal("asset", asset)
-    return where.query(
-        "SELECT run, asset, partition, error, cases, total, uri FROM rejection",
-        "run DESC, asset",
-        limit,
-    )
+    return where.query(_REJECTIONS, "run DESC, asset", limit)
+
+
+_REJECTIONS = """
+SELECT run, asset, partition, error, cases, total, uri FROM (
+SELECT run, asset, partition, error, cases, total, uri FROM rejection
+UNION ALL
+SELECT run, asset, partition, error, '[]', 0, '' FROM run
+WHERE state = 'rejected' AND NOT EXISTS (
+  SELECT 1 FROM rejection WHERE rejection.run = run.run AND rejection.asset = run.asset
+))
+"""

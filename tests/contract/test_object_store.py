@@ -9,10 +9,14 @@ from typing import Any
 import fsspec
 import pytest
 
+from afresh.assets.manifest import Sensor, Source
 from afresh.assets.partition import Pattern
+from afresh.daemon.workers.originals import read_original
+from afresh.sensors.base import ObjectIdentity
 from afresh.sensors.buckets import folders, s3, tokens
 from afresh.sensors.buckets.store import Entry, Store, StoreError, state_of
 from afresh.sensors.buckets.stores import open_store
+from afresh.sensors.buckets.url import object_uri
 from services.fault_proxy import FaultProxy
 from services.stores import RUNS, ObjectStore, Stores
 
@@ -82,6 +86,18 @@ async def test_a_listing_and_a_look_agree(world: World) -> None:
             assert state_of(looked.identity) == state_of(listed[path].identity)
             assert looked.identity.size == len(name.encode())
             assert looked.identity.modified_at > 1e9
+
+
+async def test_what_an_ingest_reads_is_in_the_state_that_was_listed(world: World) -> None:
+    """Else the next listing takes it for changed, and there is an event at each of them."""
+    path = world.put("a.csv", "n\n1\n")
+    options = {"pattern": f"{world.root}/{{name}}.csv", "storage_options": world.options}
+    source = Source("days", Sensor("bucket", options), captures=("name",))
+    async with world.store() as store:
+        listed = (await entries(store))[path]
+    read = read_original(object_uri(world.protocol, path), source, None, "/project")
+    assert isinstance(read.identity, ObjectIdentity)
+    assert state_of(read.identity) == state_of(listed.identity)
 
 
 async def test_an_overwritten_object_is_in_another_state(world: World) -> None:

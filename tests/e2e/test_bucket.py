@@ -161,6 +161,11 @@ def test_references_copy_nothing_and_notice_changes(lake: Lake, tmp_path: Path) 
     assert f"{lake.lake}/sales/d1.csv" in failed.stderr
     verified = json.loads(project.run("verify", "--json", check=False).stdout)
     assert [row["state"] for row in verified if row["check"] == "artifact"] == ["failed"]
+    project.run("up", "--until-idle")  # now it is the second version, and only the first is lost
+    assert total(project) == 8
+    verified = json.loads(project.run("verify", "--json", check=False).stdout)
+    lost = [row["detail"].partition(":")[0] for row in verified if row["check"] == "artifact"]
+    assert lost == ["sales[d1]@1"]
 
 
 def test_the_store_is_gone_for_a_while(lake: Lake, proxy: FaultProxy, tmp_path: Path) -> None:

@@ -100,7 +100,12 @@ WRONG = {
     "names": (all_new(1), "Expected names of inputs in a condition, found 1"),  # type: ignore[arg-type]
     "inside": (all_new("a") | all_new(1), "Expected names of inputs in a condition"),  # type: ignore[arg-type]
     "word": ("eagre", "Expected refresh of 'eager'"),
-    "uncalled": (manual, "found 'manual'"),
+    "uncalled": (manual, "Expected manual(...) in refresh=, found the function manual"),
+    "text beside": (all_new("a") & "b", "Expected a condition after &, found 'b'"),  # type: ignore[operator]
+    "schedule beside": (
+        all_new("a") | every("1h"),  # type: ignore[operator]
+        "Expected a condition after |, found every(...)",
+    ),
 }
 
 

@@ -39,6 +39,7 @@ def test_a_bucket_is_declared() -> None:
     [
         (bucket("flights/{day}.csv"), "URL of objects"),
         (bucket("s3://"), "URL of objects"),
+        (bucket("s4://lake/{day}.csv"), "a store that fsspec knows, found 's4://'"),
         (bucket(3), "URL of objects"),  # type: ignore[arg-type]
         (bucket("s3://{lake}/x.csv"), "a bucket and a name"),
         (bucket("s3://lake"), "a bucket and a name"),

@@ -7,6 +7,7 @@ from afresh.assets.errors import UsageError
 from afresh.daemon.api import listings
 from afresh.daemon.api.offline import finish
 from support.ledgers import unit, validity, version
+from support.manifests import a_manifest, a_source
 from support.views import FakeView, filled, looks, story
 
 
@@ -77,6 +78,8 @@ def test_events_have_the_promised_keys_and_pages(view: FakeView) -> None:
     ("ask", "params"),
     [
         (listings.events, {"after": "x"}),
+        (listings.events, {"sources": ["flight"]}),
+        (listings.events, {"sensors": ["flights", "nope"]}),
         (listings.versions, {"asset": "daily", "after": "daily"}),
         (listings.versions, {"asset": "nope"}),
         (listings.versions, {"asset": "daily[nope]"}),
@@ -90,6 +93,12 @@ def test_events_have_the_promised_keys_and_pages(view: FakeView) -> None:
 def test_a_wrong_call_is_refused(view: FakeView, ask: Any, params: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         finish(ask(view, params))
+
+
+def test_events_of_a_source_that_is_declared_no_more_are_still_shown(tmp_path: Path) -> None:
+    old = FakeView(story(tmp_path), [], a_manifest(a_source("orders")))
+    assert len(finish(listings.events(old, {"sources": ["flights"]}))) == 3
+    assert finish(listings.events(old, {"sources": ["orders"]})) == []
 
 
 def test_one_version_has_its_hash(view: FakeView) -> None:

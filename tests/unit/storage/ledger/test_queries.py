@@ -258,6 +258,23 @@ def test_rejections_are_listed_newest_first(ledger: MemoryLedger) -> None:
     assert [row[0] for row in _page(ledger, listings.rejections(asset="a", limit=5))] == ["r1"]
 
 
+def test_what_could_not_be_read_is_listed_as_rejected(ledger: MemoryLedger) -> None:
+    cases = {"run": "r7", "asset": "a", "partition": "", "error": "", "cases": "[{}]", "total": 1}
+    put(
+        ledger,
+        "run",
+        run("r6", "a", state="rejected", error="no CSV"),
+        run("r7", "a", state="rejected"),
+        run("r8", "a", state="failed"),
+    )
+    put(ledger, "rejection", cases)
+    found = _page(ledger, listings.rejections(asset="a"))
+    assert [tuple(row) for row in found] == [
+        ("r7", "a", "", "", "[{}]", 1, ""),
+        ("r6", "a", "", "no CSV", "[]", 0, ""),
+    ]
+
+
 def test_a_cut_is_looked_up_not_searched(ledger: MemoryLedger) -> None:
     """A change costs what it touches: no query of the hot path may walk a table."""
     hot = ["UNIT_AT", "ASSET_AT", "RUNS_OF_UNIT", "RUN_KEYS_OF_UNIT", "RUN_KEY", "VERSION", "UNIT",
