@@ -8,226 +8,26 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import anyio
-import pyarrow.parquet as pq
 import pytest
 
-from afresh.assets.errors import WorkerError
-from afresh.daemon.workers.pool import WorkerPool
 from afresh.daemon.workers.task import (
-    Failed,
     Part,
     Rejected,
     Result,
-    Target,
-    Task,
     TaskInput,
     Written,
 )
+from support.pools import DEFINITIONS, Project, failed, gone, is_alive, only, pool_of, write_project
 
 pytestmark = pytest.mark.integration
-
-DEFINITIONS = """
-import os, signal, subprocess, sys, threading, time
-import pandas as pd
-import pandera.pandas as pa
-from pandera.typing import DataFrame
-from afresh import Context, asset, source
-from afresh.sensors import files
-
-class Flight(pa.DataFrameModel):
-    carrier: str
-    delay: float = pa.Field(nullable=True, lt=1000)
-
-class Delay(pa.DataFrameModel):
-    carrier: str = pa.Field(unique=True)
-    delay: float
-
-flights = source("flights", files("landing/{day}.csv"), schema=Flight)
-
-@asset(partitions="flights")
-def delays(flights: DataFrame[Flight], context: Context) -> DataFrame[Delay]:
-    context.add_metadata(rows=len(flights))
-    return flights.groupby("carrier", as_index=False).agg(delay=("delay", "mean"))
-
-@asset
-def everything(flights: DataFrame[Flight]) -> pd.DataFrame:
-    return flights
-
-@asset(outputs={"good": Delay, "bad": Delay})
-def both(context: Context) -> tuple[DataFrame[Delay], DataFrame[Delay]]:
-    good = pd.DataFrame({"carrier": ["AA"], "delay": [1.0]})
-    return good, pd.DataFrame({"carrier": ["AA", "AA"], "delay": [1.0, 2.0]})
-
-@asset
-def pid(context: Context) -> pd.DataFrame:
-    facts = {"pid": os.getpid(), "parent": os.getppid(), "cwd": os.getcwd(),
-             "env": os.environ.get("LEFT", ""), "seed": __import__("numpy").random.rand()}
-    return pd.DataFrame({name: [value] for name, value in facts.items()})
-
-@asset
-def raises(context: Context) -> pd.DataFrame:
-    print("one")
-    context.logger.info("two")
-    print("three", file=sys.stderr)
-    os.write(1, b"four\\n")
-    raise ValueError("no way")  # here
-
-@asset
-def exits(context: Context) -> pd.DataFrame:
-    print("last words")
-    os._exit(3)
-
-@asset
-def leaves(context: Context) -> pd.DataFrame:
-    sys.exit("enough")
-
-@asset
-def dies(context: Context) -> pd.DataFrame:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-@asset
-def crashes(context: Context) -> pd.DataFrame:
-    import ctypes
-    ctypes.string_at(0)
-
-@asset
-def hangs(context: Context) -> pd.DataFrame:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    child = subprocess.Popen(["sleep", "600"])
-    stray = subprocess.Popen(["sleep", "600"], start_new_session=True)
-    print(child.pid, stray.pid)
-    while True:
-        pass
-
-@asset
-def eats(context: Context) -> pd.DataFrame:
-    return pd.DataFrame({"a": [len([bytearray(1 << 28) for _ in range(64)])]})
-
-@asset
-def untidy(context: Context) -> pd.DataFrame:
-    os.chdir("/")
-    os.umask(0)
-    os.environ["LEFT"] = "behind"
-    return pd.DataFrame({"pid": [os.getpid()]})
-
-@asset
-def threads(context: Context) -> pd.DataFrame:
-    threading.Thread(target=time.sleep, args=(600,)).start()
-    return pd.DataFrame({"pid": [os.getpid()]})
-
-@asset
-def strays(context: Context) -> pd.DataFrame:
-    stray = subprocess.Popen(["sleep", "600"], start_new_session=True)
-    return pd.DataFrame({"pid": [os.getpid()], "stray": [stray.pid]})
-
-@asset
-def floods(context: Context) -> pd.DataFrame:
-    piece = b"x" * 65535 + b"\\n"
-    for _ in range(480):
-        os.write(1, piece)
-    return pd.DataFrame({"a": [1]})
-
-@asset
-def waits(context: Context) -> pd.DataFrame:
-    while not os.path.exists("go"):
-        time.sleep(0.005)
-    return pd.DataFrame({"a": [1]})
-
-@asset
-def closes(context: Context) -> pd.DataFrame:
-    sys.stdout.close()
-    sys.stderr = None
-    os.close(1)
-    raise ValueError("\\udcff")
-
-@asset
-def forks(context: Context) -> pd.DataFrame:
-    os.fork()
-    return pd.DataFrame({"a": [1]})
-
-@asset
-def stabs(context: Context) -> pd.DataFrame:
-    os.kill(os.getppid(), signal.SIGKILL)
-    time.sleep(600)
-"""
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-class Project:
-    """A project on disk, and a pool that runs it."""
-
-    def __init__(self, root: Path, pool: WorkerPool) -> None:
-        self.root = root
-        self.pool = pool
-        self._ids = (f"run{number}" for number in count())
-
-    async def run(self, name: str, *outputs: str, **more: Any) -> Result:
-        return await self.pool.run(self.task(name, *outputs, **more))
-
-    def task(self, name: str, *outputs: str, **more: Any) -> Task:
-        run = next(self._ids)
-        folder = self.root / ".afresh/artifacts"
-        targets = tuple(Target(o, f"{folder}/{run}-{o}.parquet") for o in outputs or (name,))
-        kind: Any = "ingest" if "path" in more else "run"
-        return Task(run, kind, name, more.pop("partition", ""), 1, targets, **more)
-
-    async def facts(self, name: str) -> dict[str, Any]:
-        """Run a function, read what it wrote, and give its first row."""
-        return self.read(only(await self.run(name)))
-
-    def read(self, written: Written) -> dict[str, Any]:
-        row: dict[str, Any] = pq.read_table(written.uri).to_pylist()[0]
-        return row
-
-    def log(self, result: Result) -> str:
-        return (self.root / f".afresh/logs/{result.run}.log").read_text()
-
-
-def only(result: Result) -> Written:
-    assert result.failed is None, result.failed
-    (output,) = result.outputs
-    assert isinstance(output, Written), output
-    return output
-
-
-def failed(result: Result) -> Failed:
-    assert result.failed is not None, result.outputs
-    return result.failed
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-async def gone(*pids: int, seconds: float = 1.0) -> bool:
-    with anyio.move_on_after(seconds):
-        while any(map(is_alive, pids)):
-            await anyio.sleep(0.005)
-    return not any(map(is_alive, pids))
-
-
-def write_project(root: Path, text: str = DEFINITIONS) -> Path:
-    root.mkdir(exist_ok=True)
-    (root / "pipeline.py").write_text(text)
-    return root
-
-
-def pool_of(root: Path, **more: Any) -> WorkerPool:
-    state = root / ".afresh"
-    return WorkerPool(state_dir=state, size=2, log_dir=state / "logs", **more)
 
 
 @pytest.fixture(scope="module")
@@ -442,107 +242,6 @@ async def test_a_server_that_is_killed_is_replaced(project: Project) -> None:
     assert failed(result).kind == "killed"
     with anyio.fail_after(10):
         only(await project.run("pid"))
-
-
-async def test_a_new_generation_takes_over_and_the_old_one_ends_its_work(tmp_path: Path) -> None:
-    root = write_project(tmp_path / "p")
-    async with pool_of(root) as pool:
-        project = Project(root, pool)
-        await pool.load(str(root), "old", ["pipeline"], {})
-        await pool.activate("old")
-        old = await project.facts("pid")
-        results = []
-
-        async def wait() -> None:
-            results.append(await project.run("waits"))
-
-        newer = write_project(tmp_path / "q", DEFINITIONS.replace('"env": ', '"new": 1, "env": '))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(wait)
-            await pool.load(str(newer), "new", ["pipeline"], {})
-            await pool.activate("new")
-            facts = await project.facts("pid")
-            assert facts["new"] == 1
-            assert facts["parent"] != old["parent"]
-            assert is_alive(old["parent"])
-            (root / "go").touch()
-        only(results[0])
-        assert await gone(old["parent"])
-
-
-async def test_modules_that_end_the_process_refuse_the_load(tmp_path: Path) -> None:
-    root = write_project(tmp_path / "p")
-    worse = write_project(tmp_path / "q", "import os\nprint('so long', flush=True)\nos._exit(0)\n")
-    async with pool_of(root) as pool:
-        await pool.load(str(root), "old", ["pipeline"], {})
-        await pool.activate("old")
-        with pytest.raises(WorkerError, match="ended the process"):
-            await pool.load(str(worse), "worse", ["pipeline"], {})
-        assert "so long" in (root / ".afresh/logs/definitions-worse.log").read_text()
-        only(await Project(root, pool).run("pid"))
-
-
-async def test_modules_that_hang_refuse_the_load(tmp_path: Path) -> None:
-    root = write_project(tmp_path / "p", "while True:\n    pass\n")
-    async with pool_of(root, load_timeout_seconds=2.0) as pool:
-        with pytest.raises(WorkerError, match=r"load in 2 s"):
-            await pool.load(str(root), "hangs", ["pipeline"], {})
-        children = Path(f"/proc/{pool.pids[0]}/task/{pool.pids[0]}/children")
-        with anyio.fail_after(20):
-            while children.read_text():
-                await anyio.sleep(0.005)
-
-
-async def test_modules_that_start_threads_are_named_and_work_all_the_same(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    text = DEFINITIONS + "\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
-    root = write_project(tmp_path / "p", text)
-    async with pool_of(root) as pool:
-        await pool.load(str(root), "threads", ["pipeline"], {})
-        await pool.activate("threads")
-        assert f"pipeline.py:{text.count(chr(10))}" in caplog.text
-        only(await Project(root, pool).run("pid"))
-
-
-POLARS = """
-import pandera.polars as pa
-import polars as pl
-from pandera.typing.polars import DataFrame, LazyFrame
-import helper
-from afresh import Context, asset
-
-class Row(pa.DataFrameModel):
-    a: int = pa.Field(ge=0)
-
-@asset
-def rows(context: Context) -> DataFrame[Row]:
-    return pl.DataFrame({"a": [1, 2]})
-
-@asset
-def total(rows: LazyFrame[Row]) -> DataFrame[Row]:
-    return rows.sum().collect()
-"""
-USED = "import polars as pl\nUSED = pl.DataFrame({'a': [1]}).lazy().sum().collect()\n"
-
-
-@pytest.mark.parametrize("helper", ["", USED])
-async def test_polars_works_in_workers_also_when_it_was_used_on_import(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, helper: str
-) -> None:
-    root = write_project(tmp_path / "p", POLARS)
-    (root / "helper.py").write_text(helper)
-    async with pool_of(root) as pool:
-        project = Project(root, pool)
-        manifest = await pool.load(str(root), "polars", ["pipeline"], {})
-        assert manifest.problems == ()
-        await pool.activate("polars")
-        assert ("found that helper.py (" in caplog.text) == bool(helper)
-        with anyio.fail_after(30):
-            rows = only(await project.run("rows"))
-            inputs = (TaskInput("rows", "rows", (Part("", 1, rows.uri, rows.hash, 2),)),)
-            total = only(await project.run("total", inputs=inputs))
-        assert project.read(total) == {"a": 3}
 
 
 DAEMON = """
