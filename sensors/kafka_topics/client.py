@@ -6,7 +6,8 @@ any error it is thrown away: its positions then may be ahead of what it handed o
 
 import asyncio  # noqa: TID251 - aiokafka's tasks and futures are asyncio's
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from contextvars import ContextVar
 from types import MethodType
@@ -28,8 +29,10 @@ FETCH_TIMES = 3
 """Records may take so many times longer: on a slow network there are megabytes of them."""
 _PARTITION_BYTES = 4 << 20
 _UNKNOWN_TOPIC = 3
+_NOT_AUTHORIZED = 29
+_NOT_ALLOWED = "let the user of security= describe and read the topic"
 
-_said: ContextVar[list[str] | None] = ContextVar("said", default=None)
+_said: ContextVar[deque[str] | None] = ContextVar("said", default=None)
 
 
 class Trouble(SensorError):
@@ -76,7 +79,10 @@ class Client:
                 hint="make it, or mend its name; nothing is read until it is there",
             )
         if code:
-            raise Trouble(f"Expected what the topic {self._topic!r} is, found {for_code(code)()}")
+            raise Trouble(
+                f"Expected what the topic {self._topic!r} is, found {for_code(code)()}",
+                hint=_NOT_ALLOWED if code == _NOT_AUTHORIZED else "it is tried again",
+            )
         return topic_id_text(raw_id), {partition[1]: partition[3] for partition in partitions}
 
     async def look(self, cursor: Cursor | None) -> Topic:
@@ -181,9 +187,17 @@ class Client:
 
 @asynccontextmanager
 async def connected(
-    topic: str, servers: Sequence[str], *, fetch_bytes: int, security: Mapping[str, Any]
+    topic: str,
+    servers: Sequence[str],
+    *,
+    fetch_bytes: int,
+    security: Mapping[str, Any],
+    advise: Callable[[str], str] = lambda _why: "",
 ) -> AsyncIterator[Client]:
-    """Connect. Raises Trouble with what is known of the reason, here and for all KafkaErrors."""
+    """Connect. Raises Trouble with what is known of the reason, here and for all KafkaErrors.
+
+    `advise` gives the hint for a reason.
+    """
     _listen()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=list(servers),
@@ -199,7 +213,8 @@ async def connected(
     )
     client = consumer._client  # noqa: SLF001 - see below
     client._metadata_update = MethodType(_update_metadata, client)  # noqa: SLF001
-    said: list[str] = []
+    # Its tasks go on speaking to it.
+    said: deque[str] = deque(maxlen=1)
     token = _said.set(said)
     try:
         try:
@@ -214,7 +229,7 @@ async def connected(
         why = said[-1] if said else str(error) or type(error).__name__
         raise Trouble(
             f"Expected Kafka at {', '.join(servers)}, found: {why}",
-            hint="it is tried again until it answers",
+            hint=advise(why),
         ) from error
     finally:
         with anyio.CancelScope(shield=True):

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from afresh.assets.errors import SensorError
 from afresh.sensors.base import Batch, Emit, Health, SensorContext
+from afresh.sensors.kafka_topics.advice import advise
 from afresh.sensors.kafka_topics.client import Trouble, connected
 from afresh.sensors.kafka_topics.following import Following
 from afresh.sensors.kafka_topics.offsets import Cursor, lag
@@ -83,11 +84,16 @@ class KafkaSensor:
     async def _follow(self) -> None:
         """Live through one connection."""
         settings = self._settings
+        try:
+            security = client_settings(settings.security, self._context.project)
+        except SensorError as error:  # a file or a secret may come to be there
+            raise Trouble(error.error, hint=error.hint) from error
         async with connected(
             settings.topic,
             settings.servers,
             fetch_bytes=self._fetch_bytes,
-            security=client_settings(settings.security, self._context.project),
+            security=security,
+            advise=lambda why: advise(why, settings.security),
         ) as client:
             following = Following(client, self, settings, self._pace, self._context)
             try:

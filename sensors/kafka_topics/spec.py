@@ -212,7 +212,8 @@ def kafka(
 
     `servers` are `host:port`, in a list or separated by commas. `format` is how values are written:
     "json" (an object each), "jsonl" (objects, a line each), "avro", "protobuf", "json_schema" (the
-    last three with a Confluent-compatible `registry`, its URL). `start` counts when the source is
+    last three with a Confluent-compatible `registry`, its URL; plain http to another host takes
+    `options={"registry_plaintext": True}`). `start` counts when the source is
     new: "beginning", "end", a time with its zone (records from then on), or `{partition: offset}`
     (partitions that are not named begin at their beginning).
 

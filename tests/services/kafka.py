@@ -44,6 +44,7 @@ class Kafka:
         self.servers = f"127.0.0.1:{self.port}"
         self._settings = dict(settings or {})
         self._listeners = [("PLAINTEXT", "PLAINTEXT", self.port, self.servers)]
+        self._users: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._jars = classpath("kafka")
 
@@ -69,6 +70,10 @@ class Kafka:
     def set(self, name: str, value: str) -> None:
         """Add a setting before the start."""
         self._settings[name] = value
+
+    def add_user(self, mechanism: str, name: str, password: str) -> None:
+        """Add a user of SCRAM-SHA-256 or SCRAM-SHA-512, before the start."""
+        self._users += ["--add-scram", f"{mechanism}=[name={name},password={password}]"]
 
     def format(self) -> None:
         """Write the settings and an empty log folder."""
@@ -116,7 +121,7 @@ class Kafka:
         (self.folder / "server.properties").write_text(lines)
         self._java(
             "kafka.tools.StorageTool",
-            *("format", "-t", "afreshtestsafreshtests", "-c", "server.properties"),
+            *("format", "-t", "afreshtestsafreshtests", "-c", "server.properties", *self._users),
         )
 
     def _java(self, *command: str) -> None:

@@ -30,6 +30,8 @@ class Registry:
         self.status = 200
         self.delay_seconds = 0.0
         self.password = ""
+        self.elsewhere = ""
+        """Where it sends all who ask."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -107,8 +109,12 @@ class Registry:
                     status, body = 401, {"error_code": 401, "message": "Unauthorized"}
                 if registry.status != 200:
                     status, body = registry.status, {"error_code": 50001, "message": "Error"}
+                if registry.elsewhere:
+                    status = 302
                 data = json.dumps(body).encode()
                 self.send_response(status)
+                if registry.elsewhere:
+                    self.send_header("Location", registry.elsewhere + self.path)
                 self.send_header("Content-Type", _TYPE)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()

@@ -5,6 +5,7 @@ not answer is nobody's data: it is raised as what goes over, and the batch is tr
 """
 
 import base64
+import ipaddress
 import json
 import os
 import ssl
@@ -31,8 +32,16 @@ OPTIONS = frozenset(
         "registry_password_env",
         "registry_password_file",
         "registry_ca",
+        "registry_plaintext",
     }
 )
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows nobody elsewhere: urllib would take the password along."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow no answer that sends elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +102,23 @@ class SchemaRegistry:
             pair = f"{username}:{self._password()}".encode()
             headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         request = urllib.request.Request(self._url + path, headers=headers)  # noqa: S310 - checked
+        opener = urllib.request.build_opener(
+            _Stay(), urllib.request.HTTPSHandler(context=self._tls())
+        )
         try:
-            with urllib.request.urlopen(  # noqa: S310 - http and https alone, see `check_registry`
-                request, timeout=TIMEOUT_SECONDS, context=self._tls()
-            ) as answer:
+            with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
                 body = answer.read(MOST_BYTES)
         except urllib.error.HTTPError as error:
             with error:
                 if error.code == 404:
                     return None
+                if 300 <= error.code < 400:
+                    other = str(error.headers.get("Location"))
+                    raise UnreadableData(
+                        f"Expected schemas from the registry at {self._url}, found that it sends "
+                        f"elsewhere: {other[:200]}",
+                        hint="write as registry= where it is",
+                    ) from error
                 raise self._unavailable(f"{error.code} {error.reason}") from error
         except (OSError, ValueError) as error:
             raise self._unavailable(str(getattr(error, "reason", error))) from error
@@ -179,6 +196,20 @@ def check_registry(options: Options) -> None:
             "Expected a URL of a schema registry without a password, found one",
             hint='write options={"registry_username": ..., "registry_password_env": ...}',
         )
+    plain = options.get("registry_plaintext")
+    if parts.scheme == "http" and plain is not True and not _is_loopback(parts.hostname):
+        raise UsageError(
+            f"Expected https to a registry beyond this machine, found {url!r}",
+            hint='write registry="https://...", or options={"registry_plaintext": True} if '
+            "everybody on the way may read, and change, schemas",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def split_header(value: bytes) -> tuple[int, bytes] | None:

@@ -398,6 +398,9 @@ def test_a_registry_may_want_a_password(
         ("localhost:8081", "Expected the URL"),
         ("file:///etc/passwd", "Expected the URL"),
         ("http://me:hunter2@localhost:8081", "without a password"),
+        ("http://registry.example.com:8081", "Expected https to a registry beyond this machine"),
+        ("http://127.0.0.1.example.com", "Expected https to a registry beyond this machine"),
+        ("http://10.0.0.7:8081", "Expected https to a registry beyond this machine"),
     ],
 )
 @pytest.mark.parametrize("kind", ["avro", "protobuf", "json_schema"])
@@ -413,3 +416,35 @@ def test_a_schema_of_another_kind_is_told(schema_registry: Registry, kind: str) 
     known = schema_registry.register("other", {"type": "object"}, other)
     with pytest.raises(UnreadableData, match=f"found one of {other}"):
         decode(kind, schema_registry, [framed(known, b"{}")], Wanted())
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("http://localhost:8081", {}),
+        ("http://127.3.2.1:8081", {}),
+        ("http://[::1]:8081", {}),
+        ("https://registry.example.com", {}),
+        ("http://registry.example.com", {"registry_plaintext": True}),
+    ],
+)
+def test_plain_http_beyond_this_machine_is_an_explicit_choice(
+    url: str, options: dict[str, bool]
+) -> None:
+    check_message_options(message_format("avro"), {"registry": url, **options})
+
+
+def test_a_registry_that_sends_elsewhere_gets_nobodys_password_there(
+    schema_registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY_PASSWORD", "hunter2")
+    other = Registry()
+    try:
+        schema_registry.elsewhere = other.url
+        options = {"registry_username": "me", "registry_password_env": "REGISTRY_PASSWORD"}
+        with pytest.raises(UnreadableData, match="sends elsewhere") as told:
+            decode("avro", schema_registry, [framed(1, b"")], Wanted(), **options)
+    finally:
+        other.close()
+    assert other.asked == []
+    assert other.url in told.value.error
