@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from afresh.assets.errors import AfreshError
+from afresh.assets.errors import AfreshError, SensorError
 from afresh.assets.manifest import Source
 from afresh.assets.partition import Pattern
 from afresh.daemon.sensor_kinds import build_sensor
@@ -69,7 +69,7 @@ class SensorBuilder:
         try:
             if source.sensor.kind == "file":
                 return self._file(source)
-            return build_sensor(self._context(source))
+            return _built(self._context(source))
         except AfreshError as error:
             return Unbuilt(source.name, source.sensor.kind, error)
 
@@ -104,6 +104,19 @@ class SensorBuilder:
 
     def _tell_health(self, sensor: Sensor) -> None:
         self._tell(sensor.name)
+
+
+def _built(context: SensorContext) -> Sensor:
+    """Build a sensor of another kind than files. Raises AfreshError, whatever others' code does."""
+    try:
+        return build_sensor(context)
+    except AfreshError:
+        raise
+    except Exception as error:
+        raise SensorError(
+            f"Expected a sensor that can be built, found {type(error).__name__}: {error}",
+            hint="check what is installed, and the options of the source",
+        ) from error
 
 
 class Unbuilt:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from afresh.assets.declare import Declared, FunctionDeclaration, SourceDeclaration
-from afresh.assets.errors import DefinitionError, UsageError
+from afresh.assets.errors import AfreshError, DefinitionError, UsageError
 from afresh.assets.fingerprint import code_key
 from afresh.assets.manifest import Function, Input, Output, Problem, Schema, Sensor, Source, Where
 from afresh.assets.schema import is_schema
@@ -243,6 +243,8 @@ class Builder:
 
 
 def _unreadable(error: Exception) -> tuple[str, str]:
+    if isinstance(error, AfreshError):
+        return error.error, error.hint
     return (
         f"Expected a declaration that can be read, found {type(error).__name__}: {error}",
         "check the types of its options",

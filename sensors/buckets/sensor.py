@@ -6,7 +6,7 @@ Whatever it learns goes one way: an object's state that is not the current one b
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from random import Random
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import anyio
 import msgspec
@@ -252,10 +252,7 @@ def build(context: SensorContext) -> BucketSensor:
     kind, _, rest = str(options["notifications"]).partition(":")
     notifications: Notifications | None = None
     if kind == "sqs":
-        # Lazy: aiobotocore costs 30 MB, and comes with s3fs.
-        from afresh.sensors.buckets.sqs import SqsNotifications  # noqa: PLC0415
-
-        notifications = SqsNotifications(rest, pattern, secrets)
+        notifications = _from_sqs(rest, pattern, secrets)
     return BucketSensor(
         name=context.source.name,
         pattern=pattern,
@@ -270,3 +267,17 @@ def build(context: SensorContext) -> BucketSensor:
         secrets=secrets_in(plain, secrets),
         tell=context.tell,
     )
+
+
+def _from_sqs(queue: str, pattern: Pattern, options: Mapping[str, Any]) -> Notifications:
+    try:
+        # Lazy: aiobotocore costs 30 MB, and comes with s3fs.
+        from afresh.sensors.buckets.sqs import SqsNotifications  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("aiobotocore", "botocore"):
+            raise
+        raise SensorError(
+            "Expected aiobotocore to be installed, found no such distribution",
+            hint="pip install 'afresh[s3]'",
+        ) from error
+    return SqsNotifications(queue, pattern, options)

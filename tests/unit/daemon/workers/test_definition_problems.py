@@ -1,5 +1,7 @@
 """What is wrong with definitions: each problem with its place and a way out."""
 
+import sys
+
 import pytest
 
 from support.defining import FLIGHTS, LINES, Load, only
@@ -310,6 +312,29 @@ def test_each_problem_has_its_place_and_a_way_out(loaded: Load, name: str) -> No
     assert error in found[0]
     assert hint in found[1]
     assert found[2] == line
+
+
+@pytest.mark.parametrize(
+    ("form", "module", "extra"),
+    [
+        ("avro", "fastavro", "avro"),
+        ("protobuf", "google.protobuf", "protobuf"),
+        ("json_schema", "jsonschema", "json-schema"),
+    ],
+)
+def test_a_format_that_is_not_installed_is_named_with_its_extra(
+    loaded: Load, monkeypatch: pytest.MonkeyPatch, form: str, module: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    code = f"""
+from afresh.sensors import kafka
+r = 'http://127.0.0.1:1'
+source('x', kafka('x', servers='127.0.0.1:1', format={form!r}, registry=r), schema=Flight)
+"""
+    error, hint, line = only(loaded(FLIGHTS + code))
+    assert error == f"Expected {module} to be installed, found no such distribution"
+    assert hint == f"pip install 'afresh[{extra}]'"
+    assert line == 5
 
 
 def test_all_problems_are_told_at_once(loaded: Load) -> None:
