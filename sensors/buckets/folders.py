@@ -54,6 +54,10 @@ class FolderStore:
             return None
         return Entry(path, identity_of(info))
 
+    async def find(self, path: str) -> Entry | None:
+        """Look: a whole folder is not listed for one name."""
+        return await self.look(path)
+
     async def list_folder(self, path: str) -> tuple[list[Entry], list[str]]:
         """List one folder: its objects, and the folders in it; a folder that is not there is empty.
 

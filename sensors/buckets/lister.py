@@ -7,6 +7,7 @@ import anyio
 import anyio.lowlevel
 
 from afresh.assets.errors import SensorError
+from afresh.sensors.buckets.absent import find_absent, is_worth_it
 from afresh.sensors.buckets.listing import Comparison, Missing
 from afresh.sensors.buckets.objects import Objects
 from afresh.sensors.buckets.store import Entry, Store, StoreError
@@ -14,7 +15,11 @@ from afresh.sensors.buckets.store import Entry, Store, StoreError
 SLICE = 100
 """Entries that are compared before the daemon's loop has its turn: about a millisecond."""
 CONFIRM_SECONDS = 5.0
-"""An absence is confirmed by a second listing so soon after the first, or at the interval."""
+"""Many absences are confirmed by a second whole listing so soon after the first."""
+SLACK = 1.5
+"""The next listing may take so many times as long as the last one, and still be in time."""
+MOST_OFTEN = 0.25
+"""Of an interval: how soon the next listing begins at the earliest."""
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
 TRIES_BEFORE_FAILED = 3
@@ -22,7 +27,10 @@ TRIES_OF_ONE_LISTING = 60
 
 
 class Lister:
-    """Compares listings with what is known. `error` is why it cannot at the moment, or ""."""
+    """Compares listings with what is known. `error` is why it cannot at the moment, or "".
+
+    What changed is known within the interval: the next listing begins as much earlier as one takes.
+    """
 
     def __init__(
         self,
@@ -62,7 +70,8 @@ class Lister:
             self._wanted = anyio.Event()
             started_at = anyio.current_time()
             await self._list()
-            wait = self._interval
+            took = anyio.current_time() - started_at
+            wait = max(self._interval * MOST_OFTEN, self._interval - SLACK * took)
             if self.missed and not self.suspicion:
                 wait = min(wait, CONFIRM_SECONDS)
             with anyio.move_on_after(max(0.0, started_at + wait - anyio.current_time())):
@@ -115,7 +124,11 @@ class Lister:
             await self._compare(page, asked_at)
         known = self._objects.known
         missing = self.comparison.missing(known, accept=accept, of=self._suspicious_of)
-        self._end(missing, number)
+        self._end(missing)
+        if self.missed and is_worth_it(len(self.missed), len(known)):
+            await self._confirm()
+        self._ended = number
+        self._next_turn()
 
     async def _compare(self, page: list[Entry], asked_at: float) -> None:
         objects, comparison = self._objects, self.comparison
@@ -132,7 +145,18 @@ class Lister:
                 objects.arrive(entry, self._now())
             await anyio.lowlevel.checkpoint()
 
-    def _end(self, missing: Missing, number: int) -> None:
+    async def _confirm(self) -> None:
+        """List what was absent once more by its names; what is unknown waits for the next one."""
+        objects = self._objects
+        self.comparison = Comparison(self.missed)
+        unknown = await find_absent(self.missed, objects, self._store, self.comparison, self._now)
+        for path in self.comparison.missing(objects.known, accept=True).gone:
+            if path not in unknown:
+                objects.leave(path, self._now())
+        self.comparison = None
+        self.missed = frozenset(unknown)
+
+    def _end(self, missing: Missing) -> None:
         self.comparison = None
         self.missed = missing.first
         self.suspicion = ""
@@ -150,9 +174,9 @@ class Lister:
             self.hint = ""
         for path in missing.gone:
             self._objects.leave(path, self._now())
-        self.checked = True
-        self._ended = number
-        self._next_turn()
+        if not self.checked:
+            self.checked = True
+            self._tell()
 
     def _say(self, error: str, hint: str) -> None:
         if error == self.error:

@@ -70,18 +70,26 @@ class S3Store:
             return None
         return Entry(path, identity_of({**head, "size": head["ContentLength"]}))
 
+    async def find(self, path: str) -> Entry | None:
+        """Ask for the first name that begins as this one: itself comes before longer ones."""
+        _, _, key = path.partition("/")
+        listed = await self._list(key, MaxKeys=1)
+        for item in listed.get("Contents", ()):
+            if item["Key"] == key:
+                return Entry(path, identity_of(item))
+        return None
+
     async def list_after(self, key: str) -> Mapping[str, Any]:
         """Ask for the objects after this one, in order of their names' bytes."""
         more = {"StartAfter": key} if key else {}
+        return await self._list(self.prefix, MaxKeys=PAGE, **more)
+
+    async def _list(self, prefix: str, **more: Any) -> Mapping[str, Any]:
         try:
-            async with _asking(f"list s3://{self.bucket}/{self.prefix}"):
+            async with _asking(f"list s3://{self.bucket}/{prefix}"):
                 await self.connect()
                 listed: Mapping[str, Any] = await self.system._call_s3(  # noqa: SLF001
-                    "list_objects_v2",
-                    Bucket=self.bucket,
-                    Prefix=self.prefix,
-                    MaxKeys=PAGE,
-                    **more,
+                    "list_objects_v2", Bucket=self.bucket, Prefix=prefix, **more
                 )
         except FileNotFoundError as error:
             raise StoreError(

@@ -45,6 +45,13 @@ class Store(Protocol):
         """Look at one object now; None if it is not there. Raises StoreError."""
         ...
 
+    async def find(self, path: str) -> Entry | None:
+        """Look for one object in a listing of its own name; None if it is not there.
+
+        Raises StoreError.
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of connections."""
         ...

@@ -14,13 +14,20 @@ class GcsStore(FolderStore):
     def __init__(self, prefix: str, options: Mapping[str, Any]) -> None:
         super().__init__("gs", prefix, options, recursive=True)
 
+    async def find(self, path: str) -> Entry | None:
+        """Ask for the first name that begins as this one."""
+        found, _ = await self.page(None, path, 1)
+        return next((entry for entry in found if entry.path == path), None)
+
     def pages(self) -> Pages:
         """Begin to list."""
         return _TokenPages(self)
 
-    async def page(self, token: str | None) -> tuple[list[Entry], str | None]:
+    async def page(
+        self, token: str | None, root: str = "", most: int = 0
+    ) -> tuple[list[Entry], str | None]:
         """Ask for the page after a token; the next token is None at the end."""
-        bucket, _, prefix = self.root.partition("/")
+        bucket, _, prefix = (root or self.root).partition("/")
         try:
             found = await self.ask(
                 f"list gs://{self.root}",
@@ -29,7 +36,7 @@ class GcsStore(FolderStore):
                 "b/{}/o",
                 bucket,
                 prefix=prefix,
-                maxResults=PAGE,
+                maxResults=most or PAGE,
                 json_out=True,
                 **({"pageToken": token} if token else {}),
             )
@@ -47,6 +54,11 @@ class AzureStore(FolderStore):
     def __init__(self, prefix: str, options: Mapping[str, Any]) -> None:
         super().__init__("az", prefix, options, recursive=True)
 
+    async def find(self, path: str) -> Entry | None:
+        """Ask for the first name that begins as this one."""
+        found, _ = await self.page(None, path, 1)
+        return next((entry for entry in found if entry.path == path), None)
+
     async def close(self) -> None:
         """Let go of the connections; adlfs itself would, when nobody runs its loop any more."""
         await self.system.service_client.close()
@@ -60,14 +72,19 @@ class AzureStore(FolderStore):
         """Begin to list."""
         return _TokenPages(self)
 
-    async def page(self, token: str | None) -> tuple[list[Entry], str | None]:
+    async def page(
+        self, token: str | None, root: str = "", most: int = 0
+    ) -> tuple[list[Entry], str | None]:
         """Ask for the page after a token; the next token is None at the end."""
-        return await self.ask(f"list az://{self.root}", self._page, token)  # type: ignore[no-any-return]
+        root, most = root or self.root, most or PAGE
+        return await self.ask(f"list az://{root}", self._page, token, root, most)  # type: ignore[no-any-return]
 
-    async def _page(self, token: str | None) -> tuple[list[Entry], str | None]:
-        container, _, prefix = self.root.partition("/")
+    async def _page(
+        self, token: str | None, root: str, most: int
+    ) -> tuple[list[Entry], str | None]:
+        container, _, prefix = root.partition("/")
         async with self.system.service_client.get_container_client(container) as client:
-            pages = client.list_blobs(name_starts_with=prefix, results_per_page=PAGE).by_page(token)
+            pages = client.list_blobs(name_starts_with=prefix, results_per_page=most).by_page(token)
             try:
                 page = await anext(pages)
             except StopAsyncIteration:

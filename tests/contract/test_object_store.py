@@ -119,6 +119,20 @@ async def test_nothing_is_there(world: World) -> None:
         assert await entries(store) == {}
 
 
+async def test_one_is_found_by_its_name(world: World) -> None:
+    names = [name for name in ODD if world.protocol != "az" or "?" not in name]
+    paths = [world.put(f"{name}.csv") for name in names]
+    world.put(f"{names[-1]}.csv.more")
+    async with world.store() as store:
+        listed = await entries(store)
+        for path in paths:
+            found = await store.find(path)
+            assert found is not None
+            assert state_of(found.identity) == state_of(listed[path].identity)
+        assert await store.find(paths[0].removesuffix("v")) is None
+        assert await store.find(paths[0] + "x") is None
+
+
 async def test_folders_are_walked(world: World) -> None:
     paths = {world.put(name) for name in ("a/1.csv", "a/b/2.csv", "c/3.csv", "4.csv")}
     async with world.store("**/{name}.csv") as store:

@@ -55,6 +55,12 @@ class FakeStore:
         identity = self.objects.get(path)
         return Entry(path, identity) if identity is not None else None
 
+    async def find(self, path: str) -> Entry | None:
+        # What happens meanwhile is not in an answer that is on its way.
+        identity = self.objects.get(path)
+        await self.call()
+        return Entry(path, identity) if identity is not None else None
+
     async def close(self) -> None:
         self.closed += 1
 

@@ -76,6 +76,87 @@ async def test_an_object_that_was_missed_once_is_not_deleted() -> None:
         assert len(journal.arrivals) == 3
 
 
+async def test_all_is_known_within_an_interval_however_long_a_listing_takes() -> None:
+    names = [f"{number:02}" for number in range(60)]
+    store, journal = days(*names), Journal()
+    changed: dict[str, float] = {}
+    async with running(make_sensor(store, interval_seconds=60), journal) as sensor:
+        await settle(sensor)
+        store.seconds = 0.4  # 20 pages: 16 s
+        await anyio.sleep(100)
+        told = len(journal.arrivals)
+        for number, name in enumerate(names[::3]):
+            changed[uri(name)] = anyio.current_time()
+            if number % 2:
+                store.delete(f"lake/days/{name}.csv")
+            else:
+                store.put(f"lake/days/{name}.csv")
+            await anyio.sleep(7.7)
+        await anyio.sleep(80)
+    took = {a.uri: a.observed_at - changed[a.uri] for a in journal.arrivals[told:]}
+    assert took.keys() == changed.keys()
+    assert 40 < max(took.values()) <= 60
+
+
+async def test_what_one_listing_has_not_is_listed_by_its_name() -> None:
+    store, journal = days(*"abcdefghi"), Journal()
+    async with running(make_sensor(store, interval_seconds=30), journal) as sensor:
+        await settle(sensor)
+        calls = store.calls
+        store.delete("lake/days/b.csv")
+        kept = store.objects.pop("lake/days/c.csv")
+        await anyio.sleep(30.5)
+        assert store.calls == calls + 4  # three pages, and the end
+        store.objects["lake/days/c.csv"] = kept
+        await anyio.sleep(2)
+        assert store.calls == calls + 4 + 2
+        assert journal.short[9:] == [("deleted", uri("b"))]
+        assert sensor.is_quiet
+
+
+async def test_an_absence_that_cannot_be_confirmed_waits_for_the_next_listing() -> None:
+    store, journal = days(*"abc"), Journal()
+    async with running(make_sensor(store, interval_seconds=30), journal) as sensor:
+        await settle(sensor)
+        store.delete("lake/days/b.csv")
+        await anyio.sleep(30.5)
+        store.failures = 1
+        await anyio.sleep(2)
+        assert len(journal.arrivals) == 3
+        await anyio.sleep(5)
+        assert journal.short[3:] == [("deleted", uri("b"))]
+
+
+async def test_many_absences_are_confirmed_by_a_whole_listing() -> None:
+    names = [f"{number:03}" for number in range(250)]
+    store, journal = days(*names), Journal()
+    store.page = 100
+    async with running(make_sensor(store, interval_seconds=30), journal) as sensor:
+        await settle(sensor)
+        for name in names[:110]:
+            store.delete(f"lake/days/{name}.csv")
+        calls = store.calls
+        await anyio.sleep(36)
+        assert store.calls - calls == 6
+        assert len(journal.arrivals) == 250 + 110
+
+
+async def test_an_object_that_came_back_while_it_was_looked_for_is_not_deleted() -> None:
+    store, journal = days(*"abc"), Journal()
+    async with running(make_sensor(store, interval_seconds=30), journal) as sensor:
+        await settle(sensor)
+        store.delete("lake/days/b.csv")
+        await anyio.sleep(30.5)
+        store.seconds = 1.0
+        await anyio.sleep(0.7)
+        store.put("lake/days/b.csv")  # the answer that it is not there is on its way
+        store.seconds = 0.0
+        await sensor.hint([uri("b")])
+        await anyio.sleep(3)
+        assert ("deleted", uri("b")) not in journal.short
+        assert journal.short[3:] == [("arrived", uri("b"))]
+
+
 async def test_more_than_half_gone_is_not_believed_until_accepted() -> None:
     store, journal = days("a", "b", "c"), Journal()
     async with running(make_sensor(store), journal) as sensor:
