@@ -121,6 +121,12 @@ class Source(msgspec.Struct, frozen=True):
         """Keep once what many have."""
         _share(self, "name", "schema", "format", "group", "owner", "code_key", "options")
 
+    @property
+    def outside(self) -> bool:
+        """Whether a worker that reads it asks a server: one that hangs holds the worker."""
+        kind, options = self.sensor.kind, self.sensor.options
+        return kind in {"bucket", "upstream"} or (kind == "kafka" and bool(options.get("registry")))
+
 
 class Input(msgspec.Struct, frozen=True):
     """One parameter of a function that is given an asset's data.

@@ -153,6 +153,7 @@ async def assemble(
     staging = str(Path(settings.state, "staged"))
     remove_unnamed(staging, reader.rows)
     reactor = Reactor(Planner(Topology()), journal, ports, load_streams(reader.rows))
+    pool.on_lent = reactor.wake
     reactor.planner.max_wait_seconds = settings.max_wait_seconds
     if old is None or old.digest != manifest.digest:
         rows = definitions_rows(reactor, manifest, old, reader, state.epoch + 1)

@@ -52,6 +52,7 @@ def make_task(
             attempt.number,
             targets,
             path=path,
+            outside=plan.source is not None and plan.source.outside,
             known=known,
             kept=_kept(attempt) if attempt.forced else {},
             events=attempt.events,

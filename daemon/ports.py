@@ -36,6 +36,11 @@ class Executor(Protocol):
         """How many tasks run at once."""
         ...
 
+    @property
+    def lent(self) -> int:
+        """How many more run at once, while as many wait for a server."""
+        ...
+
     async def run(self, task: Task, recorded: anyio.Event) -> Result:
         """Run one task to its end; what user code does is in the result. Cancelling ends it.
 

@@ -231,7 +231,9 @@ class Reactor:
         step = Step(self.planner.step(changes, now))
         commands = step.commands
         while self.dispatching:
-            free = self.ports.executor.size + AHEAD - len(self._attempts)
+            executor = self.ports.executor
+            self.planner.ingests.outside.most = executor.size
+            free = executor.size + executor.lent + AHEAD - len(self._attempts)
             attempts = self.planner.start(free, now) if free > 0 else []
             late = self.planner.take_commands()
             commands.settled += late.settled

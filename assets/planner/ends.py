@@ -88,6 +88,8 @@ class Ends:
 
     def _end_ingest(self, change: Ended, now: float) -> None:
         node = change.attempt.node
+        if change.attempt.kind == "ingest":
+            self._ingests.outside.end(node.plan, failed=change.kind == "storage")
         if change.states is None:
             self._fail_ingest(change, now)
         else:

@@ -4,6 +4,7 @@ Of a file the newest state wins. Of a stream all are read, in order, as many at 
 """
 
 from collections import deque
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from afresh.assets.planner.budgets import Budgets
@@ -11,6 +12,7 @@ from afresh.assets.planner.changes import Arrived
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.halts import Halts
 from afresh.assets.planner.nodes import NEVER, Attempt, Node
+from afresh.assets.planner.outside import Outside
 
 MOST_BATCHES = 512
 MOST_BYTES = 32 << 20
@@ -36,6 +38,7 @@ class Ingests:
         self._mask = 0
         self.budgets = Budgets(graph.topology)
         self.halts = Halts()
+        self.outside = Outside()
 
     @property
     def queued(self) -> int:
@@ -87,14 +90,20 @@ class Ingests:
 
     def refill(self, now: float) -> None:
         """Queue what waited for its source's budget."""
-        for node in self.budgets.take_ready(now):
-            self._queue.append(node)
+        self._queue += self.budgets.take_ready(now)
 
-    def start(self, now: float) -> Attempt | None:
+    def let_go(self, running: Collection[Attempt]) -> None:
+        """Queue what waited for others of its source to be read."""
+        self._queue += self.outside.take_ready(running)
+
+    def start(self, now: float, running: Collection[Attempt] = ()) -> Attempt | None:
         """Take the oldest unit; what came before its newest arrival is superseded unread."""
         node = self._queue.popleft()
         node.queued = False
         if not node.pending or node.running is not None or node.paused:
+            return None
+        if node.pending[-1][1] != "deleted" and not self.outside.admits(node, running):
+            node.queued = True
             return None
         if not self.budgets.spend(node, now):
             node.queued = True

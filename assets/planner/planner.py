@@ -90,6 +90,7 @@ class Planner:
                     self._tick(change, now)
         for node in self.ingests.halts.take_due(now):
             self.ingests.resume(node)
+        self.ingests.let_go(self.running)
         for node in self._agenda.take_woken(now):
             if node.plan.source is not None:
                 self.ingests.resume(node)
@@ -119,6 +120,7 @@ class Planner:
         """
         waits = self._agenda.ready or self._agenda.looks or self.ingests.queued
         waits = waits or self.policies.waiting or bool(self.ingests.budgets.waiting())
+        waits = waits or len(self.ingests.outside)
         return not (self.running or waits or self._agenda.next_wake() is not None)
 
     def is_live(self, node: Node) -> bool:
@@ -136,7 +138,7 @@ class Planner:
                 break
             self._prefer_ingest = not self._prefer_ingest
             if self.ingests.queued and (self._prefer_ingest or not self._agenda.ready):
-                attempt = self.ingests.start(now)
+                attempt = self.ingests.start(now, self.running)
             else:
                 attempt = self._settling.start(now)
             if attempt is not None:

@@ -50,6 +50,10 @@ class Checkout:
         self._idle.append((crew, seat))
         self._match()
 
+    def take_idle(self) -> Place | None:
+        """Take the worker that has waited longest for a task; None if nobody waits."""
+        return self._idle.popleft() if self._idle else None
+
     def forget_idle(self) -> None:
         """Hand out none of those that were offered so far."""
         self._idle.clear()

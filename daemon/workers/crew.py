@@ -147,9 +147,19 @@ class Crew:
 
     def fill(self, size: int) -> None:
         """Have this many workers that go on after their task."""
-        for _ in range(size - sum(not seat.retiring for seat in self.seats.values())):
+        for _ in range(size - self.staff):
             if self.fork() is None:
                 return
+
+    @property
+    def staff(self) -> int:
+        """How many workers go on after their task."""
+        return sum(not seat.retiring for seat in self.seats.values())
+
+    def dismiss(self, seat: Seat) -> None:
+        """End a worker that has nothing to do."""
+        seat.retiring = True
+        self.kill(seat)
 
     def kill(self, seat: Seat) -> None:
         """End a worker and all that it started.

@@ -9,8 +9,8 @@ the daemon only ever waits for sockets.
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,6 +23,7 @@ from afresh.daemon.workers import wire
 from afresh.daemon.workers.checkout import Checkout
 from afresh.daemon.workers.crew import Crew
 from afresh.daemon.workers.deaths import cause_of, timed_out
+from afresh.daemon.workers.lending import Lending
 from afresh.daemon.workers.link import Base
 from afresh.daemon.workers.linux import memory_bytes, oom_kills
 from afresh.daemon.workers.seat import Seat
@@ -59,6 +60,8 @@ class WorkerPool:
     ) -> None:
         self.size = max(size, 1)
         self.artifacts = artifacts
+        self.on_lent: Callable[[], None] = lambda: None
+        """Called when there is room for more, as workers are lent."""
         self._state = os.path.abspath(state_dir)
         self._project = os.path.realpath(project or os.path.dirname(self._state))
         self._logs = os.path.abspath(log_dir)
@@ -73,6 +76,7 @@ class WorkerPool:
         self._false_starts = 0
         self._oom = oom_kills()
         self._closing = False
+        self._lending = Lending(self.size, self._lend)
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
 
@@ -99,7 +103,16 @@ class WorkerPool:
     @property
     def free(self) -> int:
         """How many tasks could start now."""
-        return max(self.size - self._running - self._checkout.waiting, 0)
+        return max(self._wanted - self._running - self._checkout.waiting, 0)
+
+    @property
+    def lent(self) -> int:
+        """How many more than `size` may run now, as so many wait for a server."""
+        return self._lending.lent
+
+    @property
+    def _wanted(self) -> int:
+        return self.size + self._lending.lent
 
     @property
     def pids(self) -> list[int]:
@@ -205,7 +218,8 @@ class WorkerPool:
             await seat.give(task, log)
             if recorded is not None:
                 await recorded.wait()
-            with anyio.move_on_after(task.timeout_seconds) as limit:
+            lending = self._lending.waiting(self._tasks) if task.outside else nullcontext()
+            with anyio.move_on_after(task.timeout_seconds) as limit, lending:
                 answer = await seat.begin()
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
@@ -237,6 +251,8 @@ class WorkerPool:
             seat.done()
             if seat.retiring:
                 self._replace(crew)
+            elif crew.staff > self._wanted:
+                crew.dismiss(seat)
             else:
                 self._offer(crew, seat)
         if crew.draining and not crew.running:
@@ -269,7 +285,18 @@ class WorkerPool:
 
     def _replace(self, crew: Crew) -> None:
         if not (crew.closing or crew.draining or crew.gone or self._closing):
-            crew.fill(self.size)
+            crew.fill(self._wanted)
+
+    def _lend(self) -> None:
+        """More or fewer workers are wanted: have them; those that nobody needs are sent home."""
+        crew = self._crews.get(self._active)
+        if crew is None:
+            return
+        self._replace(crew)
+        while crew.staff > self._wanted and (idle := self._checkout.take_idle()) is not None:
+            its, seat = idle
+            its.dismiss(seat)
+        self.on_lent()
 
     # Generations
 

@@ -82,10 +82,12 @@ class Task(msgspec.Struct, frozen=True):
     inputs: tuple[TaskInput, ...] = ()
     path: str = ""
     """Ingest: the absolute path (as os.fsdecode gives it: surrogateescape) of the file to read."""
+    outside: bool = False
+    """Ingest: a server is asked for the data, which may hang."""
     known: dict[str, str] = {}
+    """Per output asset the fingerprint of the head: equal content is not written again."""
     kept: dict[str, tuple[str, str]] = {}
     """Of a forced run, by asset, the uri and hash of what is kept: written again if damaged."""
-    """Per output asset the fingerprint of the head: equal content is not written again."""
     events: tuple[int, ...] = ()
     timeout_seconds: float | None = None
     batches: tuple[RecordBatch, ...] = ()

@@ -105,6 +105,32 @@ async def test_each_output_is_valid_or_not_on_its_own(project: Project) -> None:
     assert "unique" in bad.error or "unique" in str(bad.cases)
 
 
+async def test_a_worker_is_lent_while_all_wait_for_a_server(project: Project) -> None:
+    pool, lent = project.pool, []
+    pool.on_lent = lambda: lent.append(pool.lent)
+    before = len(pool.pids)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(2):
+            tasks.start_soon(pool.run, project.task("waits", outside=True))
+        while pool.free:
+            await anyio.sleep(0.01)
+        started = time.monotonic()
+        await project.facts("pid")
+        assert 0.5 < time.monotonic() - started < 5
+        started = time.monotonic()
+        await project.facts("pid")
+        assert time.monotonic() - started < 1
+        (project.root / "go").touch()
+    (project.root / "go").unlink()
+    assert (max(lent), lent[-1]) == (2, 0)
+    pool.on_lent = lambda: None
+    with anyio.fail_after(5):
+        while len(pool.pids) > before:
+            await anyio.sleep(0.01)
+    await project.facts("pid")
+    assert len(pool.pids) == before
+
+
 async def test_an_exception_names_its_line_and_what_was_printed_is_in_order(
     project: Project,
 ) -> None:

@@ -44,6 +44,7 @@ class Workers:
 
     def __init__(self, seconds: Callable[[Task], float] = lambda _task: 0.01) -> None:
         self.size = 2
+        self.lent = 0
         self.files: dict[str, str] = {}
         self.identities: dict[str, Identity] = {}
         self.contents: dict[str, str] = {}

@@ -56,6 +56,7 @@ class StreamWorkers:
 
     def __init__(self, seconds: Callable[[Task], float] = lambda _task: 0.01) -> None:
         self.size = 2
+        self.lent = 0
         self.artifacts: dict[str, Rows] = {}
         self.files: dict[str, str] = {}
         self.started: list[Task] = []
