@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,18 +10,15 @@ from afresh.assets.manifest import Column
 from afresh.storage.formats.base import Options
 from afresh.storage.formats.messages.base import Decoded, Wanted
 from afresh.storage.formats.messages.promised import check_promise
+from afresh.storage.formats.messages.registered import open_messages, require
 from afresh.storage.formats.messages.schema_registry import (
     OPTIONS,
-    NoSchema,
     RegisteredSchema,
     SchemaRegistry,
     check_registry,
-    registry,
-    split_header,
 )
 from afresh.storage.formats.messages.table import make_table
 
-_NO_HEADER = "Expected a zero and a schema's id before the message, found something else"
 _SIMPLE = {
     "boolean": "bool",
     "int": "int32",
@@ -60,84 +56,42 @@ class Avro:
     def decode(self, values: Sequence[bytes], wanted: Wanted, options: Options) -> Decoded:
         """Decode all values (see `MessageFormat`)."""
         read = _fastavro().schemaless_reader
-        source = registry(options)
-        bad: dict[int, str] = {}
-        bodies, by_id = split(values, bad)
+        messages = open_messages(values, options, "AVRO", _parse)
+        bodies, bad = messages.bodies, messages.bad
         rows: dict[int, Mapping[str, Any]] = {}
         types: dict[str, str] = {}
-        for schema_id, indexes in by_id.items():
-            try:
-                registered = source.schema(schema_id)
-                parsed = _parsed(registered, source)
-            except NoSchema as error:
-                bad |= dict.fromkeys(indexes, f"Expected a schema, found: {error}")
-                continue
+        for name, parsed, indexes in messages.schemas:
             promised = list(_columns(parsed))
-            name = f"schema {schema_id} of the registry"
-            check_promise(promised, wanted.schema, options, name=name)
+            check_promise(promised, wanted.schema, options, name=f"{name} of the registry")
             types = {column.name: column.dtype for column in promised} | types
             for index in indexes:
                 body = io.BytesIO(bodies[index])
                 try:
                     rows[index] = read(body, parsed)
                 except Exception as error:  # noqa: BLE001 - whatever bytes make it raise
-                    bad[index] = f"Expected a record of schema {schema_id}, found {_line(error)}"
+                    bad[index] = f"Expected a record of {name}, found {_line(error)}"
                     continue
                 if body.tell() != len(bodies[index]):
                     del rows[index]
-                    bad[index] = f"Expected a record of schema {schema_id}, found more after it"
+                    bad[index] = f"Expected a record of {name}, found more after it"
         order = sorted(rows)
         return make_table([_plain(rows[index]) for index in order], order, bad, wanted, types)
 
 
-def split(
-    values: Sequence[bytes], bad: dict[int, str]
-) -> tuple[dict[int, bytes], dict[int, list[int]]]:
-    """Split messages from their headers: the bodies by index, and the indexes by schema."""
-    bodies: dict[int, bytes] = {}
-    by_id: dict[int, list[int]] = defaultdict(list)
-    for index, value in enumerate(values):
-        parts = split_header(value)
-        if parts is None:
-            bad[index] = _NO_HEADER
-            continue
-        by_id[parts[0]].append(index)
-        bodies[index] = parts[1]
-    return bodies, by_id
-
-
 def _fastavro() -> Any:
-    try:
-        # Lazy: an extra that not everybody has.
-        import fastavro  # noqa: PLC0415
-    except ModuleNotFoundError as error:
+    return require("fastavro", "avro")
+
+
+def _parse(registered: RegisteredSchema, source: SchemaRegistry) -> Any:
+    named: dict[str, Any] = {}
+    _refer(registered, source, named)
+    schema = json.loads(registered.text)
+    parsed = _fastavro().parse_schema(schema, named_schemas=named)
+    if not isinstance(schema, dict) or schema.get("type") != "record":
         raise UnreadableData(
-            "Expected fastavro to be installed, found no such distribution",
-            hint="pip install 'afresh[avro]'",
-        ) from error
-    return fastavro
-
-
-_schemas: dict[tuple[int, str], Any] = {}
-
-
-def _parsed(registered: RegisteredSchema, source: SchemaRegistry) -> Any:
-    key = (registered.id, registered.text)
-    if key not in _schemas:
-        if registered.kind != "AVRO":
-            raise UnreadableData(
-                f"Expected an Avro schema {registered.id}, found one of {registered.kind}",
-                hint="give the source the format of its messages",
-            )
-        named: dict[str, Any] = {}
-        _refer(registered, source, named)
-        schema = json.loads(registered.text)
-        _schemas[key] = _fastavro().parse_schema(schema, named_schemas=named)
-        if not isinstance(schema, dict) or schema.get("type") != "record":
-            raise UnreadableData(
-                f"Expected a record as schema {registered.id}, found {registered.text[:80]}"
-            )
-    return _schemas[key]
+            f"Expected a record as schema {registered.id}, found {registered.text[:80]}"
+        )
+    return parsed
 
 
 def _refer(registered: RegisteredSchema, source: SchemaRegistry, named: dict[str, Any]) -> None:

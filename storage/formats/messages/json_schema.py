@@ -4,20 +4,17 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from afresh.assets.errors import UnreadableData
 from afresh.assets.manifest import Column
 from afresh.storage.formats.base import Options
-from afresh.storage.formats.messages.avro import split
 from afresh.storage.formats.messages.base import Decoded, Wanted
 from afresh.storage.formats.messages.json import Json
 from afresh.storage.formats.messages.promised import check_promise
+from afresh.storage.formats.messages.registered import open_messages, require
 from afresh.storage.formats.messages.schema_registry import (
     OPTIONS,
-    NoSchema,
     RegisteredSchema,
     SchemaRegistry,
     check_registry,
-    registry,
 )
 
 _TYPES = {"integer": "int64", "number": "float64", "string": "string", "boolean": "bool"}
@@ -36,17 +33,10 @@ class JsonSchema:
 
     def decode(self, values: Sequence[bytes], wanted: Wanted, options: Options) -> Decoded:
         """Decode all values (see `MessageFormat`)."""
-        source = registry(options)
-        bad: dict[int, str] = {}
-        bodies, by_id = split(values, bad)
-        for schema_id, indexes in by_id.items():
-            try:
-                registered = source.schema(schema_id)
-                declared, validator = _validator(registered, source)
-            except NoSchema as error:
-                bad |= dict.fromkeys(indexes, f"Expected a schema, found: {error}")
-                continue
-            name = f"schema {schema_id} of the registry"
+        messages = open_messages(values, options, "JSON", _parse)
+        bodies, bad = messages.bodies, messages.bad
+        for schema, (declared, validator), indexes in messages.schemas:
+            name = f"{schema} of the registry"
             check_promise(list(_columns(declared)), wanted.schema, options, name=name, text=True)
             for index in indexes:
                 reason = _wrong(bodies[index], validator)
@@ -62,41 +52,22 @@ class JsonSchema:
 
 
 def _jsonschema() -> Any:
-    try:
-        # Lazy: an extra that not everybody has.
-        import jsonschema  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise UnreadableData(
-            "Expected jsonschema to be installed, found no such distribution",
-            hint="pip install 'afresh[json-schema]'",
-        ) from error
-    return jsonschema
+    return require("jsonschema", "json-schema")
 
 
-_validators: dict[tuple[int, str], tuple[Any, Any]] = {}
+def _parse(registered: RegisteredSchema, source: SchemaRegistry) -> tuple[Any, Any]:
+    library = _jsonschema()
+    # Lazy: it comes with jsonschema.
+    from referencing import Registry  # noqa: PLC0415
+    from referencing.jsonschema import DRAFT7  # noqa: PLC0415
 
-
-def _validator(registered: RegisteredSchema, source: SchemaRegistry) -> tuple[Any, Any]:
-    key = (registered.id, registered.text)
-    if key not in _validators:
-        if registered.kind != "JSON":
-            raise UnreadableData(
-                f"Expected a JSON Schema {registered.id}, found one of {registered.kind}",
-                hint="give the source the format of its messages",
-            )
-        library = _jsonschema()
-        # Lazy: it comes with jsonschema.
-        from referencing import Registry  # noqa: PLC0415
-        from referencing.jsonschema import DRAFT7  # noqa: PLC0415
-
-        resources = Registry().with_resources(
-            (name, DRAFT7.create_resource(json.loads(text)))
-            for name, text in _references(registered, source)
-        )
-        declared = json.loads(registered.text)
-        kind = library.validators.validator_for(declared, default=library.Draft7Validator)
-        _validators[key] = (declared, kind(declared, registry=resources))
-    return _validators[key]
+    resources = Registry().with_resources(
+        (name, DRAFT7.create_resource(json.loads(text)))
+        for name, text in _references(registered, source)
+    )
+    declared = json.loads(registered.text)
+    kind = library.validators.validator_for(declared, default=library.Draft7Validator)
+    return declared, kind(declared, registry=resources)
 
 
 def _references(registered: RegisteredSchema, source: SchemaRegistry) -> Iterator[tuple[str, str]]:

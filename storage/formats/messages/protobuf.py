@@ -9,23 +9,21 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from afresh.assets.errors import UnreadableData
 from afresh.assets.manifest import Column
 from afresh.storage.formats.base import Options
-from afresh.storage.formats.messages.avro import split
 from afresh.storage.formats.messages.base import Decoded, Wanted
 from afresh.storage.formats.messages.promised import check_promise
+from afresh.storage.formats.messages.registered import open_messages, require
 from afresh.storage.formats.messages.schema_registry import (
     OPTIONS,
-    NoSchema,
     RegisteredSchema,
     SchemaRegistry,
     check_registry,
-    registry,
 )
 from afresh.storage.formats.messages.table import make_table
 
@@ -60,21 +58,15 @@ class Protobuf:
     def check(self, options: Options) -> None:
         """Check the registry's options, and that what reads Protobuf is there."""
         check_registry(options)
-        _require("google.protobuf", "protobuf")
+        require("google.protobuf", "protobuf")
 
     def decode(self, values: Sequence[bytes], wanted: Wanted, options: Options) -> Decoded:
         """Decode all values (see `MessageFormat`)."""
-        source = registry(options)
-        bad: dict[int, str] = {}
-        bodies, by_id = split(values, bad)
+        messages = open_messages(values, options, "PROTOBUF", _parse, "serialized")
+        bodies, bad = messages.bodies, messages.bad
         rows: dict[int, Mapping[str, Any]] = {}
         types: dict[str, str] = {}
-        for schema_id, indexes in by_id.items():
-            try:
-                file = _file(source.schema(schema_id, "serialized"), source)
-            except NoSchema as error:
-                bad |= dict.fromkeys(indexes, f"Expected a schema, found: {error}")
-                continue
+        for schema, file, indexes in messages.schemas:
             checked: set[str] = set()
             for index in indexes:
                 try:
@@ -83,12 +75,12 @@ class Protobuf:
                     message = _class(kind).FromString(bodies[index][start:])
                 except Exception as error:  # noqa: BLE001 - whatever bytes make it raise
                     found = " ".join(str(error).split())[:200]
-                    bad[index] = f"Expected a message of schema {schema_id}, found: {found}"
+                    bad[index] = f"Expected a message of {schema}, found: {found}"
                     continue
                 if kind.full_name not in checked:
                     checked.add(kind.full_name)
                     promised = list(_columns(kind))
-                    name = f"{kind.full_name} in schema {schema_id} of the registry"
+                    name = f"{kind.full_name} in {schema} of the registry"
                     check_promise(promised, wanted.schema, options, name=name)
                     types = {column.name: column.dtype for column in promised} | types
                 rows[index] = _row(message)
@@ -96,64 +88,46 @@ class Protobuf:
         return make_table([rows[index] for index in order], order, bad, wanted, types)
 
 
-def _require(module: str, extra: str) -> Any:
-    from importlib import import_module  # noqa: PLC0415 - with what it loads
-
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise UnreadableData(
-            f"Expected {module} to be installed, found no such distribution",
-            hint=f"pip install 'afresh[{extra}]'",
-        ) from error
-
-
-_files: dict[tuple[int, str], Any] = {}
-
-
-def _file(registered: RegisteredSchema, source: SchemaRegistry) -> Any:
+def _parse(registered: RegisteredSchema, source: SchemaRegistry) -> Any:
     """Give the descriptor of a schema's file, in a pool of its own: names may differ by version."""
-    key = (registered.id, registered.text)
-    if key not in _files:
-        if registered.kind != "PROTOBUF":
-            raise UnreadableData(
-                f"Expected a Protobuf schema {registered.id}, found one of {registered.kind}",
-                hint="give the source the format of its messages",
-            )
-        pools = _require("google.protobuf.descriptor_pool", "protobuf")
-        pool = pools.DescriptorPool()
-        parts = dict(_parts(f"schema_{registered.id}.proto", registered, source))
-        if all(_descriptor(text) is not None for text in parts.values()):
-            files = [(name, _descriptor(text)) for name, text in parts.items()]
-            for name, file in files:
-                file.name = name
-        else:
-            files = _compiled(parts)
-        _add(pool, dict(files))
-        _files[key] = pool.FindFileByName(f"schema_{registered.id}.proto")
-    return _files[key]
+    pool = require("google.protobuf.descriptor_pool", "protobuf").DescriptorPool()
+    parts = dict(_parts(f"schema_{registered.id}.proto", registered, source))
+    if all(_descriptor(text) is not None for text in parts.values()):
+        files = [(name, _descriptor(text)) for name, text in parts.items()]
+        for name, file in files:
+            file.name = name
+    else:
+        files = _compiled(parts)
+    _add(pool, dict(files))
+    return pool.FindFileByName(f"schema_{registered.id}.proto")
 
 
 def _parts(
     name: str, registered: RegisteredSchema, source: SchemaRegistry
 ) -> Iterator[tuple[str, str]]:
     for other, subject, version in registered.references:
+        path = PurePosixPath(other)
+        if path.is_absolute() or ".." in path.parts or other.startswith("-"):
+            raise UnreadableData(
+                f"Expected the relative name of a .proto file, found {other!r}",
+                hint=f"{name} of the registry refers to it",
+            )
         yield from _parts(other, source.referenced(subject, version, "serialized"), source)
     yield name, registered.text
 
 
 def _descriptor(text: str) -> Any:
     """Read a serialized descriptor; None if it is the text of a .proto file."""
-    descriptors = _require("google.protobuf.descriptor_pb2", "protobuf")
+    descriptors = require("google.protobuf.descriptor_pb2", "protobuf")
     try:
         return descriptors.FileDescriptorProto.FromString(base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError, _require("google.protobuf.message", "").DecodeError):
+    except (binascii.Error, ValueError, require("google.protobuf.message", "").DecodeError):
         return None
 
 
 def _compiled(parts: Mapping[str, str]) -> list[tuple[str, Any]]:
-    protoc = _require("grpc_tools.protoc", "protobuf")
-    descriptors = _require("google.protobuf.descriptor_pb2", "protobuf")
+    protoc = require("grpc_tools.protoc", "protobuf")
+    descriptors = require("google.protobuf.descriptor_pb2", "protobuf")
     included = Path(protoc.__file__).parent / "_proto"
     with TemporaryDirectory() as folder:
         for name, text in parts.items():
@@ -173,7 +147,7 @@ def _compiled(parts: Mapping[str, str]) -> list[tuple[str, Any]]:
 
 def _add(pool: Any, files: Mapping[str, Any]) -> None:
     """Add files after those that they import; Google's own come from the library."""
-    descriptor_pool = _require("google.protobuf.descriptor_pool", "protobuf")
+    descriptor_pool = require("google.protobuf.descriptor_pool", "protobuf")
     added: set[str] = set()
 
     def add(name: str) -> None:
@@ -182,9 +156,9 @@ def _add(pool: Any, files: Mapping[str, Any]) -> None:
         added.add(name)
         file = files.get(name)
         if file is None:
-            descriptors = _require("google.protobuf.descriptor_pb2", "protobuf")
+            descriptors = require("google.protobuf.descriptor_pb2", "protobuf")
             if name == "google/protobuf/timestamp.proto":
-                _require("google.protobuf.timestamp_pb2", "protobuf")
+                require("google.protobuf.timestamp_pb2", "protobuf")
             file = descriptors.FileDescriptorProto()
             descriptor_pool.Default().FindFileByName(name).CopyToProto(file)
         for imported in file.dependency:
@@ -203,6 +177,9 @@ def _path(body: bytes) -> tuple[list[int], int]:
     path = []
     for _ in range(count):
         index, place = _varint(body, place)
+        if index < 0:
+            msg = f"{index} where the message's index is"
+            raise ValueError(msg)
         path.append(index)
     return path, place
 
@@ -230,7 +207,7 @@ def _message(file: Any, path: Sequence[int]) -> Any:
 
 
 def _class(kind: Any) -> Any:
-    return _require("google.protobuf.message_factory", "protobuf").GetMessageClass(kind)
+    return require("google.protobuf.message_factory", "protobuf").GetMessageClass(kind)
 
 
 def _columns(kind: Any) -> Iterator[Column]:

@@ -22,9 +22,6 @@ from afresh.storage.formats.base import Options
 
 TIMEOUT_SECONDS = 10.0
 MOST_BYTES = 16 << 20
-MAGIC = b"\0"
-HEADER_BYTES = 5
-"""A zero, and the schema's id in four bytes."""
 OPTIONS = frozenset(
     {
         "registry",
@@ -66,6 +63,8 @@ class SchemaRegistry:
         self._options = options
         self._schemas: dict[tuple[int, str], RegisteredSchema | str] = {}
         self._texts: dict[tuple[str, int, str], RegisteredSchema] = {}
+        self.parsed: dict[tuple[int, str], Any] = {}
+        """What was made of schemas, by id and kind."""
 
     def schema(self, schema_id: int, form: str = "") -> RegisteredSchema:
         """Give the schema of an id. Raises NoSchema, and StorageUnavailable if none can be had."""
@@ -75,7 +74,7 @@ class SchemaRegistry:
             self._schemas[key] = (
                 f"the registry has no schema {schema_id}"
                 if answer is None
-                else _schema(schema_id, answer)
+                else self._schema(schema_id, answer)
             )
         found = self._schemas[key]
         if isinstance(found, str):
@@ -92,7 +91,7 @@ class SchemaRegistry:
             if answer is None:
                 msg = f"the registry has no version {version} of {subject!r}"
                 raise NoSchema(msg)
-            self._texts[key] = _schema(int(answer.get("id", 0)), answer)
+            self._texts[key] = self._schema(0, answer)
         return self._texts[key]
 
     def _get(self, path: str) -> Mapping[str, Any] | None:
@@ -130,6 +129,17 @@ class SchemaRegistry:
             raise self._unavailable("an answer without a schema")
         return found
 
+    def _schema(self, schema_id: int, answer: Mapping[str, Any]) -> RegisteredSchema:
+        try:
+            references = tuple(
+                (str(each["name"]), str(each["subject"]), int(each["version"]))
+                for each in answer.get("references") or ()
+            )
+        except (TypeError, ValueError, LookupError) as error:
+            raise self._unavailable("an answer with references that are none") from error
+        kind = str(answer.get("schemaType") or "AVRO")
+        return RegisteredSchema(schema_id, kind, answer["schema"], references)
+
     def _tls(self) -> ssl.SSLContext | None:
         if not self._url.startswith("https:"):
             return None
@@ -160,15 +170,6 @@ class SchemaRegistry:
 
 def _query(form: str) -> str:
     return f"?format={form}" if form else ""
-
-
-def _schema(schema_id: int, answer: Mapping[str, Any]) -> RegisteredSchema:
-    references = tuple(
-        (str(each["name"]), str(each["subject"]), int(each["version"]))
-        for each in answer.get("references") or ()
-    )
-    kind = str(answer.get("schemaType") or "AVRO")
-    return RegisteredSchema(schema_id, kind, answer["schema"], references)
 
 
 _registries: dict[tuple[tuple[str, object], ...], SchemaRegistry] = {}
@@ -210,10 +211,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def split_header(value: bytes) -> tuple[int, bytes] | None:
-    """Split a message into its schema's id and the rest; None if it does not begin as it must."""
-    if len(value) < HEADER_BYTES or value[:1] != MAGIC:
-        return None
-    return int.from_bytes(value[1:HEADER_BYTES], "big"), value[HEADER_BYTES:]

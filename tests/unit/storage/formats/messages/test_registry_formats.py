@@ -346,6 +346,26 @@ def test_protobuf_files_may_import_others(schema_registry: Registry) -> None:
     assert found.table.to_pylist() == [{"sum": {"cents": 5}}]
 
 
+@pytest.mark.parametrize("name", ["../escaped.proto", "/tmp/escaped.proto", "--version"])  # noqa: S108
+def test_files_are_imported_under_plain_names_alone(schema_registry: Registry, name: str) -> None:
+    """A registry's names become paths and arguments of protoc."""
+    schema_registry.register("common", 'syntax="proto3"; message Money {}', "PROTOBUF")
+    known = schema_registry.register(
+        "bill",
+        'syntax="proto3"; message Bill {}',
+        "PROTOBUF",
+        references=[{"name": name, "subject": "common", "version": 1}],
+    )
+    with pytest.raises(UnreadableData, match="relative name"):
+        decode("protobuf", schema_registry, [framed(known, b"\x00")], Wanted())
+
+
+def test_a_message_of_a_negative_index_is_bad(schema_registry: Registry) -> None:
+    known = schema_registry.register("bill", 'syntax="proto3"; message Bill {}', "PROTOBUF")
+    found = decode("protobuf", schema_registry, [framed(known, b"\x02\x01")], Wanted())
+    assert list(found.bad) == [0]
+
+
 # The registry
 
 
@@ -389,6 +409,20 @@ def test_a_registry_may_want_a_password(
     options = {"registry_username": "me", "registry_password_env": "REGISTRY_PASSWORD"}
     assert decode("avro", schema_registry, values, Wanted(), **options).bad == {}
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"schema": 7},
+        {"schema": "{}", "references": [{"name": "x"}]},
+        {"schema": "{}", "references": 3},
+    ],
+)
+def test_an_answer_that_is_none_is_nobodys_data(schema_registry: Registry, answer: Any) -> None:
+    schema_registry.schemas[1] = answer
+    with pytest.raises(StorageUnavailable, match="an answer"):
+        decode("avro", schema_registry, [framed(1, b"")], Wanted())
 
 
 @pytest.mark.parametrize(
