@@ -155,6 +155,7 @@ async def assemble(
     reactor = Reactor(Planner(Topology()), journal, ports, load_streams(reader.rows))
     pool.on_lent = reactor.wake
     reactor.planner.max_wait_seconds = settings.max_wait_seconds
+    reactor.planner.ingests.most_pending = settings.most_pending
     if old is None or old.digest != manifest.digest:
         rows = definitions_rows(reactor, manifest, old, reader, state.epoch + 1)
         await ledger.commit(Commit(tuple(rows), (require,)))

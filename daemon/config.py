@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True):
     keep_rejected_seconds: float = 30 * _DAY
     most_new: Most = Most()
     """What one run is given of a stream's new rows."""
+    most_pending: int = 100_000
+    """Units of a source that are recorded and not read, before its sensor has to wait."""
     http: str = ""
     """Where the HTTP server listens, `host:port`; "" is 127.0.0.1:8787, once a webhook needs it."""
     name: str = ""
@@ -216,6 +218,7 @@ def _complete(project: str, file: str, values: dict[str, Any]) -> Settings:
         scan_interval_seconds=values.get("scan_interval", 60.0),
         keep_rejected_seconds=values.get("keep_rejected", 30 * _DAY),
         most_new=Most(values.get("new_rows", Most().rows), values.get("new_bytes", Most().bytes)),
+        most_pending=values.get("most_pending", 100_000),
         http=values.get("http", ""),
         name=values.get("name") or os.path.basename(project),
         outgoing=values.get("outgoing", ()),

@@ -126,6 +126,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "keep_rejected": _duration,
     "new_rows": _number,
     "new_bytes": size,
+    "most_pending": _number,
     "http": _address,
     "name": _text,
     "alerts": _alerts,

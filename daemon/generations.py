@@ -287,6 +287,7 @@ def rebuild(reactor: Reactor, manifest: Manifest, reader: Reader, epoch: int) ->
         build_topology(manifest), reader.rows, state, max_wait_seconds=old.max_wait_seconds, now=now
     )
     planner.epoch = max(planner.epoch, epoch)
+    planner.ingests.most_pending = old.ingests.most_pending
     planner.graph.stopped = old.graph.stopped
     for attempt in old.running:
         if planner.adopt(attempt):

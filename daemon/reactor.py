@@ -18,7 +18,7 @@ from afresh.daemon.ports import Ports
 from afresh.daemon.run_lines import end_line, event_line, run_line
 from afresh.daemon.settled import settle_rows
 from afresh.daemon.streams import Streams
-from afresh.daemon.ticks import LONGEST_SLEEP_SECONDS, released_rows, tick_rows
+from afresh.daemon.ticks import LONGEST_SLEEP_SECONDS, budget_rows, released_rows, tick_rows
 from afresh.daemon.turns import Begun, Finished, Item, Offered, Step, Told
 from afresh.sensors.base import Batch
 from afresh.storage.ledger.commit import Commit, Update
@@ -245,6 +245,7 @@ class Reactor:
         # Units whose head moved without a run; a restart would find the same by itself.
         step.updates += [update for move in commands.settled for update in settle_rows(move, now)]
         step.updates += released_rows(commands.released, commands.fulfilled, now)
+        step.updates += budget_rows(self.planner.ingests.budgets, now)
         if step.rows:
             step.updates.append(Update("insert", "run", step.rows))
         self.ports.after_step(self.planner)

@@ -17,7 +17,8 @@ from afresh.assets.planner.growth import add_units
 from afresh.assets.planner.nodes import NEVER, Node
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.policies import OWED
-from afresh.daemon.ticks import DUE, TICK, Reason
+from afresh.assets.policy import Debounce
+from afresh.daemon.ticks import BUDGET, DUE, TICK, Reason
 from afresh.storage.ledger import queries
 from afresh.storage.ledger import state as saved
 
@@ -66,9 +67,14 @@ def restore_policies(planner: Planner, read: saved.Read, now: float) -> None:
     since: dict[str, float] = {}
     due: list[tuple[str, Reason]] = []
     roots = [plan for plan in topology.plans.values() if plan.root]
-    for name, value, _ in read(queries.CURSORS, {}) if roots else ():
+    budgets = planner.ingests.budgets
+    for name, value, _ in read(queries.CURSORS, {}) if roots or budgets else ():
         if name.startswith(TICK):
             since[name.removeprefix(TICK)] = float(value)
+        elif name.startswith(BUDGET):
+            left, at = map(float, value.split())
+            # A clock that was set back gives no more, and takes nothing for long.
+            budgets.restore(name.removeprefix(BUDGET), left, min(at, now))
         elif name.startswith(DUE):
             due.append((name.removeprefix(DUE), json.decode(value, type=Reason)))
     policies.begin(since)
@@ -76,7 +82,8 @@ def restore_policies(planner: Planner, read: saved.Read, now: float) -> None:
         for (seconds,) in read(queries.LAST_SECONDS, {"asset": plan.name, "limit": REMEMBERED}):
             policies.goals.note(plan, seconds)
     past = _Past(read)
-    for plan in roots:
+    debounced = [p for p in topology.plans.values() if isinstance(p.policy, Debounce)]
+    for plan in [*roots, *debounced]:
         for node in planner.graph.nodes[plan.name].values():
             policies.restore(node, past.consumed(node))
     for ref, reason in due:

@@ -1,7 +1,8 @@
 """Ticks of refresh policies as rows: the event, and what a restart needs to go on from there.
 
 In the table of cursors: `tick:NAME` is up to when the ticks of an asset's schedule are dealt with,
-`due:REF` that something let a unit run which has not been settled since.
+`due:REF` that something let a unit run which has not been settled since, `budget:NAME` what is left
+of a source's budget.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 from msgspec import Struct, field, json
 
 from afresh.assets.partition import format_ref
+from afresh.assets.planner.budgets import Budgets
 from afresh.assets.planner.changes import Ticked
 from afresh.assets.planner.content import Gone
 from afresh.assets.planner.nodes import Node
@@ -21,6 +23,7 @@ from afresh.storage.ledger.commit import Update
 LONGEST_SLEEP_SECONDS = 10.0
 TICK = "tick:"
 DUE = "due:"
+BUDGET = "budget:"
 
 
 class Reason(Struct, frozen=True):
@@ -85,6 +88,15 @@ def released_rows(
         for asset in node.plan.assets
     ]
     return [*updates, Update("patch", "unit", read)] if read else updates
+
+
+def budget_rows(budgets: Budgets, now: float) -> list[Update]:
+    """Keep what is left of budgets, in the commit of the readings that took of them."""
+    rows = [
+        {"sensor": BUDGET + name, "value": f"{left!r} {at!r}", "updated_at": now}
+        for name, left, at in budgets.take_spent()
+    ]
+    return [Update("upsert", "cursor", rows)] if rows else []
 
 
 def _due(node: Node) -> str:

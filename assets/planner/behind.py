@@ -82,13 +82,18 @@ class News:
         self._consumed[node] = consumed
         self._new.pop(node, None)
 
+    def forget(self, node: Node) -> None:
+        """Nobody asks for the news of a unit."""
+        self._consumed.pop(node, None)
+        self._new.pop(node, None)
+
     def move(self, reader: Node, edge: Edge, unit: Node) -> None:
         """A unit that a reader reads has moved, perhaps to another version."""
         if reader in self._new and self._is_new(reader, edge, unit):
             self._new[reader].add(edge.parameter)
 
-    def first_at(self, node: Node) -> float | None:
-        """When the oldest version was made that the unit's last run did not read."""
+    def times(self, node: Node) -> list[float]:
+        """When the versions were made that the unit's last run did not read."""
         found: list[float] = []
         for edge in node.plan.inputs:
             consumed = self._consumed.get(node, {}).get(edge.parameter, {})
@@ -102,7 +107,7 @@ class News:
                 head = unit.heads[edge.output]
                 if head is not None and head.span is not None and head.version > last:
                     found.append(head.created_at)
-        return min(found, default=None)
+        return found
 
     def _differs(self, node: Node, edge: Edge) -> bool:
         consumed = self._consumed.get(node, {}).get(edge.parameter, {})

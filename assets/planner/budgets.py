@@ -34,6 +34,7 @@ class Budgets:
 
     def __init__(self, topology: Topology) -> None:
         self._buckets: dict[Plan, Bucket] = {}
+        self._spent: dict[Plan, None] = {}
         for plan in topology.plans.values():
             budget = plan.source.budget if plan.source is not None else None
             if budget is not None:
@@ -55,7 +56,23 @@ class Budgets:
             bucket.waiting.append(node)
             return False
         bucket.left -= 1.0
+        self._spent[node.plan] = None
         return True
+
+    def take_spent(self) -> list[tuple[str, float, float]]:
+        """Of each source that was read since this was last asked, what is left, and as of when."""
+        spent, self._spent = self._spent, {}
+        return [(plan.name, self._buckets[plan].left, self._buckets[plan].at) for plan in spent]
+
+    def restore(self, name: str, left: float, at: float) -> None:
+        """So much was left of a source's budget before a restart."""
+        for plan, bucket in self._buckets.items():
+            if plan.name == name:
+                bucket.left, bucket.at = min(left, float(bucket.count)), at
+
+    def __bool__(self) -> bool:
+        """Whether any source has one."""
+        return bool(self._buckets)
 
     def take_ready(self, now: float) -> list[Node]:
         """Take those that wait and may be read now."""

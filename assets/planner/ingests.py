@@ -17,8 +17,8 @@ from afresh.assets.planner.outside import Outside
 MOST_BATCHES = 512
 MOST_BYTES = 32 << 20
 """What one ingest of a stream takes at most; the rest follows."""
-MOST_UNITS = 100_000
-"""Units of a source that are recorded and not read, before its sensor has to wait."""
+MOST_PENDING = 100_000
+"""Units of a source that are recorded and not read, before its sensor has to wait, unless set."""
 MOST_WAITING = 4096
 MOST_WAITING_BYTES = 256 << 20
 """Batches of a stream that wait to be read: beyond that its sensor has to wait."""
@@ -39,6 +39,7 @@ class Ingests:
         self.budgets = Budgets(graph.topology)
         self.halts = Halts()
         self.outside = Outside()
+        self.most_pending = MOST_PENDING
 
     @property
     def queued(self) -> int:
@@ -80,7 +81,7 @@ class Ingests:
         """
         plan = self._graph.topology.plans.get(source)
         if plan is not None and not plan.stream:
-            return len(self._busy.get(plan, ())) >= MOST_UNITS and not self.budgets.has(plan)
+            return len(self._busy.get(plan, ())) >= self.most_pending and not self.budgets.has(plan)
         node = self._graph.get(plan, "") if plan is not None and plan.stream else None
         if node is None or not node.pending or node.paused or self.is_halted(node):
             return False

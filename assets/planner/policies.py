@@ -22,6 +22,7 @@ from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.growth import add_units
 from afresh.assets.planner.known import find_outcome
 from afresh.assets.planner.nodes import NEVER, Node, Pinned
+from afresh.assets.planner.quiet import Quiets
 from afresh.assets.planner.reasons import Why
 from afresh.assets.planner.timetable import Timetable
 from afresh.assets.planner.topology import Plan
@@ -55,14 +56,6 @@ class Due(Struct, frozen=True):
     until: float | None = None
 
 
-class Quiet(Struct, eq=False):
-    """The changes that a debounced unit has not run for: when they came, and how many."""
-
-    first: float
-    last: float
-    count: int
-
-
 class Policies:
     """All that waits for its policy."""
 
@@ -70,6 +63,7 @@ class Policies:
         self.timetable = Timetable()
         self.goals = Goals(graph.topology)
         self.news = News(graph)
+        self.quiets = Quiets(agenda)
         self._graph = graph
         self._agenda = agenda
         self._cuts = cuts
@@ -77,7 +71,6 @@ class Policies:
         self._released: dict[Node, Ticked] = {}
         self._ready: dict[Node, str] = {}
         self._owed: dict[Node, str] = {}
-        self._quiet: dict[Node, Quiet] = {}
         self._deadlines: list[tuple[float, int, Node]] = []
         self._starts: dict[Node, float] = {}
         self._pushed = 0
@@ -90,13 +83,16 @@ class Policies:
                 self.timetable.put(plan.name, plan.policy, since.get(plan.name))
 
     def date_back(self) -> None:
-        """After a restart: a unit is behind since the first version that it did not read."""
+        """After a restart: units are behind since the versions were made that they did not read."""
         for plan, nodes in self._behind.items():
             if isinstance(plan.policy, Freshness):
                 for node, behind in nodes.items():
-                    first = self.news.first_at(node)
-                    if first is not None:
-                        behind.add(behind.epoch, first)
+                    times = self.news.times(node)
+                    if times:
+                        behind.add(behind.epoch, min(times))
+        for node in self.quiets.disturbed:
+            self.quiets.date_back(node, self.news.times(node))
+            self.news.forget(node)
 
     # A change reaches a unit
 
@@ -104,7 +100,7 @@ class Policies:
         """Whether a change ends here: the unit stays what it is until its policy lets it run."""
         if not node.plan.root:
             if isinstance(node.plan.policy, Debounce):
-                self._disturb(node, now)
+                self.quiets.disturb(node, now)
             return False
         tick = self._released.get(node)
         if tick is not None and (not node.dirty or node.dirty[-1] < tick.epoch):
@@ -366,7 +362,7 @@ class Policies:
         """A unit is settled at an epoch. True if what let it run is done with."""
         self.moved(node)
         if not node.dirty:
-            self._quiet.pop(node, None)
+            self.quiets.forget(node)
         if not node.plan.root:
             return False
         self._catch_up(node, epoch)
@@ -382,23 +378,3 @@ class Policies:
         if behind is not None and behind.drop(epoch):
             del self._behind[node.plan][node]
             self._ready.pop(node, None)
-
-    # Debounce
-
-    def _disturb(self, node: Node, now: float) -> None:
-        quiet = self._quiet.get(node)
-        if quiet is None:
-            self._quiet[node] = Quiet(now, now, 1)
-        else:
-            quiet.last, quiet.count = now, quiet.count + 1
-
-    def waits(self, node: Node, now: float) -> bool:
-        """Whether a unit that has to run waits for quiet; then it is looked at again."""
-        policy, quiet = node.plan.policy, self._quiet.get(node)
-        if not isinstance(policy, Debounce) or quiet is None or node.requested or node.forced:
-            return False
-        until = min(quiet.last + policy.quiet_seconds, quiet.first + policy.longest_seconds)
-        if now >= until or 0 < policy.most <= quiet.count:
-            return False
-        self._agenda.wake(node, until)
-        return True

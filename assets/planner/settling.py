@@ -44,7 +44,7 @@ class Settling:
             if node.paused and not node.requested:
                 continue
             prepared = self._prepare(node, now)
-            if prepared is None or self._policies.waits(node, now):
+            if prepared is None or self._policies.quiets.waits(node, now):
                 continue
             if not self._cuts.hold(node, prepared[0], now):
                 self._agenda.queue(node)

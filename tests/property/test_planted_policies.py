@@ -13,6 +13,7 @@ from afresh.assets.planner.content import Gone
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.nodes import Node, Prepared
 from afresh.assets.planner.policies import Policies
+from afresh.assets.planner.quiet import Quiets
 from afresh.daemon import restore_policies
 from support.finding import Found
 from support.scripts import random_case
@@ -117,14 +118,14 @@ def failure_of_a_root_is_forgotten_by_a_restart(patch: pytest.MonkeyPatch) -> No
 
 @planted
 def debounce_never_looks_again(patch: pytest.MonkeyPatch) -> None:
-    def waits(self: Policies, node: Node, now: float) -> bool:
+    def waits(self: Quiets, node: Node, now: float) -> bool:
         woken = node.wake_at
         found = original(self, node, now)
         node.wake_at = woken
         return found
 
-    original = Policies.waits
-    patch.setattr(Policies, "waits", waits)
+    original = Quiets.waits
+    patch.setattr(Quiets, "waits", waits)
 
 
 @planted

@@ -38,6 +38,7 @@ scan_interval = 5
 keep_rejected = "7d"
 new_rows = 1000
 new_bytes = "64MB"
+most_pending = 500
 
 [parameters.orders]
 limit = 3
@@ -60,6 +61,7 @@ url = "https://example.org"
     assert settings.scan_interval_seconds == 5.0
     assert settings.keep_rejected_seconds == 7 * 86400.0
     assert settings.most_new == Most(1000, 64_000_000)
+    assert settings.most_pending == 500
     assert settings.parameters == {"orders": {"limit": 3}}
     assert [a["kind"] for a in settings.alerts] == ["command", "webhook"]
 

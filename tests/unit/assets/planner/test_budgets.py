@@ -75,15 +75,11 @@ def test_what_waits_is_not_read_while_paused() -> None:
     assert len(started(planner, 3.0)) + len(started(planner, 4.0)) >= 1
 
 
-def test_hundred_thousand_files_wait_before_their_sensor_does(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from afresh.assets.planner import ingests
-
-    assert ingests.MOST_UNITS == 100_000
-    monkeypatch.setattr(ingests, "MOST_UNITS", 20)
+def test_so_many_files_wait_before_their_sensor_does() -> None:
+    assert make(None).ingests.most_pending == 100_000
     for budget, flooded in ((None, True), (Budget(1, 1.0), False)):
         planner = make(budget)
+        planner.ingests.most_pending = 20
         arrive(planner, "wild", 19)
         assert not planner.ingests.is_flooded("wild")
         arrive(planner, "wild", 25)

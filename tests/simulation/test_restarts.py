@@ -1,0 +1,84 @@
+"""A restart neither hurries nor delays what waits: debounce goes on, budgets stay spent."""
+
+import anyio
+import pytest
+
+from afresh.assets.manifest import Manifest
+from afresh.assets.policy import Budget, Debounce
+from afresh.storage.ledger.memory import MemoryLedger
+from support.simulated import Daemon, Workers, function, source
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    import trio.testing
+
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0.0)}
+
+
+async def live(daemon: Daemon, seconds: float, *arrivals: tuple[str, str, str]) -> MemoryLedger:
+    """Run a daemon for so long; each arrival is (source, key, content) at its start."""
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        for name, key, content in arrivals:
+            path = f"landing/{name}/{key}" if key else f"landing/{name}"
+            daemon.reactor.ports.executor.files[path] = content  # type: ignore[attr-defined]
+            await daemon.arrive(name, key)
+        await anyio.sleep(seconds)
+        tasks.cancel_scope.cancel()
+    return daemon.ledger.snapshot()
+
+
+def runs(workers: Workers, name: str) -> int:
+    return sum(task.name == name for task in workers.started)
+
+
+@pytest.mark.parametrize("restarts", [0, 1, 4])
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_debounced_asset_waits_as_long_as_without_a_restart(
+    restarts: int, *, known: bool
+) -> None:
+    policy = Debounce(quiet_seconds=10.0, longest_seconds=60.0)
+    manifest = Manifest("d", (source("s"),), (function("f", "s", refresh=policy),))
+    workers, ledger = Workers(), MemoryLedger()
+    if known:
+        ledger = await live(Daemon(manifest, workers, ledger), 30.0, ("s", "", "before"))
+        assert runs(workers, "f") == 1
+    before, began_at = runs(workers, "f"), anyio.current_time()
+    ledger = await live(Daemon(manifest, workers, ledger), 1.0, ("s", "", "x"))
+    for _ in range(restarts):
+        ledger = await live(Daemon(manifest, workers, ledger), 1.0)
+    async with anyio.create_task_group() as tasks:
+        daemon = Daemon(manifest, workers, ledger)
+        await daemon.start(tasks)
+        await anyio.sleep(began_at + 9.9 - anyio.current_time())
+        assert runs(workers, "f") == before
+        await anyio.sleep(0.5)
+        assert runs(workers, "f") == before + 1
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("restarts", [0, 3])
+async def test_a_budget_that_is_spent_stays_so(restarts: int) -> None:
+    manifest = Manifest("d", (source("s", "k", budget=Budget(3, 60.0)),))
+    workers, ledger = Workers(), MemoryLedger()
+    began_at = anyio.current_time()
+    arrivals = [("s", str(i), "x") for i in range(10)]
+    ledger = await live(Daemon(manifest, workers, ledger), 1.0, *arrivals)
+    assert len(workers.started) == 3
+    for _ in range(restarts):
+        ledger = await live(Daemon(manifest, workers, ledger), 1.0)
+    assert len(workers.started) == 3
+    daemon = Daemon(manifest, workers, ledger)
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await anyio.sleep(began_at + 19 - anyio.current_time())
+        assert len(workers.started) == 3
+        await anyio.sleep(2)
+        assert len(workers.started) == 4
+        await daemon.settle()
+        assert len(workers.started) == 10
+        assert anyio.current_time() - began_at == pytest.approx(140, abs=2)
+        tasks.cancel_scope.cancel()
