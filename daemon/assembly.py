@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from afresh.assets.errors import ArtifactError, SensorError
 from afresh.assets.manifest import Manifest, Problem
 from afresh.assets.planner.planner import Planner
+from afresh.assets.planner.segments import Most
 from afresh.assets.planner.topology import Topology
 from afresh.daemon.alerts import Alerts
 from afresh.daemon.compaction import Compaction
@@ -148,7 +149,7 @@ async def assemble(
         path_of=lambda uri: path_of(uri, settings.project),
         relative_of=lambda uri: _matched(uri, watcher, settings.project),
         discard=partial(_discard, settings),
-        most_new=settings.most_new,
+        most_new=Most(settings.new_rows, settings.new_bytes),
     )
     staging = str(Path(settings.state, "staged"))
     remove_unnamed(staging, reader.rows)

@@ -14,7 +14,6 @@ import msgspec
 
 from afresh.assets.errors import UsageError
 from afresh.assets.nearest import did_you_mean, nearest
-from afresh.assets.planner.segments import Most
 from afresh.daemon.config_values import PLAIN, READERS
 
 FILE = "afresh.toml"
@@ -40,8 +39,9 @@ class Settings(msgspec.Struct, frozen=True):
     """How long a run waits at most for work that will change what it reads."""
     scan_interval_seconds: float = 60.0
     keep_rejected_seconds: float = 30 * _DAY
-    most_new: Most = Most()
-    """What one run is given of a stream's new rows."""
+    new_rows: int = 1_000_000
+    new_bytes: int = 256 << 20
+    """What one run is given at most of a stream's new rows."""
     most_pending: int = 100_000
     """Units of a source that are recorded and not read, before its sensor has to wait."""
     http: str = ""
@@ -217,7 +217,8 @@ def _complete(project: str, file: str, values: dict[str, Any]) -> Settings:
         max_wait_seconds=values.get("max_wait", 1.0),
         scan_interval_seconds=values.get("scan_interval", 60.0),
         keep_rejected_seconds=values.get("keep_rejected", 30 * _DAY),
-        most_new=Most(values.get("new_rows", Most().rows), values.get("new_bytes", Most().bytes)),
+        new_rows=values.get("new_rows", 1_000_000),
+        new_bytes=values.get("new_bytes", 256 << 20),
         most_pending=values.get("most_pending", 100_000),
         http=values.get("http", ""),
         name=values.get("name") or os.path.basename(project),

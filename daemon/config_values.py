@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 from afresh.assets.duration import seconds
-from afresh.assets.size import size
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -43,6 +42,13 @@ def _number(value: object) -> int:
         msg = f"Expected a number of 1 or more, found {value!r}"
         raise ValueError(msg)
     return number
+
+
+def _size(value: object) -> int:
+    # Lazy: only who sets a size pays for it.
+    from afresh.assets.size import size  # noqa: PLC0415
+
+    return size(value)
 
 
 def _duration(value: object) -> float:
@@ -125,7 +131,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "scan_interval": _interval,
     "keep_rejected": _duration,
     "new_rows": _number,
-    "new_bytes": size,
+    "new_bytes": _size,
     "most_pending": _number,
     "http": _address,
     "name": _text,

@@ -23,6 +23,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.artifacts == str(tmp_path / ".afresh" / "artifacts")
     assert settings.workers >= 1
     assert settings.max_wait_seconds == 1.0
+    assert Most() == Most(settings.new_rows, settings.new_bytes)
     assert settings.alerts == ()
 
 
@@ -60,7 +61,7 @@ url = "https://example.org"
     assert settings.max_wait_seconds == 0.5
     assert settings.scan_interval_seconds == 5.0
     assert settings.keep_rejected_seconds == 7 * 86400.0
-    assert settings.most_new == Most(1000, 64_000_000)
+    assert (settings.new_rows, settings.new_bytes) == (1000, 64_000_000)
     assert settings.most_pending == 500
     assert settings.parameters == {"orders": {"limit": 3}}
     assert [a["kind"] for a in settings.alerts] == ["command", "webhook"]
