@@ -230,15 +230,16 @@ def asset(
     `{"parameter": "asset.name"}`. `partitions` names inputs whose keys the asset has, reading its
     own partition of them; others are read whole. `new` names inputs that are streams: the function
     is given only the rows since its own last version, and what it returns is appended, so that the
-    asset is a stream as well; it runs when there are new rows, not when other inputs change. New
-    code goes on from there, unless `on_code_change="rebuild"`: that, and `materialize --force`,
-    reads from the start and replaces. Of more than `new_rows` rows (1,000,000, and 256 MiB, unless
-    `afresh.toml` says otherwise) the run is given the first, and runs for the rest follow at once;
-    what reads the asset waits for them. `outputs` declares several assets,
-    `{"name": Schema}` or names: the function then returns a tuple or a dict. `columns` lists, by
-    parameter, the columns that are read. `retries` is how often a failed run is tried again, or a
-    `Retry`; `timeout` is in seconds, or "30s", "5m", "2h". `refresh` says when it runs: at once
-    ("eager"), or by a policy: `cron("0 6 * * *")`, `every("15m")`, `manual()`, `freshness("10m")`,
+    asset is a stream as well; it runs when there are new rows, not when other inputs change: those
+    are read as they are then. New code or parameters go on from there, unless
+    `on_code_change="rebuild"`: that, and `materialize --force`, reads from the start and replaces.
+    Of more than `new_rows` rows (1,000,000, and 256 MiB, unless `afresh.toml` says otherwise) the
+    run is given the first, and runs for the rest follow at once; what reads the asset waits for
+    them. `outputs` declares several assets, `{"name": Schema}` or names: the function then returns
+    a tuple or a dict. `columns` lists, by parameter, the columns that are read. `retries` is how
+    often a failed run is tried again, or a `Retry`; `timeout` is in seconds, or "30s", "5m", "2h".
+    `refresh` says when it runs: at once ("eager"), or by a policy: `cron("0 6 * * *")`,
+    `every("15m")`, `manual()`, `freshness("10m")`,
     `debounce(quiet="5s")`, `all_new("a", "b") | any_new("c")`. `version` replaces the fingerprint
     of the code; `volatile` names parameters whose change makes nothing stale.
     """

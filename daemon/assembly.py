@@ -155,8 +155,7 @@ async def assemble(
     remove_unnamed(staging, reader.rows)
     reactor = Reactor(Planner(Topology()), journal, ports, load_streams(reader.rows))
     pool.on_lent = reactor.wake
-    reactor.planner.max_wait_seconds = settings.max_wait_seconds
-    reactor.planner.ingests.most_pending = settings.most_pending
+    _set_bounds(reactor.planner, settings)
     if old is None or old.digest != manifest.digest:
         rows = definitions_rows(reactor, manifest, old, reader, state.epoch + 1)
         await ledger.commit(Commit(tuple(rows), (require,)))
@@ -217,6 +216,11 @@ async def assemble(
         reactor.wake()
         yield Daemon(reactor, supervisor, generations, reader, now, settings, http)
         tasks.cancel_scope.cancel()
+
+
+def _set_bounds(planner: Planner, settings: Settings) -> None:
+    planner.max_wait_seconds = settings.max_wait_seconds
+    planner.ingests.most_pending = settings.most_pending
 
 
 async def _close_interrupted(

@@ -9,6 +9,7 @@ from afresh.assets.partition import format_ref
 from afresh.assets.planner.content import Gone
 from afresh.assets.planner.nodes import NEVER, Node
 from afresh.assets.planner.planner import Planner
+from afresh.assets.planner.topology import same_code
 from afresh.assets.planner.view import Reason, State, UnitView
 from afresh.assets.planner.waiting import explain_wait
 
@@ -226,7 +227,10 @@ def _failed(node: Node) -> Reason:
 
 
 def _made_by_older_code(node: Node) -> Reason:
-    return Reason("code", "made by older code (on_code_change)", event=node.code_event)
+    head = node.heads[0]
+    same = head is not None and same_code(head.code, node.plan.code)
+    older = "made with other parameters" if same else "made by older code"
+    return Reason("code", f"{older} (on_code_change)", event=node.code_event)
 
 
 def _behind(node: Node) -> list[Reason]:

@@ -8,6 +8,7 @@ from afresh.assets.partition import format_ref
 from afresh.assets.planner.content import Content, Gone
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.nodes import Node, Pinned
+from afresh.assets.planner.topology import same_code
 
 MOST_NAMED = 3
 
@@ -43,7 +44,8 @@ def explain(graph: Graph, node: Node, pinned: tuple[Pinned, ...]) -> Why:
     if head is None:
         reasons.insert(0, "it has no version yet")
     elif head.code != node.plan.code:
-        reasons.insert(0, "its code changed")
+        same = same_code(head.code, node.plan.code)
+        reasons.insert(0, "its parameters changed" if same else "its code changed")
     elif first is None and not reasons and _is_declared_since(node, head):
         reasons.append("its parameters changed")
     if _is_by_declaration(node, events, reasons):

@@ -1,11 +1,15 @@
 """The manifest as the planner walks it: who reads whom, resolved once a generation."""
 
+# hashlib's own, without OpenSSL, which importing hashlib loads: 2 ms of a command's start.
+from _blake2 import blake2b
 from itertools import count
 
 from msgspec import Struct, field
 
 from afresh.assets.manifest import Function, Manifest, Source
 from afresh.assets.policy import Eager, Policy, is_root
+
+_WITH = "+"
 
 
 class Edge(Struct, eq=False):
@@ -104,6 +108,9 @@ def build_topology(manifest: Manifest) -> Topology:
             inputs.append(edge)
             readers.setdefault(producer.name, []).append((plan, edge))
         plan.inputs = tuple(inputs)
+        if plan.incremental and plan.parameters:
+            # No run key of what was read comes again: its rows were made with these parameters.
+            plan.code = with_parameters(plan.code, plan.parameters)
     for name, those in readers.items():
         topology.plans[name].readers = tuple(those)
     for name in manifest.kept:
@@ -111,6 +118,16 @@ def build_topology(manifest: Manifest) -> Topology:
             topology.plans[name].suspended = True
     _rank(topology)
     return topology
+
+
+def with_parameters(code: str, parameters: str) -> str:
+    """A code version that is another one with other parameters."""
+    return f"{code}{_WITH}{blake2b(parameters.encode(), digest_size=8).hexdigest()}"
+
+
+def same_code(one: str, other: str) -> bool:
+    """Whether two code versions differ in parameters at most."""
+    return one.partition(_WITH)[0] == other.partition(_WITH)[0]
 
 
 def _add(topology: Topology, plan: Plan) -> None:

@@ -551,3 +551,57 @@ async def test_a_stream_that_halted_is_tried_again_by_itself_less_and_less_often
         assert daemon.head("s") == daemon.head("more") == rows
         assert Looks(daemon.reactor.planner).look("s", "", anyio.current_time()).state == "fresh"
         tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("policy", ["new_only", "rebuild"])
+async def test_other_parameters_are_as_other_code(policy: str) -> None:
+    def manifest(limit: str) -> Manifest:
+        given = {"parameters": {"limit": limit, "note": limit}, "volatile": ("note",)}
+        return Manifest("d", (stream(),), (reader("new", "s", on_code_change=policy, **given),))
+
+    workers, ledger = StreamWorkers(), MemoryLedger()
+    for round_, limit in enumerate(["3", "3", "4"]):
+        daemon = StreamDaemon(manifest(limit), workers, ledger)
+        async with anyio.create_task_group() as tasks:
+            await daemon.start(tasks)
+            await daemon.send([str(round_)])
+            await daemon.settle()
+            tasks.cancel_scope.cancel()
+        ledger = ledger.snapshot()
+    whole = policy == "rebuild"
+    assert rows_read(workers, "new") == ([1, 1, 2, 1] if whole else [1, 1, 1])
+    assert daemon.head("new") == ["0", "1", "2"]
+    daemon = StreamDaemon(manifest("5"), workers, ledger)
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.settle()
+        view = Looks(daemon.reactor.planner).look("new", "", anyio.current_time())
+        assert view.state == "fresh"
+        told = [reason.detail for reason in view.reasons]
+        assert told == ([] if whole else ["made with other parameters (on_code_change)"])
+        tasks.cancel_scope.cancel()
+
+
+async def test_another_input_is_read_as_it_is_when_there_are_new_rows() -> None:
+    manifest = Manifest("d", (stream(), source("prices")), (reader("new", "s", whole=["prices"]),))
+    workers = StreamWorkers()
+    daemon = StreamDaemon(manifest, workers, MemoryLedger())
+
+    async def price(text: str) -> None:
+        workers.files["landing/prices"] = text
+        await daemon.arrive("prices", "")
+        await daemon.settle()
+
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await price("p1")
+        await daemon.send(["1"])
+        await daemon.settle()
+        await price("p2")
+        await price("p3")
+        assert names(workers).count("new") == 1, "there are no rows to run over"
+        assert Looks(daemon.reactor.planner).look("new", "", 0.0).state == "fresh"
+        await daemon.send(["2"])
+        await daemon.settle()
+        assert daemon.head("new") == ["p1", "1", "p3", "2"]
+        tasks.cancel_scope.cancel()
