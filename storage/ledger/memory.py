@@ -8,8 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import anyio
-
 from afresh.assets.errors import LedgerError, LedgerUnavailable
 from afresh.storage.ledger.apply import Applier
 from afresh.storage.ledger.commit import Commit, Done, Row
@@ -17,6 +15,7 @@ from afresh.storage.ledger.declared import schema_statements
 from afresh.storage.ledger.faults import translate
 from afresh.storage.ledger.loop import Post
 from afresh.storage.ledger.statements import Statements
+from afresh.storage.ledger.wait import commit_and_wait
 
 
 class MemoryReader:
@@ -76,17 +75,7 @@ class MemoryLedger:
 
     async def commit(self, commit: Commit) -> None:
         """Submit and wait."""
-        answered = anyio.Event()
-        outcomes: list[Exception | None] = []
-
-        def done(error: Exception | None) -> None:
-            outcomes.append(error)
-            answered.set()
-
-        self.submit(commit, done)
-        await answered.wait()
-        if outcomes[0] is not None:
-            raise outcomes[0]
+        await commit_and_wait(self.submit, commit)
 
     async def rows(self, sql: str, parameters: Row | None = None) -> list[tuple[Any, ...]]:
         """Read committed state."""

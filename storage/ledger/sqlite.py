@@ -24,6 +24,7 @@ from afresh.storage.ledger.reader import Reader
 from afresh.storage.ledger.revision import check_revision
 from afresh.storage.ledger.schema import ensure_schema
 from afresh.storage.ledger.statements import Statements
+from afresh.storage.ledger.wait import commit_and_wait
 
 GROUP = 512
 """The most commits in one transaction."""
@@ -81,17 +82,7 @@ class SqliteLedger:
 
     async def commit(self, commit: Commit) -> None:
         """Submit and wait; a cancelled wait does not take the commit back."""
-        answered = anyio.Event()
-        outcomes: list[Exception | None] = []
-
-        def done(error: Exception | None) -> None:
-            outcomes.append(error)
-            answered.set()
-
-        self.submit(commit, done)
-        await answered.wait()
-        if outcomes[0] is not None:
-            raise outcomes[0]
+        await commit_and_wait(self.submit, commit)
 
     async def rows(self, sql: str, parameters: Row | None = None) -> list[tuple[Any, ...]]:
         """Read committed state in a thread. Raises LedgerUnavailable, LedgerUnusable."""
