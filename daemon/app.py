@@ -179,7 +179,7 @@ async def _running(
         ledger = SqliteLedger(Path(settings.ledger), patience.problem)
         try:
             async with _pool(settings) as pool:
-                manifest = await load_first(pool, settings, ledger.reader, problem)
+                manifest, broken = await load_first(pool, settings, ledger.reader, problem)
                 await pool.activate(manifest.digest)
                 random = Random()  # noqa: S311 - jitter, not secrets
                 ids = IdMaker(_now, random)
@@ -189,6 +189,7 @@ async def _running(
                         ledger=ledger,
                         pool=pool,
                         manifest=manifest,
+                        broken=broken,
                         require=lease.require,
                         now=_now,
                         new_id=ids,

@@ -26,7 +26,6 @@ from afresh.daemon.controls import DaemonControls
 from afresh.daemon.generations import (
     Generations,
     definitions_rows,
-    last_manifest,
     rebuild,
     say,
 )
@@ -35,6 +34,7 @@ from afresh.daemon.http.paths import declared_paths, hint_paths
 from afresh.daemon.http.server import HttpServer
 from afresh.daemon.interrupted import interrupted_rows
 from afresh.daemon.journal import Journal
+from afresh.daemon.last_good import last_manifest, mark
 from afresh.daemon.live_view import DaemonView
 from afresh.daemon.loop_guard import LoopGuard, stopped_functions
 from afresh.daemon.moved import moved_rows
@@ -112,6 +112,7 @@ async def assemble(
     ledger: SqliteLedger,
     pool: WorkerPool,
     manifest: Manifest,
+    broken: tuple[str, ...],
     require: Require,
     now: Callable[[], float],
     new_id: Callable[[], str],
@@ -165,6 +166,7 @@ async def assemble(
     # This frame lives as long as the daemon: thousands of rows must not, nor beside the next ones.
     del old, state
     reactor.planner = rebuild(reactor, manifest, reader, epoch)
+    mark(reactor.planner, broken)
     async with anyio.create_task_group() as tasks:
         http = HttpServer(
             settings.http, tasks, now=now, expected=lambda: declared_paths(generations.manifest)

@@ -9,7 +9,6 @@ not load the old one stays in force. Old attempts end in the generation that the
 import logging
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
@@ -23,10 +22,10 @@ from afresh.assets.planner.planner import Change, Planner
 from afresh.assets.planner.topology import build_topology
 from afresh.daemon.code_watch import code_changes
 from afresh.daemon.config import Settings, load_settings
+from afresh.daemon.last_good import find_snapshot, last_manifest, mark, only_breaks, parameters_of
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.restore import restore_planner
 from afresh.daemon.workers import snapshot
-from afresh.storage.ledger import queries
 from afresh.storage.ledger import state as saved
 from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.reader import Reader
@@ -52,6 +51,10 @@ class Loads(Protocol):
 
     async def activate(self, digest: str) -> None:
         """New tasks go to this generation."""
+        ...
+
+    async def discard(self, digest: str) -> None:
+        """End a generation that is not to be activated."""
         ...
 
 
@@ -82,29 +85,26 @@ def refusal(manifest: Manifest) -> DefinitionError | None:
 
 async def load_first(
     pool: Loads, settings: Settings, reader: Reader, problem: Callable[[str], None]
-) -> Manifest:
+) -> tuple[Manifest, tuple[str, ...]]:
     """Load what a daemon starts with: what is on disk, or where that is refused what was last good.
 
-    Raises DefinitionError when there is neither.
+    And what of that is declared by modules that do not import now. Raises DefinitionError when
+    there is neither.
     """
     last = last_manifest(reader)
     manifest = await load_manifest(pool, settings, last)
     for item in manifest.problems:
         problem(say(item))
     refused = refusal(manifest)
-    if refused is None:
-        return manifest
-    root = Path(settings.state, "snapshots", last.digest) if last is not None else None
-    if last is None or root is None or not root.is_dir():
-        raise refused
+    root = find_snapshot(settings, last)
+    if root is None or last is None or (refused is None and not only_breaks(manifest, last)):
+        if refused is not None:
+            raise refused
+        return manifest, ()
     problem("the definitions on disk are refused: those that were last in force stay")
-    return await pool.load(str(root), last.digest, settings.definitions, settings.parameters)
-
-
-def last_manifest(reader: Reader) -> Manifest | None:
-    """The definitions that were last in force."""
-    rows = reader.rows(queries.LAST_DEFINITIONS, {})
-    return msgspec.msgpack.decode(rows[0][2], type=Manifest) if rows else None
+    parameters = parameters_of(root, settings)
+    loaded = await pool.load(root, last.digest, settings.definitions, parameters)
+    return loaded, manifest.kept
 
 
 def say(problem: Problem) -> str:
@@ -136,6 +136,7 @@ class Generations:
         self._on_taken = on_taken
         self._lock = anyio.Lock()
         self._refused = ""
+        self._refusal: DefinitionError | None = None
 
     async def reload(self, digest: str = "") -> None:
         """Take over what is on disk, unless it is in force.
@@ -148,9 +149,12 @@ class Generations:
                 snapshot.digest_of, settings.project, settings.state
             )
             if found == self.manifest.digest:
-                self.problems, self._refused = (), ""
+                self.problems, self._refused, self._refusal = (), "", None
+                self._mark(())
                 return
-            if found == self._refused and not digest:
+            if found == self._refused:
+                if digest and self._refusal is not None:
+                    raise self._refusal
                 return
             # Modules and parameters are of a generation; other settings are for the next start.
             settings = self._settings = load_settings(settings.project, os.environ)
@@ -159,9 +163,13 @@ class Generations:
             if manifest.problems:
                 self._on_problems(manifest.problems)
             refused = refusal(manifest)
-            if refused is not None:
-                self._refused = manifest.digest
-                raise refused
+            if refused is not None or only_breaks(manifest, self.manifest):
+                self._refused, self._refusal = manifest.digest, refused
+                await self._pool.discard(manifest.digest)
+                if refused is not None:
+                    raise refused
+                self._mark(manifest.kept)
+                return
             await self._take_over(manifest)
 
     async def _take_over(self, manifest: Manifest) -> None:
@@ -183,11 +191,15 @@ class Generations:
                 reactor.planner = rebuild(reactor, manifest, self._reader, epoch)
 
             await reactor.tell(make, after)
-            self.manifest, self._refused = manifest, ""
+            self.manifest, self._refused, self._refusal = manifest, "", None
         finally:
             reactor.dispatching = True
             reactor.wake()
         self._on_taken(manifest)
+
+    def _mark(self, names: tuple[str, ...]) -> None:
+        if self.reactor is not None:
+            mark(self.reactor.planner, names)
 
     async def watch(self) -> None:
         """Reload when a definition file changes on disk, until cancelled."""

@@ -91,7 +91,7 @@ class Looks:
             source = node.plan.source
             follows = source.on_delete if source is not None else "keep"
             return "fresh", [Reason("deleted", f"its file is deleted (on_delete={follows})")], False
-        return "fresh", [], False
+        return "fresh", _outdated(node), False
 
     def _look_at_function(
         self, node: Node, output: int, now: float
@@ -234,12 +234,18 @@ def _made_by_older_code(node: Node) -> Reason:
 
 
 def _behind(node: Node) -> list[Reason]:
-    reasons = []
+    reasons = _outdated(node)
     if node.code_stale:
         reasons.append(_made_by_older_code(node))
     if node.deleted or Gone.DELETED in (node.history.latest or ()):
         reasons.append(_deleted())
     return reasons
+
+
+def _outdated(node: Node) -> list[Reason]:
+    if not node.plan.outdated:
+        return []
+    return [Reason("code", "its module does not import: it goes on by its last good definition")]
 
 
 def _deleted() -> Reason:

@@ -47,6 +47,8 @@ class Plan(Struct, eq=False):
     """Its policy has a say in when it runs."""
     suspended: bool = False
     """Its module does not import: it keeps what it has, and cannot run."""
+    outdated: bool = False
+    """Its module does not import any more: it goes on by its last good definition."""
     stream: bool = False
     """Its versions are rows of a sequence that only grows."""
     incremental: bool = False

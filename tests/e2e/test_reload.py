@@ -126,20 +126,62 @@ def test_a_command_right_after_a_save_runs_the_new_code(project: Edited) -> None
     assert project.read("scaled") == [{"n": 15}, {"n": 25}]
 
 
-def test_a_broken_module_costs_its_own_assets_only(project: Edited) -> None:
+def test_a_module_that_breaks_leaves_its_last_good_definitions_in_force(project: Edited) -> None:
     codes = project.codes()
     project.edit("other.py", "    return numbers + 1", "    return numbers +")
+    log = project.folder / "up.log"
+    until(lambda: "other.py:7" in log.read_text(), "the daemon tells")
+    project.land("numbers.csv", "n\n3\n")
+    project.settle()
+    assert project.read("scaled") == [{"n": 30}]
+    assert project.read("other") == [{"n": 4}], "the old definition goes on"
+    row = project.status("other")
+    assert (row["state"], row["version"], row["reasons"]) == ("fresh", 2, ["code"])
+    assert "import" in project.why("other")
+    assert project.status("scaled")["reasons"] == []
+    assert project.codes() == codes
+    checked = project.run("check", check=False)
+    assert checked.returncode == 2
+    assert "other.py:7" in checked.stdout + checked.stderr
+
+    project.edit("other.py", "    return numbers +", "    return numbers + 2")
+    project.until_code(codes + 1)
+    project.settle()
+    assert project.read("other") == [{"n": 5}]
+    assert (project.status("other")["state"], project.status("other")["reasons"]) == ("fresh", [])
+
+
+def test_a_start_while_a_module_is_broken_goes_on_by_its_last_good_definitions(
+    tmp_path: Path,
+) -> None:
+    project = Edited(Living.make(tmp_path / "project", PIPELINE).folder)
+    (project.folder / "helping.py").write_text(HELPING)
+    project.land("numbers.csv", "n\n1\n")
+    assert project.until_idle().returncode == 0
+    project.edit("helping.py", "return 10", "return (")
+    project.land("numbers.csv", "n\n2\n")
+    with project.running() as daemon:
+        assert "helping.py:3" in daemon.output()
+        assert project.settle() == {"settled": True, "failed": [], "blocked": []}
+        assert project.read("scaled") == [{"n": 20}]
+        assert project.status("numbers")["reasons"] == ["code"]
+        project.edit("helping.py", "return (", "return 100")
+        project.settle()
+        assert project.read("scaled") == [{"n": 200}]
+
+
+def test_a_broken_module_does_not_keep_others_from_loading(project: Edited) -> None:
+    codes = project.codes()
+    project.edit("other.py", "    return numbers + 1", "    return numbers +")
+    project.edit("helping.py", "return 10", "return 20")
     project.until_code(codes + 1)
     project.land("numbers.csv", "n\n3\n")
     project.settle("scaled", "rounded")
-    assert project.read("scaled") == [{"n": 30}]
+    assert project.read("scaled") == [{"n": 60}]
     row = project.status("other")
     assert (row["state"], row["version"]) == ("paused", 1)
     assert "import" in str(row["reasons"])
     assert project.read("other") == [{"n": 2}, {"n": 3}]
-    checked = project.run("check", check=False)
-    assert checked.returncode == 2
-    assert "other.py:7" in checked.stdout + checked.stderr
 
     project.edit("other.py", "    return numbers +", "    return numbers + 2")
     project.until_code(codes + 2)
