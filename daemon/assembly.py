@@ -35,6 +35,7 @@ from afresh.daemon.http.server import HttpServer
 from afresh.daemon.interrupted import interrupted_rows
 from afresh.daemon.journal import Journal
 from afresh.daemon.last_good import last_manifest, mark
+from afresh.daemon.letter_keeping import LetterKeeping
 from afresh.daemon.live_view import DaemonView
 from afresh.daemon.loop_guard import LoopGuard, stopped_functions
 from afresh.daemon.moved import moved_rows
@@ -208,8 +209,7 @@ async def assemble(
         tasks.start_soon(alerts.run)
         tasks.start_soon(generations.watch)
         tasks.start_soon(keep_house, settings, now)
-        tasks.start_soon(StreamFiles(reactor, reader.rows, now).run)
-        tasks.start_soon(Compaction(reactor, now).run)
+        _keep_streams(tasks, reactor, reader, settings)
         for delivery in deliveries(settings, lambda: generations.manifest, reader, reactor, alerts):
             tasks.start_soon(delivery.run)
         follow(manifest)
@@ -218,6 +218,20 @@ async def assemble(
         reactor.wake()
         yield Daemon(reactor, supervisor, generations, reader, now, settings, http)
         tasks.cancel_scope.cancel()
+
+
+def _keep_streams(tasks: TaskGroup, reactor: Reactor, reader: Reader, settings: Settings) -> None:
+    """Start what merges, removes and drops of streams what is too much."""
+    now = reactor.ports.now
+    letters = LetterKeeping(
+        reactor,
+        reader.rows,
+        now,
+        most=settings.dead_letters,
+        most_bytes=settings.dead_letter_bytes,
+    )
+    for keeper in (StreamFiles(reactor, reader.rows, now), Compaction(reactor, now), letters):
+        tasks.start_soon(keeper.run)
 
 
 def _set_bounds(planner: Planner, settings: Settings) -> None:

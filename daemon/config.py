@@ -42,6 +42,9 @@ class Settings(msgspec.Struct, frozen=True):
     new_rows: int = 1_000_000
     new_bytes: int = 256 << 20
     """What one run is given at most of a stream's new rows."""
+    dead_letters: int = 100_000
+    dead_letter_bytes: int = 256 << 20
+    """Records that could not be published, of each source: of more the oldest are dropped."""
     most_pending: int = 100_000
     """Units of a source that are recorded and not read, before its sensor has to wait."""
     http: str = ""
@@ -219,6 +222,8 @@ def _complete(project: str, file: str, values: dict[str, Any]) -> Settings:
         keep_rejected_seconds=values.get("keep_rejected", 30 * _DAY),
         new_rows=values.get("new_rows", 1_000_000),
         new_bytes=values.get("new_bytes", 256 << 20),
+        dead_letters=values.get("dead_letters", 100_000),
+        dead_letter_bytes=values.get("dead_letter_bytes", 256 << 20),
         most_pending=values.get("most_pending", 100_000),
         http=values.get("http", ""),
         name=values.get("name") or os.path.basename(project),

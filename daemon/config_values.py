@@ -132,6 +132,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "keep_rejected": _duration,
     "new_rows": _number,
     "new_bytes": _size,
+    "dead_letters": _number,
+    "dead_letter_bytes": _size,
     "most_pending": _number,
     "http": _address,
     "name": _text,

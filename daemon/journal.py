@@ -145,6 +145,11 @@ class Journal:
             "position": "",
         }
 
+    def gap(self, source: str, detail: str, position: str, now: float) -> dict[str, Any]:
+        """An event that says what is no more: `position` is JSON."""
+        event = self.request("gap", source, detail, now, 0)
+        return event | {"sensor": source, "epoch": None, "state": "dead", "position": position}
+
     def _event(self, sensor: str, arrival: Arrival) -> dict[str, Any]:
         # One that the sensor refuses is rejected as an ingest: its unit fails like any other.
         state = "pending"

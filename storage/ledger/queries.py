@@ -266,6 +266,18 @@ STAGED = "SELECT staged FROM event WHERE staged <> ''"
 
 DEAD_LETTERS = "SELECT seq, number FROM dead_letter WHERE source = :source AND state = 'dead'"
 
+LETTER_COUNTS = "SELECT source, COUNT(*) FROM dead_letter GROUP BY source"
+
+LETTER_BYTES = """
+SELECT COALESCE(SUM(LENGTH(record)), 0) FROM dead_letter WHERE source = :source
+"""
+
+OLD_LETTERS = """
+SELECT seq, number, state, LENGTH(record) FROM dead_letter
+WHERE source = :source AND state <> 'replaying'
+ORDER BY CASE WHEN state = 'dead' THEN 1 ELSE 0 END, seq, number LIMIT :limit
+"""
+
 STAGED_SINCE = """
 SELECT staged FROM event WHERE staged <> '' AND (observed_at >= :since OR state = 'pending')
 """

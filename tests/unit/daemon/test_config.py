@@ -40,6 +40,8 @@ keep_rejected = "7d"
 new_rows = 1000
 new_bytes = "64MB"
 most_pending = 500
+dead_letters = 50
+dead_letter_bytes = "1MB"
 
 [parameters.orders]
 limit = 3
@@ -63,6 +65,7 @@ url = "https://example.org"
     assert settings.keep_rejected_seconds == 7 * 86400.0
     assert (settings.new_rows, settings.new_bytes) == (1000, 64_000_000)
     assert settings.most_pending == 500
+    assert (settings.dead_letters, settings.dead_letter_bytes) == (50, 1_000_000)
     assert settings.parameters == {"orders": {"limit": 3}}
     assert [a["kind"] for a in settings.alerts] == ["command", "webhook"]
 
