@@ -4,44 +4,33 @@ A root goes on with its last version whatever its inputs are by now, so it is se
 on; what came since is behind it, and what let it run before the stop still does.
 """
 
-from collections.abc import Mapping
-
 from msgspec import json
 
 from afresh.assets.partition import Ref, parse_ref
 from afresh.assets.planner.behind import Consumed
 from afresh.assets.planner.changes import Ticked
-from afresh.assets.planner.content import OPEN, Content, Gone, State
+from afresh.assets.planner.content import OPEN, Gone, State
 from afresh.assets.planner.goals import REMEMBERED
 from afresh.assets.planner.growth import add_units
 from afresh.assets.planner.nodes import NEVER, Node
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.policies import OWED
 from afresh.assets.policy import Debounce
+from afresh.daemon.kept import Kept, Unit
 from afresh.daemon.ticks import BUDGET, DUE, TICK, Reason
 from afresh.storage.ledger import queries
 from afresh.storage.ledger import state as saved
 
-Contents = Mapping[tuple[str, str], Mapping[int, Content]]
 
-
-def restore_roots(planner: Planner, state: saved.State, contents: Contents) -> None:
+def restore_roots(planner: Planner, kept: Kept) -> None:
     """Settle each root at its last version; upstream first, since others are named after it."""
-    roots = [plan for plan in planner.topology.plans.values() if plan.root]
-    if not roots:
-        return
-    heads = {(head.asset, head.partition): head for head in state.units}
-    failed = {(row.asset, row.partition) for row in state.failures}
-    for plan in sorted(roots, key=lambda each: each.rank):
+    for plan in kept.plans:
         for node in list(planner.graph.nodes[plan.name].values()):
             units = [(asset, node.key) for asset in plan.assets]
-            found = [
-                Gone.HELD if unit in failed else _last_state(unit, heads, contents)
-                for unit in units
-            ]
+            found = [_last_state(unit, kept) for unit in units]
             states = tuple(each for each in found if each is not None)
             if len(states) == len(units):
-                epochs = [heads[unit].epoch for unit in units if unit in heads]
+                epochs = [kept.heads[unit].epoch for unit in units if unit in kept.heads]
                 node.born = max(epochs, default=1) or 1
                 node.epoch = min(epochs) if len(epochs) == len(units) else 0
                 node.history.settle(1, OPEN, states, set())
@@ -49,16 +38,16 @@ def restore_roots(planner: Planner, state: saved.State, contents: Contents) -> N
                 planner.graph.refresh(node)
 
 
-def _last_state(
-    unit: tuple[str, str], heads: Mapping[tuple[str, str], saved.UnitRow], contents: Contents
-) -> State | None:
+def _last_state(unit: Unit, kept: Kept) -> State | None:
     """What a unit was last, None if it never was."""
-    head = heads.get(unit)
+    if unit in kept.failures:
+        return Gone.HELD
+    head = kept.heads.get(unit)
     if head is None:
         return None
     if head.deleted:
         return Gone.DELETED
-    return contents.get(unit, {}).get(head.version or 0)
+    return kept.contents.get(unit, {}).get(head.version or 0)
 
 
 def restore_policies(planner: Planner, read: saved.Read, now: float) -> None:

@@ -76,8 +76,9 @@ SELECT sensor, MAX(seq), MAX(observed_at) FROM event GROUP BY sensor ORDER BY se
 
 UNITS = """
 SELECT asset, partition, version, epoch, run_key, deleted, code_version, code_stale, failed_run,
-updated_at FROM unit ORDER BY asset, partition
+updated_at FROM unit WHERE asset IN ({assets}) ORDER BY asset, partition
 """
+"""Of some assets, whose names are put in: so are the others that `Units` reads."""
 
 UNIT = """
 SELECT asset, partition, version, epoch, run_key, deleted, code_version, code_stale, failed_run,
@@ -128,7 +129,9 @@ SELECT version, run FROM run_key
 WHERE asset = :asset AND partition = :partition AND run_key = :run_key
 """
 
-RUN_KEYS = "SELECT asset, partition, run_key, version, run FROM run_key"
+RUN_KEYS = """
+SELECT asset, partition, run_key, version, run FROM run_key WHERE asset IN ({assets})
+"""
 
 VERIFICATIONS_OF_UNIT = """
 SELECT run, version, equal, columns, at FROM verification
@@ -213,7 +216,7 @@ WHERE r.run = :run AND r.version IS NOT NULL ORDER BY r.asset
 
 FAILURES = """
 SELECT asset, partition, run_key, run, kind, attempts, at, error FROM failure
-ORDER BY asset, partition
+WHERE asset IN ({assets}) ORDER BY asset, partition
 """
 
 FAILURE_OF_UNIT = """
@@ -233,7 +236,7 @@ CONTENTS = """
 SELECT v.asset, v.partition, v.version, v.fingerprint, v.columns, v.uri, v.hash, v.rows,
 v.code_version, r.cause_event, v.run, v.created_at, v.start_row, v.end_row, v.origin_row
 FROM version v LEFT JOIN run r ON r.run = v.run AND r.asset = v.asset
-WHERE (v.asset, v.partition, v.version) > (:asset, :partition, :version)
+WHERE v.asset IN ({assets}) AND (v.asset, v.partition, v.version) > (:asset, :partition, :version)
 AND (v.end_row IS NULL OR v.version = (SELECT u.version FROM unit u
 WHERE u.asset = v.asset AND u.partition = v.partition))
 ORDER BY v.asset, v.partition, v.version LIMIT :limit
@@ -260,7 +263,9 @@ SELECT first_row, end_row, uri, bytes, hash FROM segment
 WHERE asset = :asset AND partition = :partition ORDER BY first_row
 """
 
-MARKS = "SELECT asset, partition, parameter, end_row, origin_row FROM mark"
+MARKS = """
+SELECT asset, partition, parameter, end_row, origin_row FROM mark WHERE asset IN ({assets})
+"""
 
 STAGED = "SELECT staged FROM event WHERE staged <> ''"
 
@@ -294,7 +299,7 @@ INPUTS_OF_HEADS = """
 SELECT u.asset, u.partition, l.parameter, l.partition, l.version
 FROM unit u JOIN version v
 ON v.asset = u.asset AND v.partition = u.partition AND v.version = u.version
-JOIN lineage l ON l.run = v.run WHERE l.version IS NOT NULL
+JOIN lineage l ON l.run = v.run WHERE u.asset IN ({assets}) AND l.version IS NOT NULL
 """
 """What single units the run that made each head read."""
 

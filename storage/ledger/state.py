@@ -1,6 +1,6 @@
 """What a start-up reads to rebuild the state in memory; whatever is only there comes from here."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from afresh.storage.ledger import queries
@@ -38,21 +38,6 @@ class Head(NamedTuple):
     run: str | None
     created_at: float | None
     state: str | None
-
-
-class UnitRow(NamedTuple):
-    """A unit and the number of its head, as its row has it."""
-
-    asset: str
-    partition: str
-    version: int | None
-    epoch: int
-    run_key: str
-    deleted: bool
-    code_version: str
-    code_stale: bool
-    failed_run: str | None
-    updated_at: float
 
 
 class JournalEvent(NamedTuple):
@@ -97,29 +82,6 @@ class RunRow(NamedTuple):
     version: int | None
 
 
-class FailureRow(NamedTuple):
-    """A failed run key of a unit."""
-
-    asset: str
-    partition: str
-    run_key: str
-    run: str
-    kind: str
-    attempts: int
-    at: float
-    error: str
-
-
-class RunKeyRow(NamedTuple):
-    """A run key whose outcome is known."""
-
-    asset: str
-    partition: str
-    run_key: str
-    version: int
-    run: str
-
-
 class PauseRow(NamedTuple):
     """A pause of an asset, a unit or a sensor."""
 
@@ -127,15 +89,6 @@ class PauseRow(NamedTuple):
     name: str
     partition: str
     at: float
-
-
-class DefinitionsRow(NamedTuple):
-    """The generation taken over last; `manifest` is MessagePack."""
-
-    epoch: int
-    digest: str
-    manifest: bytes
-    loaded_at: float
 
 
 class AlertRow(NamedTuple):
@@ -148,19 +101,18 @@ class AlertRow(NamedTuple):
 
 
 class State(NamedTuple):
-    """All of it. `under_way` are the runs that were interrupted."""
+    """All but the units, of which `units.py` reads some at a time.
+
+    `under_way` are the runs that were interrupted.
+    """
 
     seq: int
     epoch: int
-    units: list[UnitRow]
     pending: list[JournalEvent]
     unmatched: list[JournalEvent]
     under_way: list[RunRow]
-    failures: list[FailureRow]
-    run_keys: list[RunKeyRow]
     pauses: list[PauseRow]
     alerts: list[AlertRow]
-    definitions: DefinitionsRow | None
 
 
 class PathState(NamedTuple):
@@ -172,30 +124,17 @@ class PathState(NamedTuple):
 
 
 def load_state(read: Read) -> State:
-    """Read everything that a start-up needs; the caller holds the lease, so that nothing moves."""
+    """Read what a start-up needs but for units; the caller holds the lease: nothing moves."""
     seq, epoch = read(queries.POSITION, {})[0]
-    definitions = read(queries.LAST_DEFINITIONS, {})
     return State(
         seq=seq,
         epoch=epoch,
-        units=[UnitRow(*row) for row in read(queries.UNITS, {})],
         pending=[JournalEvent(*row) for row in read(queries.PENDING_EVENTS, {})],
         unmatched=[JournalEvent(*row) for row in read(queries.UNMATCHED_EVENTS, {})],
         under_way=[RunRow(*row) for row in read(queries.RUNS_UNDER_WAY, {})],
-        failures=[FailureRow(*row) for row in read(queries.FAILURES, {})],
-        run_keys=[RunKeyRow(*row) for row in read(queries.RUN_KEYS, {})],
         pauses=[PauseRow(*row) for row in read(queries.PAUSES, {})],
         alerts=[AlertRow(*row) for row in read(queries.ALERTS, {})],
-        definitions=DefinitionsRow(*definitions[0]) if definitions else None,
     )
-
-
-def load_contents(read: Read, page: int = 1000) -> Iterator[tuple[Any, ...]]:
-    """Read all kept versions, a page at a time: thousands of rows are never held at once."""
-    after: dict[str, Any] = {"asset": "", "partition": "", "version": -1, "limit": page}
-    while rows := read(queries.CONTENTS, after):
-        yield from rows
-        after |= dict(zip(("asset", "partition", "version"), rows[-1], strict=False))
 
 
 def load_heads(read: Read) -> list[Head]:

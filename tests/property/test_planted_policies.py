@@ -107,8 +107,9 @@ def what_was_read_is_forgotten_by_a_restart(patch: pytest.MonkeyPatch) -> None:
 
 @planted
 def failure_of_a_root_is_forgotten_by_a_restart(patch: pytest.MonkeyPatch) -> None:
-    def restore(planner: Any, state: Any, contents: Any) -> None:
-        original(planner, state._replace(failures=[]), contents)
+    def restore(planner: Any, kept: Any) -> None:
+        kept.failures = {}
+        original(planner, kept)
 
     from afresh.daemon import restore as home
 

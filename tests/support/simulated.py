@@ -119,7 +119,6 @@ class Daemon:
         )
         planner = Planner(Topology(), max_wait_seconds=max_wait)
         self.reactor = Reactor(planner, journal, ports, load_streams(ledger.reader.rows))
-        self.old = state.definitions
 
     async def _discard(self, uris: list[str]) -> None:
         self.discarded += uris

@@ -10,6 +10,7 @@ from afresh.storage.ledger import listings, queries
 from afresh.storage.ledger.commit import Commit, Update
 from afresh.storage.ledger.memory import MemoryLedger
 from afresh.storage.ledger.state import load_heads, load_paths, load_state
+from afresh.storage.ledger.units import Units
 from support.ledgers import (
     event,
     insert,
@@ -97,7 +98,7 @@ def _texts() -> list[str]:
 
 @pytest.mark.parametrize("name", _texts())
 def test_every_query_runs(ledger: MemoryLedger, name: str) -> None:
-    text = getattr(queries, name)
+    text = getattr(queries, name).format(assets=":a0, :a1")
     parameters = dict.fromkeys(re.findall(r":(\w+)", text), 1)
     ledger.reader.rows(text, parameters)
 
@@ -159,26 +160,40 @@ def test_heads_have_their_version_and_the_highest_number(ledger: MemoryLedger) -
 
 
 def test_a_start_up_finds_all_that_is_under_way(ledger: MemoryLedger) -> None:
-    put(ledger, "definitions", *({"epoch": epoch, "digest": f"g{epoch}", "manifest": b"m",
-                                  "loaded_at": 1.0} for epoch in (1, 4)))  # fmt: skip
     put(ledger, "pause", {"kind": "sensor", "name": "flights", "partition": "", "at": 1.0})
-    key = {"asset": "totals", "partition": "", "run_key": "k"}
-    put(ledger, "run_key", {**key, "version": 2, "run": "r2"})
-    failed = {**key, "run": "r9", "kind": "raised", "attempts": 2, "at": 1.0, "error": "{}"}
-    put(ledger, "failure", failed)
     put(ledger, "alert", {"subject": "totals", "state": "failed", "since": 1.0, "detail": ""})
     state = load_state(ledger.reader.rows)
-    assert (state.seq, state.epoch, len(state.units)) == (5, 5, 4)
+    assert (state.seq, state.epoch) == (5, 5)
     assert [(found.seq, found.state) for found in state.pending] == [(4, "pending")]
     assert [found.seq for found in state.unmatched] == [5]
     assert [(found.run, found.state) for found in state.under_way] == [("r9", "running")]
-    assert [(found.asset, found.attempts) for found in state.failures] == [("totals", 2)]
-    assert [(found.run_key, found.version) for found in state.run_keys] == [("k", 2)]
     assert [(found.kind, found.name) for found in state.pauses] == [("sensor", "flights")]
     assert [found.subject for found in state.alerts] == ["totals"]
-    assert state.definitions is not None
-    assert (state.definitions.epoch, state.definitions.digest) == (4, "g4")
-    assert load_state(MemoryLedger().reader.rows).definitions is None
+
+
+def test_what_is_kept_of_some_assets_alone(ledger: MemoryLedger) -> None:
+    key = {"asset": "totals", "partition": "", "run_key": "k"}
+    put(
+        ledger,
+        "run_key",
+        {**key, "version": 2, "run": "r2"},
+        {**key, "asset": "it's", "version": 1, "run": "r3"},
+    )
+    failed = {**key, "run": "r9", "kind": "raised", "attempts": 2, "at": 1.0, "error": "{}"}
+    put(ledger, "failure", failed, {**failed, "asset": "empty"})
+    units = Units(ledger.reader.rows, ["flights", "totals", "it's"])
+    assert [(row.asset, row.partition) for row in units.heads()] == [
+        ("flights", "d1"),
+        ("flights", "d2"),
+        ("totals", ""),
+    ]
+    assert [(row.asset, row.attempts) for row in units.failures()] == [("totals", 2)]
+    found = sorted((row.asset, row.version) for row in units.run_keys())
+    assert found == [("it's", 1), ("totals", 2)]
+    whole = list(units.contents())
+    assert {row[0] for row in whole} == {"flights", "totals"}
+    assert list(units.contents(page=1)) == whole
+    assert Units(ledger.reader.rows, ["empty"]).heads()[0].failed_run == "r9"
 
 
 def test_the_paths_of_a_sensor(ledger: MemoryLedger) -> None:
@@ -280,7 +295,7 @@ def test_a_cut_is_looked_up_not_searched(ledger: MemoryLedger) -> None:
     hot = ["UNIT_AT", "ASSET_AT", "RUNS_OF_UNIT", "RUN_KEYS_OF_UNIT", "RUN_KEY", "VERSION", "UNIT",
            "LINEAGE_OF_RUN", "RUNS_THAT_READ", "PENDING_EVENTS", "RUNS_UNDER_WAY"]  # fmt: skip
     for name in hot:
-        text = getattr(queries, name)
+        text = getattr(queries, name).format(assets=":a0, :a1")
         parameters = dict.fromkeys(re.findall(r":(\w+)", text), 1)
         plan = ledger.reader.rows(f"EXPLAIN QUERY PLAN {text}", parameters)
         walked = [row[-1] for row in plan if re.match(r"SCAN (?!CONSTANT)(?!\()", row[-1])]
