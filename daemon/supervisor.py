@@ -64,6 +64,7 @@ class Supervisor:
         self._running: set[str] = set()
         self.paused: set[str] = set()
         self._health_news = anyio.Event()
+        self._last_errors: dict[str, tuple[float, str]] = {}
         self._files = FileSensors(emit, tasks=tasks, random=random, tell=self._note_health)
         self._builder = SensorBuilder(
             watcher=watcher,
@@ -184,7 +185,10 @@ class Supervisor:
 
     def _note_health(self, sensor: Sensor) -> None:
         self._health_news.set()
-        self._on_health(sensor, self._health(sensor))
+        health = self._health(sensor)
+        if health.state == "failed" and health.error:
+            self._last_errors[sensor.name] = (self._now(), health.error)
+        self._on_health(sensor, health)
 
     def _note_health_of(self, name: str) -> None:
         sensor = self.sensors.get(name)
@@ -205,6 +209,7 @@ class Supervisor:
         for name, sensor in sorted(self.sensors.items()):
             health = self._health(sensor)
             state = "paused" if name in self.paused else health.state
+            failed_at, last_error = self._last_errors.get(name, (None, ""))
             rows.append(
                 {
                     "sensor": name,
@@ -216,6 +221,8 @@ class Supervisor:
                     "last_event_at": last.get(name),
                     "error": health.error or (health.note if sensor.kind == "file" else ""),
                     "note": health.note,
+                    "last_error": last_error,
+                    "last_error_at": failed_at,
                 }
             )
         return rows
@@ -275,4 +282,5 @@ class Supervisor:
                 self._ending[name] = own
         if forget:
             self.sensors.pop(name, None)
+            self._last_errors.pop(name, None)
             self._files.forget(name)

@@ -17,6 +17,8 @@ async def sensors(view: View, _params: Mapping[str, Any]) -> list[dict[str, Any]
             "last_event_at": iso(row.get("last_event_at")),
             "error": row.get("error") or None,
             "note": row.get("note") or None,
+            "last_error": row.get("last_error") or None,
+            "last_error_at": iso(row.get("last_error_at")),
         }
         for row in view.sensors()
     ]

@@ -51,9 +51,16 @@ def _people(rows: list[dict[str, Any]]) -> None:
                 row["lag"],
                 short(row["last_event_at"]),
                 row["cursor"],
-                row["error"] or row.get("note"),
+                row["error"] or _told(row),
             )
             for row in rows
         ],
         flexible=("error", "cursor"),
     )
+
+
+def _told(row: dict[str, Any]) -> str:
+    """Say what else is known of a sensor that works: its note, and why it failed before."""
+    before = row.get("last_error")
+    failed = f"failed at {short(row['last_error_at'])}: {before}" if before else ""
+    return "; ".join(text for text in (row.get("note"), failed) if text)

@@ -91,7 +91,9 @@ class HttpServer:
             raise Refused(503, "afresh is stopping", Retry_After=str(RETRY_SECONDS))
         route = self._routes.get(path) or (hints_route() if path in HINTS else None)
         if route is None and path in self._expected():
-            raise Refused(503, "its sensor is not running", Retry_After=str(RETRY_SECONDS))
+            raise Refused(
+                503, "Expected a running sensor, found it stopped", Retry_After=str(RETRY_SECONDS)
+            )
         if route is None:
             raise Refused(404, "Expected the path of a webhook, found none")
         if method not in route.methods:

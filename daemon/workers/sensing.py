@@ -8,13 +8,14 @@ import resource
 import socket
 import sys
 import traceback
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
 import anyio
 import msgspec
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from afresh.assets.manifest import Where
 from afresh.daemon.api.stream import LocalStream
 from afresh.daemon.sensing_wire import (
     BEAT_SECONDS,
@@ -30,7 +31,7 @@ from afresh.daemon.sensing_wire import (
     read_frame,
 )
 from afresh.daemon.workers.linux import adopt_orphans, end_with_parent, offer_to_oom_killer
-from afresh.daemon.workers.modules import import_modules, last_place
+from afresh.daemon.workers.modules import import_modules, last_place, relative
 from afresh.sensors.records import Record, encode_records
 
 _json = msgspec.json.Encoder().encode
@@ -86,8 +87,11 @@ async def _go_through(found: AsyncGenerator[Any, None], channel: "_Channel") -> 
     try:
         async for step in found:
             number += 1
-            rows, cursor = _step(step)
-            await channel.send(Rows(number, encode_records(rows), _json(cursor).decode()))
+            try:
+                rows = _rows(number, step)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise _WrongStep(str(error), found) from error
+            await channel.send(rows)
             answer = await channel.receive()
             assert answer == Ack(number)
     finally:
@@ -95,7 +99,16 @@ async def _go_through(found: AsyncGenerator[Any, None], channel: "_Channel") -> 
             await found.aclose()
 
 
-def _step(step: Any) -> tuple[list[Record], Any]:
+class _WrongStep(Exception):
+    """What was yielded cannot be taken. The generator stands at its `yield`."""
+
+    def __init__(self, error: str, found: AsyncGenerator[Any, None]) -> None:
+        super().__init__(error)
+        frame = found.ag_frame  # type: ignore[attr-defined]
+        self.file, self.line = frame.f_code.co_filename, frame.f_lineno
+
+
+def _rows(number: int, step: Any) -> Rows:
     if not isinstance(step, tuple) or len(step) != 2:
         raise TypeError(f"Expected `yield rows, cursor`, found {type(step).__name__}")
     rows, cursor = step
@@ -103,7 +116,13 @@ def _step(step: Any) -> tuple[list[Record], Any]:
         rows = ()
     elif isinstance(rows, dict | str | bytes | Record):
         rows = (rows,)
-    return [_record(row) for row in rows], cursor
+    if not isinstance(rows, Iterable):
+        raise TypeError(f"Expected rows as a list, found {type(rows).__name__}")
+    try:
+        place = _json(cursor).decode()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"Expected a cursor that JSON can say, found {cursor!r:.100}") from error
+    return Rows(number, encode_records([_record(row) for row in rows]), place)
 
 
 def _record(row: Any) -> Record:
@@ -111,17 +130,31 @@ def _record(row: Any) -> Record:
         return row
     if isinstance(row, bytes):
         return Record(row)
-    return Record(row.encode() if isinstance(row, str) else _json(row))
+    if isinstance(row, str):
+        return Record(row.encode())
+    try:
+        return Record(_json(row))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"Expected a row that JSON can say, found {row!r:.100}") from error
 
 
 def _told(error: Exception, root: str) -> Failed:
     """Say what was raised, and in which line of the project."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, _WrongStep):
+        traceback.print_exception(error.__cause__)
+        inside = error.file.startswith(root + os.sep)
+        where = Where(relative(error.file, root), error.line) if inside else None
+        return Failed(str(error)[:2000], "correct what it yields", str(where) if where else "")
     traceback.print_exception(error)
     where = last_place(error.__traceback__, root)
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return Failed(text[:2000], "its log has the traceback", str(where) if where else "")
+    hint = "its log has the traceback"
+    if isinstance(error, MemoryError):
+        text = "Expected less memory than its memory_mb, found MemoryError"
+        hint = "give it more, or read in smaller pieces"
+    return Failed(text[:2000], hint, str(where) if where else "")
 
 
 class _Channel:

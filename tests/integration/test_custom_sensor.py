@@ -159,8 +159,9 @@ async def poll(cursor):
     [
         ("async def poll(cursor):\n    raise KeyError('gone')\n    yield", "KeyError: 'gone'"),
         ("async def poll(cursor):\n    yield 5", "yield rows, cursor"),
-        ("async def poll(cursor):\n    yield [object()], 5", "TypeError"),
-        ("async def poll(cursor):\n    yield [], object()", "TypeError"),
+        ("async def poll(cursor):\n    yield [object()], 5", "a row that JSON can say"),
+        ("async def poll(cursor):\n    yield [], object()", "a cursor that JSON can say"),
+        ("async def poll(cursor):\n    yield 5, 5", "rows as a list, found int"),
         ("async def poll(cursor):\n    yield [b'x' * (65 << 20)], 5", "at most 64 MB"),
         ("async def poll(cursor):\n    os._exit(3)\n    yield", "exit code 3"),
         ("async def poll(cursor):\n    os.kill(os.getpid(), 11)\n    yield", "SIGSEGV"),
@@ -184,6 +185,13 @@ async def test_the_line_that_raised_is_named_and_its_log_has_the_rest(tmp_path: 
     log = (tmp_path / "logs" / "sensor-orders.log").read_text()
     assert "hi\n" in log
     assert "ZeroDivisionError" in log
+
+
+async def test_the_line_of_a_wrong_yield_is_named(tmp_path: Path) -> None:
+    error, journal = await failure(tmp_path, "async def poll(cursor):\n    yield [], 1j")
+    assert error.error == "Expected a cursor that JSON can say, found 1j"
+    assert error.where == "feed.py:6"
+    assert journal.batches == []
 
 
 async def test_one_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:

@@ -185,6 +185,33 @@ async def test_what_was_on_its_way_at_a_reset_does_not_bring_the_old_place_back(
     assert ledger.recorded == ["1", "", "1", "2"]
 
 
+async def test_the_last_error_is_shown_when_it_runs_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [OSError("the shop is closed")]
+
+    class Failing(Numbers):
+        async def run(self, emit: Emit) -> None:
+            if errors:
+                raise errors.pop()
+            await emit(Batch(self.name, (), "1"))
+            await anyio.sleep_forever()
+
+    monkeypatch.setattr(sensor_builder, "build_sensor", lambda _: Failing(""))
+    ledger = Ledger()
+    ledger.go.set()
+    async with anyio.create_task_group() as tasks:
+        supervisor = supervising(tasks, ledger)
+        supervisor.follow(Manifest("", sources=(SOURCE,)))
+        await until(lambda: supervisor.rows({})[0]["error"])
+        await until(lambda: not supervisor.rows({})[0]["error"])
+        (row,) = supervisor.rows({})
+        assert (row["state"], row["last_error"]) == ("watching", "the shop is closed")
+        assert row["last_error_at"] == 0.0
+        supervisor.follow(Manifest(""))
+        supervisor.follow(Manifest("", sources=(SOURCE,)))
+        assert supervisor.rows({})[0]["last_error"] == ""
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_paused_sensor_stays_paused_when_it_is_reset(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
