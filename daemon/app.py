@@ -1,6 +1,4 @@
-"""The composition root: what runs is put together here, and only here come time.
-
-Ids and randomness from.
+"""The composition root: what runs is put together; time, ids and randomness come from here alone.
 
 `serve` is the daemon, `perform` one command that changes something while none runs, `load` a look
 at the definitions.

@@ -249,8 +249,13 @@ def _read_again(
     reactor: Reactor, source: Source, reader: Reader, now: float
 ) -> list[dict[str, Any]]:
     events = []
+    pattern = source.sensor.options.get("pattern")
+    names = Pattern.parse(pattern) if isinstance(pattern, str) else None
     for uri, path in saved.load_paths(reader.rows, source.name).items():
-        key, position = _place_of(reactor, source, reader, uri, path.seq)
+        if names is not None:
+            key, position = names.match(reactor.ports.relative_of(uri)), ""
+        else:
+            key, position = _place_of(reader, path.seq)
         if key is None:
             continue
         seq = reactor.journal.next_seq()
@@ -276,13 +281,8 @@ def _read_again(
     return events
 
 
-def _place_of(
-    reactor: Reactor, source: Source, reader: Reader, uri: str, seq: int
-) -> tuple[str | None, str]:
-    """The key of what was recorded of a uri, and where it is if the uri does not say."""
-    pattern = source.sensor.options.get("pattern")
-    if isinstance(pattern, str):
-        return Pattern.parse(pattern).match(reactor.ports.relative_of(uri)), ""
+def _place_of(reader: Reader, seq: int) -> tuple[str | None, str]:
+    """The key of what an event brought, and where it is: its uri does not say."""
     rows = reader.rows("SELECT partition, position FROM event WHERE seq = :seq", {"seq": seq})
     return (str(rows[0][0]), str(rows[0][1])) if rows else (None, "")
 

@@ -24,10 +24,7 @@ STORAGE_RETRY = Retry(attempts=0, delay_seconds=1.0, max_seconds=30.0)
 
 @dataclass(slots=True)
 class Outcome:
-    """The updates of one ended attempt, the change.
-
-    And artifacts that turned out to be needless.
-    """
+    """Of one ended attempt the updates, the planner's change, and artifacts that are needless."""
 
     attempt: Attempt
     ended: Ended | None

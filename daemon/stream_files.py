@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from afresh.assets.errors import ArtifactError
@@ -27,7 +28,11 @@ GRACE_SECONDS = 60.0
 """Longer than a command that began to read a version takes."""
 KEEP_BATCHES_SECONDS = 7 * 86400.0
 """So long an event can be replayed with the bytes that it came with."""
+AGAIN_SECONDS = 3600.0
+"""What cannot be deleted is tried again after so long, and holds up nothing."""
 _PAGE = 500
+_MOST_PAGES = 100
+"""Of the journal at a time: 50,000 events, each page a millisecond of the loop."""
 
 
 class StreamFiles:
@@ -51,13 +56,21 @@ class StreamFiles:
         """Delete artifacts that nothing needs and nobody can be reading; how many they were."""
         running = [attempt.started_at for attempt in self._reactor.planner.running]
         before = min([self._now() - GRACE_SECONDS, *running])
-        rows = self._read(queries.GARBAGE, {"limit": _PAGE})
-        uris = [uri for uri, at in rows if at < before]
-        if not uris or not await _delete(uris):
-            return 0
-        keys = [{"uri": uri} for uri in uris]
-        await self._commit([Update("delete", "garbage", keys)])
-        return len(uris)
+        count = 0
+        while True:
+            rows = self._read(queries.GARBAGE, {"limit": _PAGE})
+            uris = [uri for uri, at in rows if at < before]
+            if not uris:
+                return count
+            kept = await anyio.to_thread.run_sync(_delete, uris)
+            later = self._now() + AGAIN_SECONDS
+            await self._commit(
+                [
+                    Update("delete", "garbage", [{"uri": uri} for uri in uris]),
+                    Update("insert", "garbage", [{"uri": uri, "at": later} for uri in kept]),
+                ]
+            )
+            count += len(uris) - len(kept)
 
     async def let_rows_go(self) -> list[str]:
         """Have sources that get nothing look at what they keep too long; which ones."""
@@ -77,23 +90,39 @@ class StreamFiles:
         return due
 
     async def forget_batches(self) -> int:
-        """Remove the bytes of events that were read long ago; how many events they were."""
+        """Remove the bytes of events that were read long ago; how many events they were.
+
+        It walks through the journal, a part each time. What is pending is passed over: the next
+        start comes by again.
+        """
         before = self._now() - KEEP_BATCHES_SECONDS
         count = 0
-        while True:
-            rows = self._read(
-                queries.OLD_BATCHES, {"after": self._after, "before": before, "limit": _PAGE}
-            )
-            if not rows:
-                return count
-            # An event that was replayed shares its file with the one that brings it again.
-            kept = {row[0] for row in self._read(queries.STAGED_SINCE, {"since": before})}
-            staged = [path for _, path in rows if path and path not in kept]
-            await anyio.to_thread.run_sync(_unlink, staged)
-            empty = [{"seq": seq, "payload": b"", "staged": ""} for seq, _ in rows]
-            await self._commit([Update("patch", "event", empty)])
-            self._after = rows[-1][0]
-            count += len(rows)
+        for _ in range(_MOST_PAGES):
+            page = self._read(queries.BATCHES, {"after": self._after, "limit": _PAGE})
+            young = next((i for i, row in enumerate(page) if row[1] >= before), len(page))
+            rows = page[:young]
+            with_bytes = [
+                (seq, staged)
+                for seq, _, state, staged, size in rows
+                if state != "pending" and (staged or size)
+            ]
+            if with_bytes:
+                await self._forget(with_bytes, before)
+                count += len(with_bytes)
+            if rows:
+                self._after = rows[-1][0]
+            if young < _PAGE:
+                break
+            await anyio.lowlevel.checkpoint()
+        return count
+
+    async def _forget(self, events: list[tuple[int, str]], before: float) -> None:
+        # An event that was replayed shares its file with the one that brings it again.
+        kept = {row[0] for row in self._read(queries.STAGED_SINCE, {"since": before})}
+        staged = [path for _, path in events if path and path not in kept]
+        await anyio.to_thread.run_sync(_unlink, staged)
+        empty = [{"seq": seq, "payload": b"", "staged": ""} for seq, _ in events]
+        await self._commit([Update("patch", "event", empty)])
 
     async def _commit(self, updates: list[Update]) -> None:
         ports = self._reactor.ports
@@ -119,10 +148,13 @@ def _unlink(paths: Iterable[str | Path]) -> int:
     return count
 
 
-async def _delete(uris: list[str]) -> bool:
-    try:
-        await anyio.to_thread.run_sync(delete, uris)
-    except ArtifactError as error:
-        _log.warning("cannot delete what is not needed: %s", error)
-        return False
-    return True
+def _delete(uris: Iterable[str]) -> list[str]:
+    """Delete artifacts; name those that could not be."""
+    failed = []
+    for uri in uris:
+        try:
+            delete([uri])
+        except ArtifactError as error:
+            _log.warning("cannot delete what is not needed: %s", error)
+            failed.append(uri)
+    return failed

@@ -61,9 +61,9 @@ payload, staged, position FROM event WHERE state = 'unmatched' ORDER BY seq
 """
 
 DELETIONS = """
-SELECT u.asset, u.partition, MAX(e.seq) FROM unit u JOIN event e
-ON e.epoch = u.epoch AND e.source = u.asset AND e.partition = u.partition AND e.kind = 'deleted'
-WHERE u.deleted GROUP BY u.asset, u.partition
+SELECT u.asset, u.partition, MAX(e.seq) FROM unit u CROSS JOIN event e
+WHERE u.deleted AND e.epoch = u.epoch AND e.source = u.asset AND e.partition = u.partition
+AND e.kind = 'deleted' GROUP BY u.asset, u.partition
 """
 """asset, partition, seq of the deletion that is in force, of the units of sources."""
 
@@ -287,11 +287,11 @@ STAGED_SINCE = """
 SELECT staged FROM event WHERE staged <> '' AND (observed_at >= :since OR state = 'pending')
 """
 
-OLD_BATCHES = """
-SELECT seq, staged FROM event WHERE seq > :after AND observed_at < :before AND state <> 'pending'
-AND (staged <> '' OR LENGTH(payload) > 0) ORDER BY seq LIMIT :limit
+BATCHES = """
+SELECT seq, observed_at, state, staged, LENGTH(payload) FROM event WHERE seq > :after
+ORDER BY seq LIMIT :limit
 """
-"""Events whose bytes were read long ago."""
+"""What events have of the bytes that they came with."""
 
 GARBAGE = "SELECT uri, at FROM garbage ORDER BY at, uri LIMIT :limit"
 

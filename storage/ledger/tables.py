@@ -4,7 +4,7 @@ Times are seconds since the epoch as floats (UTC), for display only; order is `s
 JSON and MessagePack columns say so in their name or comment.
 """
 
-from sqlalchemy import Column, Index, LargeBinary
+from sqlalchemy import Column, Index, LargeBinary, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -52,6 +52,14 @@ class Event(Table, table=True):
     A batch of a stream's records is in `payload`, or in the file `staged`; `position` is JSON.
     """
 
+    __table_args__ = (
+        Index(
+            "ix_event_staged",
+            "staged",
+            sqlite_where=text("staged <> ''"),
+            postgresql_where=text("staged <> ''"),
+        ),
+    )
     seq: int = Field(primary_key=True)
     epoch: int | None = Field(default=None, index=True)
     sensor: str

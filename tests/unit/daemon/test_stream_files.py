@@ -1,11 +1,14 @@
 """What streams leave behind is removed when nothing needs it, and never before."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from afresh.assets.manifest import Manifest
+from afresh.daemon import stream_files
 from afresh.daemon.stream_files import (
+    AGAIN_SECONDS,
     GRACE_SECONDS,
     KEEP_BATCHES_SECONDS,
     StreamFiles,
@@ -57,6 +60,63 @@ async def test_artifacts_go_after_a_grace(tmp_path: Path) -> None:
     assert await files(ledger, GRACE_SECONDS + 1).collect() == 2
     assert [path.exists() for path in paths] == [False, True, False]
     assert ledger.reader.rows("SELECT uri FROM garbage") == [(str(paths[1]),)]
+
+
+async def test_artifacts_go_however_many_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_files, "_PAGE", 2)
+    ledger = MemoryLedger()
+    paths = [tmp_path / str(number) for number in range(7)]
+    for path in paths:
+        path.write_bytes(b"x")
+    put(ledger, "garbage", [{"uri": str(path), "at": 0.0} for path in paths])
+    assert await files(ledger, GRACE_SECONDS + 1).collect() == 7
+    assert not any(path.exists() for path in paths)
+
+
+async def test_what_cannot_be_deleted_holds_up_nothing_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_files, "_PAGE", 2)
+    ledger = MemoryLedger()
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+    after = tmp_path / "c"
+    after.write_bytes(b"x")
+    put(ledger, "garbage", [{"uri": str(path), "at": 0.0} for path in (*folders, after)])
+    now = GRACE_SECONDS + 1
+    assert await files(ledger, now).collect() == 1
+    assert not after.exists()
+    for folder in folders:
+        folder.rmdir()
+        folder.write_bytes(b"x")
+    assert await files(ledger, now + 1).collect() == 0
+    assert await files(ledger, now + AGAIN_SECONDS + GRACE_SECONDS + 1).collect() == 2
+    assert ledger.reader.rows("SELECT uri FROM garbage") == []
+
+
+async def test_the_journal_is_walked_through_once_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream_files, "_PAGE", 2)
+    monkeypatch.setattr(stream_files, "_MOST_PAGES", 2)
+    ledger = MemoryLedger()
+    put(ledger, "event", [event(seq, 0.0, "ingested", "") for seq in range(1, 8)])
+    put(ledger, "event", [event(8, KEEP_BATCHES_SECONDS, "ingested", "")])
+    found = files(ledger, KEEP_BATCHES_SECONDS + 10)
+    assert [await found.forget_batches() for _ in range(3)] == [4, 3, 0]
+    asked: list[int] = []
+    read = found._read
+
+    def listen(sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        asked.append(parameters["after"])
+        return read(sql, parameters)
+
+    monkeypatch.setattr(found, "_read", listen)
+    assert await found.forget_batches() == 0
+    assert asked == [7]
 
 
 async def test_bytes_of_events_go_when_they_were_read_long_ago(tmp_path: Path) -> None:

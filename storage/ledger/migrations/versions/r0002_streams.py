@@ -16,6 +16,14 @@ def upgrade() -> None:
     )
     op.add_column("event", sa.Column("staged", sa.String(), nullable=False, server_default=""))
     op.add_column("event", sa.Column("position", sa.String(), nullable=False, server_default=""))
+    op.create_index(
+        "ix_event_staged",
+        "event",
+        ["staged"],
+        unique=False,
+        sqlite_where=sa.text("staged <> ''"),
+        postgresql_where=sa.text("staged <> ''"),
+    )
     op.add_column("version", sa.Column("start_row", sa.Integer(), nullable=True))
     op.add_column("version", sa.Column("end_row", sa.Integer(), nullable=True))
     op.add_column("version", sa.Column("origin_row", sa.Integer(), nullable=True))

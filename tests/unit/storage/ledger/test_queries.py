@@ -302,6 +302,15 @@ def test_a_cut_is_looked_up_not_searched(ledger: MemoryLedger) -> None:
         assert walked == [], name
 
 
+@pytest.mark.parametrize("name", ["DELETIONS", "STAGED", "STAGED_SINCE", "BATCHES"])
+def test_the_journal_is_not_walked_whole(ledger: MemoryLedger, name: str) -> None:
+    """It grows for ever: a start, and what tidies up, look at a part of it."""
+    text = getattr(queries, name)
+    parameters = dict.fromkeys(re.findall(r":(\w+)", text), 1)
+    plan = ledger.reader.rows(f"EXPLAIN QUERY PLAN {text}", parameters)
+    assert not [row[-1] for row in plan if re.fullmatch(r"SCAN (e|event)", row[-1])]
+
+
 def test_patches_are_seen(ledger: MemoryLedger) -> None:
     done: list[Exception | None] = []
     ended = {"run": "r9", "asset": "empty", "state": "interrupted", "ended_at": 9.5}
