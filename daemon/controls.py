@@ -25,6 +25,7 @@ from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.reader import Reader
 
 LOOK_AGAIN_SECONDS = 0.02
+_PAGE = 10_000
 
 
 class Reloads(Protocol):
@@ -159,6 +160,29 @@ class DaemonControls:
             reactor.ports.lines.send(event_line(event))
         return [event["seq"] for event in recorded.events]
 
+    async def drop_outgoing(self, request: str, target: str) -> int:
+        """Let go of what waits for a target of events; the journal says how many they were."""
+        answered = self._reader.rows(queries.REQUEST, {"id": request})
+        if answered:
+            return msgspec.json.decode(answered[0][2], type=int)
+        reactor, now = self._reactor, self._reactor.ports.now()
+        count = 0
+        while rows := self._reader.rows(queries.OUTGOING, {"target": target, "limit": _PAGE}):
+            gone = Update("delete", "outgoing", [{"number": number} for (number,) in rows])
+            await reactor.tell(_make(gone))
+            count += len(rows)
+        if reactor.ports.outbox is not None:
+            reactor.ports.outbox.forget(target, count)
+
+        def make(_epoch: int) -> tuple[list[Update], list[Change]]:
+            detail = f"{count} events for {target} dropped by hand"
+            event = reactor.journal.gap("", detail, "", now)
+            row = self._request_row(request, "outgoing_drop", now, count)
+            return [Update("insert", "event", [event]), row], []
+
+        await reactor.tell(make)
+        return count
+
     async def replay_letters(
         self, request: str, source: str, letters: Sequence[tuple[int, int, bytes]]
     ) -> list[tuple[int, int]]:
@@ -275,3 +299,7 @@ class DaemonControls:
         said = msgspec.json.encode(response).decode()
         row = {"id": request, "op": op, "at": now, "response": said}
         return Update("upsert", "request", [row])
+
+
+def _make(update: Update) -> Callable[[int], tuple[list[Update], list[Change]]]:
+    return lambda _epoch: ([update], [])

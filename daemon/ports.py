@@ -27,6 +27,10 @@ class Outbox(Protocol):
         """Take note that rows have become durable."""
         ...
 
+    def forget(self, target: str, count: int) -> None:
+        """Take note that so many for a target wait no more."""
+        ...
+
 
 class Executor(Protocol):
     """What runs tasks: a pool of processes here, Ray there."""

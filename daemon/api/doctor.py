@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from afresh.assets.errors import AfreshError, LedgerError
+from afresh.daemon.api.outgoing import waiting_rows
 from afresh.daemon.config import Settings
 from afresh.sensors.probe import probe
 from afresh.storage.ledger.filesystem import refuse_network
@@ -21,6 +22,7 @@ _LEAST_FILES = 1024
 _LEAST_WATCHES = 8192
 _LEAST_QUEUED = 16_384
 _CLOCK_SECONDS = 60.0
+_LATE_SECONDS = 3600.0
 _LATEST = "SELECT MAX(observed_at) FROM event"
 
 
@@ -108,6 +110,7 @@ def _ledger(settings: Settings, now: float) -> Iterator[dict[str, Any]]:
         with Reader(settings.ledger) as reader:
             ((mode,),) = reader.rows("PRAGMA journal_mode")
             ((latest,),) = reader.rows(_LATEST)
+            targets = waiting_rows(settings.outgoing, reader.rows)
     except LedgerError as error:
         yield _row("ledger", "failed", error.error, error.hint)
         return
@@ -118,6 +121,19 @@ def _ledger(settings: Settings, now: float) -> Iterator[dict[str, Any]]:
         yield _row("clock", "warning", ahead, "set the clock; order does not depend on it")
     else:
         yield _row("clock", "ok", "not behind the last event")
+    for target in targets:
+        detail = f"{target['waiting']} events wait"
+        if target["waiting"]:
+            detail += f" since {target['since']}"
+        detail += f": {target['error']}" if target["error"] else ""
+        late = _is_late(target, now)
+        hint = f"mend it, or let go of them: afresh outgoing drop {target['target']}"
+        state = "warning" if late or target["state"] != "ok" else "ok"
+        yield _row(f"outgoing {target['target']}", state, detail, hint)
+
+
+def _is_late(target: dict[str, Any], now: float) -> bool:
+    return bool(target["waiting"]) and now - target["at"] > _LATE_SECONDS
 
 
 def _row(check: str, state: str, detail: str, hint: str = "") -> dict[str, Any]:

@@ -29,7 +29,7 @@ class OfflineView:
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self.project = settings.project
         self.reader = Reader(settings.ledger)
-        self._settings = settings
+        self.settings = settings
         self._clock = clock
 
     @property
@@ -60,7 +60,7 @@ class OfflineView:
                 build_topology(self.manifest),
                 reader.rows,
                 load_state(reader.rows),
-                max_wait_seconds=self._settings.max_wait_seconds,
+                max_wait_seconds=self.settings.max_wait_seconds,
                 now=self.now(),
             )
         # Every unit is looked at once: what is settled by a run key that is known is not stale.

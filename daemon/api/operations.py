@@ -9,7 +9,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from afresh.assets.errors import UsageError
-from afresh.daemon.api import by_hand, changes, lineage, listings, rejected, sensors, status, why
+from afresh.daemon.api import (
+    by_hand,
+    changes,
+    lineage,
+    listings,
+    outgoing,
+    rejected,
+    sensors,
+    status,
+    why,
+)
 from afresh.daemon.api.view import Controls, View
 
 Params = Mapping[str, Any]
@@ -49,6 +59,8 @@ OPERATIONS: dict[str, Operation] = {
     "replay": Operation(change=by_hand.replay),
     "rejected": Operation(rejected.rejected),
     "replay_letters": Operation(change=rejected.replay_letters),
+    "outgoing": Operation(outgoing.outgoing),
+    "outgoing_drop": Operation(change=outgoing.drop),
     "stop": Operation(change=changes.stop),
 }
 

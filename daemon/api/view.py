@@ -11,6 +11,7 @@ from afresh.assets.manifest import Manifest
 from afresh.assets.planner.view import UnitView
 
 if TYPE_CHECKING:
+    from afresh.daemon.config import Settings
     from afresh.sensors.base import Batch
 
 Key = tuple[str, str]
@@ -60,6 +61,11 @@ class View(Protocol):
     @property
     def reader(self) -> Reader:
         """The ledger."""
+        ...
+
+    @property
+    def settings(self) -> "Settings":
+        """What the project is set to."""
         ...
 
     @property
@@ -117,6 +123,10 @@ class Controls(Protocol):
 
     async def record(self, request: str, op: str, batches: "Sequence[Batch]") -> list[int]:
         """Record arrivals that somebody made by hand, once; the seqs of their events."""
+        ...
+
+    async def drop_outgoing(self, request: str, target: str) -> int:
+        """Let go of what waits for a target of events; how many they were."""
         ...
 
     async def replay_letters(

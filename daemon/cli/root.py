@@ -34,6 +34,7 @@ COMMANDS = {
     "runs": ("afresh.daemon.cli.runs", "Show the runs."),
     "logs": ("afresh.daemon.cli.runs", "Show the output of one run."),
     "sensors": ("afresh.daemon.cli.sensors", "Show and control what watches."),
+    "outgoing": ("afresh.daemon.cli.outgoing", "Show who is told of versions, and what waits."),
     "doctor": ("afresh.daemon.cli.doctor", "Check settings, permissions and limits."),
     "verify": ("afresh.daemon.cli.verify", "Check every artifact and the ledger."),
 }

@@ -5,6 +5,9 @@ from typing import NamedTuple, Protocol
 
 from afresh.assets.errors import AfreshError
 
+AT_ONCE = 200
+"""So many events a target is given at most in one call."""
+
 
 class TargetError(AfreshError):
     """A target cannot be reached, or does not take what it is given."""

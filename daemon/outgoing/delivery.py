@@ -6,13 +6,12 @@ from random import Random
 
 import anyio
 
-from afresh.daemon.outgoing.base import Target
+from afresh.daemon.outgoing.base import AT_ONCE, Target
 from afresh.daemon.outgoing.outbox import Outbox
 from afresh.storage.ledger.commit import Commit, Ledger, Require, Update
 from afresh.storage.ledger.state import Read
 
 _log = logging.getLogger("afresh.outgoing")
-AT_ONCE = 200
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 60.0
 ALERT_AFTER = 5
@@ -77,7 +76,7 @@ class Delivery:
         """Delete what was acknowledged; a crash before that delivers it again."""
         gone = [{"number": number} for number in numbers]
         await self._ledger.commit(Commit((Update("delete", "outgoing", gone),), self._require))
-        self._outbox.waiting[self.name] -= len(numbers)
+        self._outbox.forget(self.name, len(numbers))
 
     async def _rest(self, error: str, failures: int, wanted: float) -> None:
         """Wait a time that grows, or as long as the target asked for."""

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from afresh.assets.errors import DefinitionError, UsageError
-from afresh.daemon.outgoing.base import Target
+from afresh.daemon.outgoing.base import AT_ONCE, Target
 from afresh.sensors.secret import Secret
 
 _KINDS = {
     "file": ({"path"}, set[str]()),
-    "webhook": ({"url"}, {"secret"}),
+    "webhook": ({"url"}, {"secret", "batch", "ca"}),
     "kafka": ({"servers", "topic"}, {"security", "allow_plaintext"}),
 }
 _COMMON = {"kind", "name", "select"}
@@ -43,13 +43,16 @@ def check_outgoing(tables: object) -> tuple[dict[str, Any], ...]:
         for key in table.keys() - needed - optional - _COMMON:
             known = ", ".join(sorted(needed | optional | _COMMON))
             raise ValueError(f"Expected keys of [[outgoing]] ({known}), found {key!r}")
-        for key in ("name", "select", "path", "url", "topic"):
+        for key in ("name", "select", "path", "url", "topic", "ca"):
             if not isinstance(table.get(key, ""), str):
                 raise ValueError(f"Expected text as {key} of [[outgoing]], found {table[key]!r}")  # noqa: TRY004
         if (name := target_name(table)) in names:
             raise ValueError(f"Expected another name = ... for each target, found {name!r} twice")
         names.add(name)
         _secret(table.get("secret"))
+        batch = table.get("batch", 1)
+        if not isinstance(batch, int) or isinstance(batch, bool) or not 1 <= batch <= AT_ONCE:
+            raise ValueError(f"Expected batch of 1 to {AT_ONCE} in [[outgoing]], found {batch!r}")
     return tuple(tables)
 
 
@@ -63,7 +66,14 @@ def build_target(table: Mapping[str, Any], *, project: str, now: Callable[[], fl
     if table["kind"] == "webhook":
         from afresh.daemon.outgoing.webhook import WebhookTarget  # noqa: PLC0415
 
-        return WebhookTarget(table["url"], secret=_secret(table.get("secret")), now=now)
+        authorities = table.get("ca")
+        return WebhookTarget(
+            table["url"],
+            secret=_secret(table.get("secret")),
+            now=now,
+            batch=table.get("batch", 1),
+            authorities=os.path.join(project, authorities) if authorities else None,
+        )
     from afresh.daemon.outgoing.kafka import KafkaTarget  # noqa: PLC0415
     from afresh.sensors.kafka_topics.security import declared_security, is_loopback  # noqa: PLC0415
 

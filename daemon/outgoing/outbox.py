@@ -99,6 +99,10 @@ class Outbox:
         self._news.set()
         self._news = anyio.Event()
 
+    def forget(self, target: str, count: int) -> None:
+        """So many for a target wait no more."""
+        self.waiting[target] = max(0, self.waiting.get(target, 0) - count)
+
     async def news(self) -> None:
         """Wait until there may be more."""
         await self._news.wait()

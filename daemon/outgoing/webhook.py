@@ -1,4 +1,4 @@
-"""Posts events to a URL, one at a time and in order, signed as `webhook(...)` takes them."""
+"""Posts events to a URL in order, signed as `webhook(...)` takes them: one by one or in batches."""
 
 import ssl
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from afresh.assets.errors import SensorError
 from afresh.daemon.outgoing.base import Delivered, TargetError
-from afresh.sensors.cloudevents import STRUCTURED, from_json
+from afresh.sensors.cloudevents import BATCH, STRUCTURED, from_json
 from afresh.sensors.secret import Secret
 from afresh.sensors.webhooks.signature import FORMS, sign
 
@@ -21,8 +21,10 @@ LONGEST_WAIT_SECONDS = 300.0
 class WebhookTarget:
     """Posts CloudEvents in structured mode; any 2xx is an acknowledgement.
 
-    `secret` names the shared secret, None for none. Errors name the host only, since the path of a
-    webhook is often its secret.
+    With a `batch` of more than one, so many at once as an array (their batched mode): all of them
+    are taken or none. `secret` names the shared secret, None for none. `authorities` is a file of
+    certificates that are trusted instead of the system's. Errors name the host only, since the path
+    of a webhook is often its secret.
     """
 
     def __init__(
@@ -32,6 +34,8 @@ class WebhookTarget:
         secret: Secret | None,
         now: Callable[[], float],
         timeout_seconds: float = 20.0,
+        batch: int = 1,
+        authorities: str | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -46,9 +50,11 @@ class WebhookTarget:
         self._secret = secret
         self._now = now
         self._timeout = timeout_seconds
+        self._batch = batch
+        self._authorities = authorities
 
     async def deliver(self, events: Sequence[bytes]) -> Delivered:
-        """Post each; the first that is not taken ends it."""
+        """Post all; the first request that is not taken ends it."""
         # One call a thread may hang for as long as a socket does.
         return await anyio.to_thread.run_sync(self._post_all, events, abandon_on_cancel=True)
 
@@ -56,11 +62,16 @@ class WebhookTarget:
         """Nothing is kept open."""
 
     def _post_all(self, events: Sequence[bytes]) -> Delivered:
-        connection = self._connect()
         count = 0
         try:
-            for event in events:
-                connection.request("POST", self._target, event, self._headers(event))
+            connection = self._connect()
+        except OSError as error:
+            return Delivered(0, f"Expected to read {self._authorities!r}, found {error}")
+        try:
+            for first in range(0, len(events), self._batch):
+                some = events[first : first + self._batch]
+                body = some[0] if self._batch == 1 else b"[" + b",".join(some) + b"]"
+                connection.request("POST", self._target, body, self._headers(some, body))
                 with connection.getresponse() as response:
                     said = response.read(_SHOWN_BYTES)
                     response.read()
@@ -71,7 +82,7 @@ class WebhookTarget:
                         f"Expected {self._host} to answer 2xx, found {response.status} {text}",
                         _seconds(response.headers.get("Retry-After", "")),
                     )
-                count += 1
+                count += len(some)
         except (OSError, HTTPException, SensorError) as error:
             found = str(error) or type(error).__name__
             return Delivered(count, f"Expected {self._host} to take events, found {found}")
@@ -79,20 +90,22 @@ class WebhookTarget:
             connection.close()
         return Delivered(count)
 
-    def _headers(self, event: bytes) -> dict[str, str]:
-        key = from_json(event).attributes["id"]
-        headers = {"Content-Type": STRUCTURED, "User-Agent": "afresh"}
+    def _headers(self, events: Sequence[bytes], body: bytes) -> dict[str, str]:
+        headers = {"Content-Type": BATCH, "User-Agent": "afresh"}
         if self._secret is not None:
             form = FORMS["afresh"]
-            headers |= sign(form, self._secret.read(), event, at=self._now())
-        if key.isascii() and key.isprintable():
-            headers["Idempotency-Key"] = key
+            headers |= sign(form, self._secret.read(), body, at=self._now())
+        if self._batch == 1:
+            headers["Content-Type"] = STRUCTURED
+            key = from_json(events[0]).attributes["id"]
+            if key.isascii() and key.isprintable():
+                headers["Idempotency-Key"] = key
         return headers
 
     def _connect(self) -> HTTPConnection:
         """Make a connection; it opens at the first request."""
         if self._secure:
-            context = ssl.create_default_context()
+            context = ssl.create_default_context(cafile=self._authorities)
             return HTTPSConnection(self._host, self._port, timeout=self._timeout, context=context)
         return HTTPConnection(self._host, self._port, timeout=self._timeout)
 

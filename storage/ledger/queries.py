@@ -271,6 +271,8 @@ STAGED = "SELECT staged FROM event WHERE staged <> ''"
 
 DEAD_LETTERS = "SELECT seq, number FROM dead_letter WHERE source = :source AND state = 'dead'"
 
+OUTGOING = "SELECT number FROM outgoing WHERE target = :target ORDER BY number LIMIT :limit"
+
 LETTER_COUNTS = "SELECT source, COUNT(*) FROM dead_letter GROUP BY source"
 
 LETTER_BYTES = """
