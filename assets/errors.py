@@ -49,7 +49,9 @@ class DataError(AfreshError):
 
 
 class UnreadableData(DataError):
-    """Bytes that are not of the declared format."""
+    """Bytes that are not of the declared format; `row` is the first bad one, from 1, if known."""
+
+    row: int | None = None
 
 
 class InvalidData(DataError):

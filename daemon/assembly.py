@@ -166,8 +166,7 @@ async def assemble(
     stopped = stopped_functions(state)
     # This frame lives as long as the daemon: thousands of rows must not, nor beside the next ones.
     del old, state
-    reactor.planner = rebuild(reactor, manifest, reader, epoch)
-    mark(reactor.planner, broken)
+    reactor.planner = mark(rebuild(reactor, manifest, reader, epoch), broken)
     async with anyio.create_task_group() as tasks:
         http = HttpServer(
             settings.http, tasks, now=now, expected=lambda: declared_paths(generations.manifest)

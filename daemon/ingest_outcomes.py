@@ -96,7 +96,13 @@ def end_ingest(attempt: Attempt, result: Result, epoch: int, now: float, random:
         return _fail_ingest(attempt, result.failed, epoch, now, random)
     output = result.outputs[0]
     if isinstance(output, Rejected):
-        outcome = _reject_ingest(attempt, output.error, epoch, now)
+        error = {
+            "kind": "rejected",
+            "error": output.error,
+            "hint": output.hint,
+            "where": output.where,
+        }
+        outcome = _reject_ingest(attempt, output.error, epoch, now, error)
         outcome.updates.append(rejection(attempt, output))
         return outcome
     changed = is_change(attempt, result)

@@ -48,7 +48,8 @@ def only_breaks(manifest: Manifest, old: Manifest | None) -> bool:
     )
 
 
-def mark(planner: Planner, names: tuple[str, ...]) -> None:
+def mark(planner: Planner, names: tuple[str, ...]) -> Planner:
     """Mark what is made by its last good definition, since its module does not import."""
     for plan in planner.topology.plans.values():
         plan.outdated = plan.name in names
+    return planner

@@ -97,7 +97,8 @@ def _cases(errors: list[SchemaError]) -> Iterator[dict[str, str]]:
     for error in errors:
         column, check = _column(error), _check(error)
         for value, index in _values(error, left):
-            yield {"column": column, "check": check, "value": value, "index": index}
+            case = {"column": column, "check": check, "value": value}
+            yield case | ({"row": _row(index)} if index.isdecimal() else {}) | {"index": index}
             left -= 1
         if not left:
             return
@@ -120,6 +121,11 @@ def _values(error: SchemaError, left: int) -> Iterator[tuple[str, str]]:
     for row in cases.head(left).itertuples(index=False):
         index = getattr(row, "index", "")
         yield _short(getattr(row, "failure_case", row)), "" if callable(index) else str(index)
+
+
+def _row(index: str) -> str:
+    """Give the row that an index counts, from 1; another label as it is."""
+    return str(int(index) + 1) if index.isdecimal() else index
 
 
 def _is_polars(cases: Any) -> bool:
@@ -176,7 +182,7 @@ def _words(errors: list[SchemaError], found: Live, names: list[str], frame: Any)
     first = errors[0]
     column, check = _column(first), _check(first)
     value, index = next(iter(_values(first, 1)), ("", ""))
-    value = repr(value) + (f" in row {index}" if index else "")
+    value = repr(value) + (f" in row {_row(index)}" if index else "")
     match first.reason_code:
         case SchemaErrorReason.COLUMN_NOT_IN_DATAFRAME:
             missing = [_column(e) for e in errors if e.reason_code == first.reason_code]
@@ -195,7 +201,7 @@ def _words(errors: list[SchemaError], found: Live, names: list[str], frame: Any)
             return _wrong_type(_wanted(column, found), column, found, frame)
         case SchemaErrorReason.SERIES_CONTAINS_NULLS:
             return f"Expected no nulls in column {column!r}, found some" + (
-                f", the first in row {index}" if index else ""
+                f", the first in row {_row(index)}" if index else ""
             ), "declare it nullable=True if they may be there"
         case SchemaErrorReason.SERIES_CONTAINS_DUPLICATES:
             return (
@@ -228,7 +234,7 @@ def _wrong_type(wanted: str, column: str, found: Live, frame: Any) -> tuple[str,
             )
     if wanted.startswith("category["):
         allowed = set(native(found.plain.dtype or found.plain.columns[column].dtype).categories)
-        for row, value in enumerate(frame[column].to_list()):
+        for row, value in enumerate(frame[column].to_list(), 1):
             if isinstance(value, str) and value not in allowed:
                 return f"{start}, found {_short(value)!r} in row {row}", ""
     return f"{start}, found {held}", _HINTS.get((wanted, held), "")

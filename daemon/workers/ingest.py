@@ -8,12 +8,18 @@ from afresh.assets.errors import UnreadableData, UsageError, VanishedData
 from afresh.assets.manifest import Source
 from afresh.daemon.workers.ingest_stream import ingest_stream
 from afresh.daemon.workers.live import Loaded
-from afresh.daemon.workers.originals import Original, read_original, with_keys
+from afresh.daemon.workers.originals import (
+    Original,
+    lines_of_rows,
+    read_original,
+    with_keys,
+)
 from afresh.daemon.workers.outputs import rejected_uri, settle
-from afresh.daemon.workers.task import Failed, Result, Task
+from afresh.daemon.workers.task import Failed, Rejected, Result, Task
 from afresh.daemon.workers.wire import Plan
 from afresh.sensors.base import ObjectIdentity
 from afresh.storage.artifacts.store import Stored
+from afresh.storage.formats.base import with_line
 from afresh.storage.formats.source_file import show_path
 from afresh.storage.references import reference_uri
 
@@ -56,10 +62,28 @@ def ingest(task: Task, loaded: Loaded, plan: Plan, begin: Callable[[], None]) ->
         reference=_reference(read) if referred else None,
         begin=begin,
     )
+    if isinstance(output, Rejected):
+        output = _placed(output, task.path, source, read)
     result = Result(task.run, (output,), source_hash=read.hash)
     if isinstance(read.identity, ObjectIdentity):
         return msgspec.structs.replace(result, object_identity=read.identity)
     return msgspec.structs.replace(result, identity=read.identity)
+
+
+def _placed(output: Rejected, path: str, source: Source, read: Original) -> Rejected:
+    """Name the file, and of each failure case the line of it as far as known."""
+    rows = {int(case["row"]) for case in output.cases if case.get("row")}
+    lines = lines_of_rows(path, source, read, rows)
+    cases = tuple(
+        {**case, "line": str(lines[int(case["row"])])}
+        if case.get("row") and int(case["row"]) in lines
+        else case
+        for case in output.cases
+    )
+    error = output.error
+    if cases and cases[0].get("row"):
+        error = with_line(error, int(cases[0]["row"]), lines)
+    return msgspec.structs.replace(output, error=error, cases=cases, where=show_path(path))
 
 
 def _is_referred(source: Source) -> bool:

@@ -4,11 +4,14 @@ Read for an ingest, and again for readers of versions that are kept as reference
 """
 
 import os
+from collections.abc import Collection
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+from blake3 import blake3
 
-from afresh.assets.errors import ChangedData
+from afresh.assets.errors import AfreshError, ChangedData
 from afresh.assets.manifest import Schema, Source
 from afresh.assets.partition import Pattern, decode_key
 from afresh.assets.schema import read_types, validate
@@ -18,7 +21,7 @@ from afresh.sensors.base import Identity, ObjectIdentity
 from afresh.sensors.buckets.store import identity_of
 from afresh.sensors.buckets.url import object_path, object_uri
 from afresh.storage.formats.object_file import read_object
-from afresh.storage.formats.source_file import decode_source, read_source
+from afresh.storage.formats.source_file import decode_source, lines_of, read_source
 from afresh.storage.references import Reference
 
 _ATTEMPTS = 3
@@ -52,6 +55,29 @@ def read_original(path: str, source: Source, schema: Schema | None, project: str
             if attempt == _ATTEMPTS:
                 raise
     raise AssertionError
+
+
+def lines_of_rows(
+    path: str, source: Source, read: Original, rows: Collection[int]
+) -> dict[int, int]:
+    """Find the lines of a text that rows of what was read begin in, both from 1.
+
+    It is read again for that: only where something is wrong. Empty if it has changed since.
+    """
+    name = path.rpartition("/")[2]
+    if source.sensor.kind == "upstream" or not rows:
+        return {}
+    try:
+        if "://" in path:
+            data = read_object(plain_url(path), store_options(source), path, read.version).data
+            name = object_path(path).rpartition("/")[2]
+        else:
+            data = Path(path).read_bytes()
+    except (OSError, AfreshError):
+        return {}
+    if blake3(data).hexdigest() != read.hash:
+        return {}
+    return lines_of(data, name, source.format, rows, source.options)
 
 
 def read_reference(

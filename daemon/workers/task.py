@@ -126,6 +126,8 @@ class Rejected(msgspec.Struct, frozen=True, tag=True):
     total: int = 0
     uri: str = ""
     """Where the rejected data is kept, if it could be read."""
+    where: str = ""
+    """The file that it is from, of what was read."""
 
 
 class Failed(msgspec.Struct, frozen=True):

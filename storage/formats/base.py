@@ -40,6 +40,9 @@ class Format(Protocol):
         """Name the options that `read` knows."""
         ...
 
+    # A text format may have `lines(data, rows, options)` too: the lines of the file that these rows
+    # begin in, from 1, as far as they can be found. Asked for only where something is wrong.
+
     def read(self, data: bytes, types: Mapping[str, str], options: Options) -> pa.Table:
         """Decode all of it.
 
@@ -51,16 +54,35 @@ class Format(Protocol):
 
 
 def unreadable(
-    error: str, *, row: int | None = None, column: str | None = None, hint: str = ""
+    error: str,
+    *,
+    row: int | None = None,
+    line: int | None = None,
+    column: str | None = None,
+    hint: str = "",
 ) -> UnreadableData:
-    """Make the error for data that is not of its format."""
-    place = [f"row {row}"] if row is not None else []
+    """Make the error for data that is not of its format.
+
+    Rows are counted from 1, a header is none; lines are the file's, where no row is known.
+    """
+    place = [f"row {row}"] if row is not None else [f"line {line}"] if line is not None else []
     if column is not None:
         place.append(f"column {shown(column)}")
     # Libraries' messages may have several lines, and pieces of the data in them.
     error = " ".join(error.split())
     error = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in error)
-    return UnreadableData(error + (f" in {', '.join(place)}" if place else ""), hint=hint)
+    made = UnreadableData(error + (f" in {', '.join(place)}" if place else ""), hint=hint)
+    made.row = row
+    return made
+
+
+def with_line(text: str, row: int, lines: Mapping[int, int]) -> str:
+    """Say beside a row of an error which line of the file that is."""
+    said = f" in row {row}"
+    before, found, after = text.rpartition(said)
+    if not found or row not in lines or after[:1].isdigit():
+        return text
+    return f"{before}{said} (line {lines[row]}){after}"
 
 
 def shown(value: object) -> str:

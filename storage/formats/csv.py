@@ -6,7 +6,9 @@ An empty line is no row: a null in a file of one column cannot be written.
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.csv as pc
@@ -33,15 +35,20 @@ _INVALID = re.compile(r"CSV conversion error to (.+?): invalid value '(.*)'$", r
 
 
 class Csv:
-    """Text in rows. Options: delimiter, quote, encoding, nulls (`NA|null`), header, max_columns."""
+    """Text in rows. Options: delimiter, quote, encoding, nulls (`NA|null`), header, max_columns.
+
+    And `empty`: whether a header alone is a table without rows, or what was cut off.
+    """
 
     name = "csv"
     suffixes = (".csv", ".tsv")
     text = True
-    options = frozenset({"delimiter", "quote", "encoding", "nulls", "header", "max_columns"})
+    options = frozenset(
+        {"delimiter", "quote", "encoding", "nulls", "header", "max_columns", "empty"}
+    )
 
     def read(self, data: bytes, types: Mapping[str, str], options: Options) -> pa.Table:
-        """Decode all of it (see `Format`). A header alone is a table without rows."""
+        """Decode all of it (see `Format`)."""
         data = as_utf8(data, options)
         wanted = arrow_types(types)
         parse = _parse_options(options)
@@ -59,8 +66,30 @@ class Csv:
             if pa.types.is_binary(field.type) and field.name not in wanted:
                 check_utf8(data)  # what is no text is inferred as binary
         table = _halves(table, wanted)
-        check_floats(table, data, reading.texts, first_row=2 if header else 1)
+        check_floats(table, data, reading.texts)
+        if not table.num_rows and not options.get("empty"):
+            raise unreadable(
+                "Expected rows, found a header only",
+                hint='say options={"empty": True} if a file without rows is complete',
+            )
         return table
+
+    def lines(self, data: bytes, rows: Collection[int], options: Options) -> dict[int, int]:
+        """Find the lines that rows begin in (see `Format`)."""
+        header = options.get("header") not in (False, 0)
+        found: dict[int, int] = {}
+        csv.field_size_limit(max(len(data), 1 << 17))
+        reader = _rows(as_utf8(data, options), _parse_options(options))
+        row, end = -1 if header else 0, 0
+        with suppress(csv.Error):
+            for record in reader:
+                begin, end = end + 1, reader.line_num
+                row += bool(record)
+                if record and row in rows:
+                    found[row] = begin
+                    if len(found) == len(rows):
+                        break
+        return found
 
 
 class _Reading:
@@ -132,7 +161,7 @@ class _Reading:
             row, expected, got = found.groups()
             return unreadable(
                 f"Expected {expected} columns, found {got}",
-                row=int(row) if row else None,
+                row=self._row(row),
                 hint="quote fields that hold the delimiter" if int(got) > int(expected) else "",
             )
         if found := _CONVERSION.match(message):
@@ -147,8 +176,12 @@ class _Reading:
                 else f"Expected {self.convert.column_types.get(name, 'another value')}, "
                 f"found: {detail.removeprefix('CSV conversion error to ')}"
             )
-            return unreadable(said, row=int(row) if row else None, column=name)
+            return unreadable(said, row=self._row(row), column=name)
         return unreadable(f"Expected CSV, found: {message}")
+
+    def _row(self, record: str | None) -> int | None:
+        """Give the row of a record, which the header is one of."""
+        return int(record) - self.header or None if record else None
 
     def _column_name(self, place: int) -> str:
         if not self.header:
@@ -205,20 +238,29 @@ def _check_shape(data: bytes, parse: pc.ParseOptions, options: Options) -> bytes
 
 def _check_quotes(data: bytes, parse: pc.ParseOptions) -> None:
     """Raise where a quoted field never ends: the parser would swallow the rest of the file."""
-    rows, last = _rows(data, parse), 0
+    rows, last = _rows(data, parse), 1
     try:
         for _ in rows:
-            last += 1
+            last = rows.line_num + 1
     except csv.Error as error:
         if "unexpected end" in str(error):
             raise unreadable(
                 "Expected the closing quote of a field, found the end of the file",
-                row=last + 1,
+                line=last,
                 hint="the file is cut off, or a quote is not doubled",
             ) from error
 
 
-def _rows(data: bytes, parse: pc.ParseOptions) -> Iterator[list[str]]:
+class _Rows(Protocol):
+    """What the standard library reads; it knows the line that it is at."""
+
+    @property
+    def line_num(self) -> int: ...
+    def __iter__(self) -> Iterator[list[str]]: ...
+    def __next__(self) -> list[str]: ...
+
+
+def _rows(data: bytes, parse: pc.ParseOptions) -> _Rows:
     text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="replace", newline="")
     if not parse.quote_char:
         return csv.reader(text, delimiter=parse.delimiter, quoting=csv.QUOTE_NONE)

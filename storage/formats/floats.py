@@ -19,7 +19,7 @@ _INFINITE = ("inf", "infinity")
 
 
 def check_floats(
-    table: pa.Table, data: bytes, texts: Callable[[str], Iterable[str | None]], first_row: int
+    table: pa.Table, data: bytes, texts: Callable[[str], Iterable[str | None]]
 ) -> None:
     """Raise UnreadableData for the first number that was not kept.
 
@@ -38,7 +38,7 @@ def check_floats(
         if not (large or (zero and tiny)):
             continue
         written = zip(column.cast(pa.float64()).to_pylist(), texts(field.name), strict=False)
-        for row, (value, text) in enumerate(written, first_row):
+        for row, (value, text) in enumerate(written, 1):
             if value is None or text is None or (value and abs(value) < limit):
                 continue
             if _is_lost(text, value):

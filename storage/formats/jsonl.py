@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,6 +52,19 @@ class JsonLines:
             )
         return parse(data, wanted, present=True)
 
+    def lines(self, data: bytes, rows: Collection[int], options: Options) -> dict[int, int]:
+        """Find the lines that rows are on (see `Format`), as long as each has a line."""
+        found: dict[int, int] = {}
+        row = 0
+        for number, line in enumerate(as_utf8(data, options).split(b"\n"), 1):
+            text = line.strip()
+            row += bool(text)
+            if text and row in rows:
+                found[row] = number
+            if len(found) == len(rows) or (text and text[:1] + text[-1:] != b"{}"):
+                break
+        return found
+
 
 def parse(
     data: bytes,
@@ -76,7 +89,7 @@ def parse(
         table = _explaining(data, explicit | texts, others, explain=explain)
     check_names(table.column_names)
     table = _cast(_present(table, data, wanted) if present else table, wanted)
-    check_floats(table, data, lambda name: _texts_of(data, name), first_row=1)
+    check_floats(table, data, lambda name: _texts_of(data, name))
     return table
 
 

@@ -11,14 +11,14 @@ user published. What was opened is what is checked, so a link that is moved mean
 import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
 from blake3 import blake3
 
 from afresh.assets.errors import ChangedData, UnreadableData, VanishedData
-from afresh.storage.formats.base import Options, check_options, shown
+from afresh.storage.formats.base import Options, check_options, shown, with_line
 from afresh.storage.formats.compression import decompress
 from afresh.storage.formats.registry import detect
 
@@ -80,11 +80,31 @@ def decode_source(
     kind, compression = detect(name, format)
     check_options(kind, options)
     try:
-        data = decompress(data, compression) if compression else data
-        return kind.read(data, types, options)
+        text = decompress(data, compression) if compression else data
+        return kind.read(text, types, options)
     except UnreadableData as error:
         error.where = error.where or where
+        if error.row is not None:
+            lines = lines_of(data, name, format, {error.row}, options)
+            error.error = with_line(error.error, error.row, lines)
         raise
+
+
+def lines_of(
+    data: bytes,
+    name: str,
+    format: str,  # noqa: A002 - the word users know
+    rows: Collection[int],
+    options: Options,
+) -> dict[int, int]:
+    """Find the lines of a text file that rows begin in, both from 1, as far as it has such."""
+    kind, compression = detect(name, format)
+    find = getattr(kind, "lines", None)
+    if find is None or not rows:
+        return {}
+    data = decompress(data, compression) if compression else data
+    found: dict[int, int] = find(data, rows, options)
+    return found
 
 
 def read_file(path: str, inside: tuple[str, ...] = ()) -> tuple[bytes, Identity]:

@@ -56,7 +56,7 @@ def check_utf8(data: bytes) -> None:
         raise _other_encoding(data, "utf-8", error) from error
 
 
-def row_at(raw: bytes, offset: int) -> int:
+def line_at(raw: bytes, offset: int) -> int:
     """Count the lines up to an offset, from 1."""
     return raw.count(b"\n", 0, offset) + 1
 
@@ -80,7 +80,7 @@ def _check_nul(data: bytes) -> None:
     if offset >= 0:
         raise unreadable(
             f"Expected text, found a NUL byte at offset {offset}",
-            row=row_at(data, offset),
+            line=line_at(data, offset),
             hint="the file is damaged, binary, or in another encoding",
         )
 
@@ -88,6 +88,6 @@ def _check_nul(data: bytes) -> None:
 def _other_encoding(raw: bytes, name: str, error: UnicodeDecodeError) -> UnreadableData:
     return unreadable(
         f"Expected text in {name}, found byte 0x{raw[error.start]:02x} at offset {error.start}",
-        row=row_at(raw, error.start),
+        line=line_at(raw, error.start),
         hint='name the encoding: options={"encoding": "latin-1"}',
     )

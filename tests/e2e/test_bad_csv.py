@@ -37,14 +37,15 @@ WIDE = ",".join(f"c{i}" for i in range(100_000))
 
 BAD = {
     "missing-column": ("name\nann\n", ["amount"]),
-    "wrong-type": ("name,amount\nann,1\nbob,two\n", ["amount", "two", "3"]),
+    "wrong-type": ("name,amount\nann,1\nbob,two\n", ["amount", "two", "row 2 (line 3)"]),
     "ragged": ("name,amount\nann,1\nbob,2,3\n", ["3"]),
-    "encoding": ("name,amount\nj\xf6rg,1\n".encode("latin-1"), ["utf-8", "row 2"]),
+    "encoding": ("name,amount\nj\xf6rg,1\n".encode("latin-1"), ["utf-8", "line 2"]),
     "utf16": ("name,amount\nann,1\n".encode("utf-16"), []),
     "nul": (b"name,amount\nann,1\n\0\0\0\0,\0\n", []),
     "nul-only": (b"\0" * 4096, []),
     "empty": ("", ["empty"]),
-    "breaks-a-check": ("name,amount\nann,1\nbob,-5\n", ["amount", "-5"]),
+    "header-only": ("name,amount\n", ["header only"]),
+    "breaks-a-check": ("name,amount\nann,1\nbob,-5\n", ["amount", "-5", "row 2 (line 3)"]),
     "wide": (f"{WIDE}\n{WIDE}\n", ["100000"]),
     "huge-number": ("name,amount\nann,99999999999999999999\n", ["amount"]),
     "fraction": ("name,amount\nann,1.5\n", ["amount", "1.5"]),
@@ -107,15 +108,6 @@ def test_the_daemon_goes_on_and_what_is_mended_is_well(story: Story) -> None:
     kept = story.project.json("versions", "sums")
     assert sorted(row["version"] for row in kept) == [1] * len(BAD) + [2] * len(BAD)
     assert story.project.read("sums[nul]") == [{"total": 7}]
-
-
-def test_a_header_only_is_a_table_without_rows(story: Story) -> None:
-    project = story.project
-    project.land("header.csv", "name,amount\n")
-    project.settle("rows[header]", "sums[header]")
-    assert project.status("rows[header]")["state"] == "fresh"
-    assert project.read("rows[header]") == []
-    assert project.read("sums[header]") == [{"total": 0}]
 
 
 def test_a_first_file_that_is_bad_makes_no_version(story: Story) -> None:

@@ -339,7 +339,7 @@ def test_polars_is_checked_whole_and_given_as_asked(given: Any) -> None:
     bad = with_column("count", pa.array([0, 1]), POLARS)
     error = refused(bad, PolarsRow, given)
     assert error.cases == (
-        {"column": "count", "check": "greater_than_or_equal_to(1)", "value": "0", "index": "0"},
+        {"column": "count", "check": "greater_than_or_equal_to(1)", "value": "0", "row": "1", "index": "0"},
     )
 
 
@@ -374,12 +374,12 @@ def test_pandera_switched_off_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         (TABLE.drop_columns(["text", "day"]), "Expected columns 'text', 'day', found", 2),
         (TABLE.append_column("zz", [[1, 2]]), "found 'zz' too", 1),
         (with_column("text", pa.array([1, 2])), "'text' as string, found int64", 1),
-        (with_column("text", pa.array(["A", "long"])), "'text', found 'long' in row 1", 2),
+        (with_column("text", pa.array(["A", "long"])), "'text', found 'long' in row 2", 2),
         (with_column("text", pa.array(["a", None])), "no nulls in column 'text'", 1),
         (with_column("count", pa.array([1, None])), "no nulls in column 'count'", 1),
         (with_column("count", pa.array([1, 1])), "distinct values in column 'count'", 2),
         (with_column("count", pa.array([1.0, 2.0])), "'count' as int64, found float64", 1),
-        (with_column("grade", pa.array(["a", "zz"])), "found 'zz' in row 1", 1),
+        (with_column("grade", pa.array(["a", "zz"])), "found 'zz' in row 2", 1),
         (with_column("day", pa.array(["2020-01-01", "x"])), "'day' as date", 1),
     ],
 )
@@ -388,7 +388,9 @@ def test_what_is_wrong_is_said_in_one_line(table: pa.Table, words: str, total: i
     assert words in error.error
     assert error.total == total
     assert len(error.cases) == total
-    assert set(error.cases[0]) == {"column", "check", "value", "index"}
+    assert set(error.cases[0]) == {"column", "check", "value", "index"} | (
+        {"row"} if error.cases[0]["index"] else set()
+    )
     assert all(isinstance(value, str) for value in error.cases[0].values())
 
 
@@ -480,6 +482,7 @@ def test_lossy_coercion_is_an_error(kind: Any, values: list[Any], library: str) 
         coerced(kind, values, library)
     assert caught.value.cases[-1] == {
         "column": "x", "check": "coerce", "value": str(values[-1]) if values != [2, 0] else "2",
+        "row": str(len(values)) if values != [2, 0] else "1",
         "index": str(len(values) - 1) if values != [2, 0] else "0",
     }  # fmt: skip
 

@@ -58,8 +58,8 @@ def test_times_are_read_where_they_are_declared() -> None:
         ('[{"n":1}]\n', "Expected a JSON object, found an array in row 1"),
         ('{"n":1}\n3\n', "Expected a JSON object, found a number in row 2"),
         ('{"n":1,"n":2}\n', "Expected each name once, found it twice in row 1, column 'n'"),
-        (b'{"id":"a"}\n{"id":"\xff"}\n', "found byte 0xff at offset 18 in row 2"),
-        (b'{"id":"a"}\n\0', "found a NUL byte at offset 11 in row 2"),
+        (b'{"id":"a"}\n{"id":"\xff"}\n', "found byte 0xff at offset 18 in line 2"),
+        (b'{"id":"a"}\n\0', "found a NUL byte at offset 11 in line 2"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(text: str | bytes, message: str) -> None:
@@ -107,3 +107,9 @@ def test_null_on_a_line_of_its_own_is_a_value(text: str) -> None:
 
 def test_a_wrong_value_beside_a_null_on_a_line_of_its_own_is_refused() -> None:
     assert error('{"id":\nnull,\n"n":"x"}').startswith("Expected int64")
+
+
+def test_the_line_of_a_row_is_the_files() -> None:
+    text = b'{"n":1}\n\n{"n":2}\n{"n":'
+    assert JsonLines().lines(text, {2, 3}, {}) == {2: 3, 3: 4}
+    assert JsonLines().lines(b'{"n":\n1}\n{"n":2}\n', {2}, {}) == {}, "not a line a row"

@@ -135,7 +135,7 @@ def test_an_error_names_the_file(path: Path) -> None:
     path.write_bytes(b"id,n\na,x\n")
     with pytest.raises(UnreadableData) as caught:
         read_source(str(path), types={"n": "int64"})
-    assert str(caught.value) == f"{path}: Expected int64, found 'x' in row 2, column 'n'"
+    assert str(caught.value) == f"{path}: Expected int64, found 'x' in row 1 (line 2), column 'n'"
 
 
 def test_odd_names_are_read_and_shown_on_one_line(tmp_path: Path) -> None:
