@@ -65,6 +65,8 @@ class Column(msgspec.Struct, frozen=True):
     checks: tuple[str, ...] = ()
     regex: bool = False
     """The name is a pattern: it stands for every column that it matches from the start."""
+    native: str = ""
+    """The library's own type, of which `dtype` says what it holds."""
 
 
 class Schema(msgspec.Struct, frozen=True):
@@ -78,6 +80,8 @@ class Schema(msgspec.Struct, frozen=True):
     where: Where | None = None
     checks: tuple[str, ...] = ()
     """The checks of the frame as a whole; those of one column are its own."""
+    rules: tuple[str, ...] = ()
+    """What else it demands of a frame, the library first; none is known of older manifests."""
 
 
 class Sensor(msgspec.Struct, frozen=True):

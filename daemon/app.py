@@ -245,7 +245,7 @@ async def _stop_when_idle(daemon: Daemon) -> None:
     await daemon.controls.scan("")
     while True:
         await daemon.controls.wait(None, None)
-        if daemon.reactor.idle and daemon.supervisor.quiet:
+        if daemon.reactor.idle and daemon.supervisor.quiet and daemon.revalidation.idle:
             daemon.stop()
             return
         await anyio.sleep(0.02)

@@ -44,6 +44,7 @@ from afresh.daemon.outgoing.assemble import deliveries
 from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.recorded import LedgerRecords
+from afresh.daemon.revalidation import Revalidation
 from afresh.daemon.storms import Storms
 from afresh.daemon.stream_files import StreamFiles, remove_unnamed
 from afresh.daemon.streams import load_streams
@@ -70,6 +71,7 @@ class Daemon:
     reactor: Reactor
     supervisor: Supervisor
     generations: Generations
+    revalidation: Revalidation
     reader: Reader
     now: Callable[[], float]
     settings: Settings
@@ -87,7 +89,12 @@ class Daemon:
             self.now,
         )
         self.controls = DaemonControls(
-            self.reactor, self.supervisor, self.generations, self.reader, self.stop
+            self.reactor,
+            self.supervisor,
+            self.generations,
+            self.reader,
+            self.stop,
+            heads_done=self.revalidation.heads_done,
         )
 
     def stop(self) -> None:
@@ -190,6 +197,7 @@ async def assemble(
 
         def follow(manifest: Manifest) -> None:
             supervisor.follow(manifest)
+            revalidation.wake()
             if settings.http or hint_paths(manifest):
                 tasks.start_soon(_listen, http, problem)
 
@@ -202,11 +210,10 @@ async def assemble(
             on_taken=follow,
         )
         generations.reactor = reactor
+        revalidation = Revalidation(reactor, reader.rows, lambda: generations.manifest, alerts)
         await tasks.start(watcher.run)
-        tasks.start_soon(reactor.run)
-        tasks.start_soon(supervisor.run)
-        tasks.start_soon(alerts.run)
-        tasks.start_soon(generations.watch)
+        for run in (reactor.run, supervisor.run, alerts.run, generations.watch, revalidation.run):
+            tasks.start_soon(run)
         tasks.start_soon(keep_house, settings, now)
         _keep_streams(tasks, reactor, reader, settings)
         for delivery in deliveries(settings, lambda: generations.manifest, reader, reactor, alerts):
@@ -215,7 +222,7 @@ async def assemble(
         if settings.http:
             await _listen(http, problem)
         reactor.wake()
-        yield Daemon(reactor, supervisor, generations, reader, now, settings, http)
+        yield Daemon(reactor, supervisor, generations, revalidation, reader, now, settings, http)
         tasks.cancel_scope.cancel()
 
 

@@ -3,7 +3,7 @@
 The API's `Controls` over reactor, sensors and generations.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import anyio
@@ -48,12 +48,15 @@ class DaemonControls:
         definitions: Reloads,
         reader: Reader,
         stop: Callable[[], None],
+        *,
+        heads_done: Callable[[set[str] | None], Awaitable[None]],
     ) -> None:
         self._reactor = reactor
         self._supervisor = supervisor
         self._definitions = definitions
         self._reader = reader
         self._stop = stop
+        self._heads_done = heads_done
 
     async def materialize(self, request: str, units: Sequence[Key], *, force: bool) -> list[Key]:
         """Ask for units and what they need; failed ones are tried again."""
@@ -214,8 +217,11 @@ class DaemonControls:
         return taken
 
     async def wait(self, units: Sequence[Key] | None, timeout_seconds: float | None) -> bool:
-        """Return True when all that is recorded by now is settled; False when the time is over."""
-        reactor = self._reactor
+        """Return True when all that is recorded by now is settled; False when the time is over.
+
+        Where a schema has changed the heads are looked at again by then, if there is time.
+        """
+        reactor, settled = self._reactor, False
         with anyio.move_on_after(timeout_seconds):
             seq = reactor.journal.seq
             while reactor.has_pending(seq) and not reactor.idle:
@@ -226,8 +232,9 @@ class DaemonControls:
                 await self._next_look()
             if reactor.committing:
                 await reactor.changed()
-            return True
-        return False
+            settled = True
+            await self._heads_done(None if units is None else {asset for asset, _ in units})
+        return settled
 
     async def _next_look(self) -> None:
         """Wait for the next step; many in a row are looked at once."""

@@ -16,14 +16,15 @@ import anyio.to_thread
 import msgspec
 
 from afresh.assets.errors import AfreshError, DefinitionError
-from afresh.assets.manifest import Manifest, Problem, Source
-from afresh.assets.partition import Pattern
+from afresh.assets.manifest import Manifest, Problem
 from afresh.assets.planner.planner import Change, Planner
 from afresh.assets.planner.topology import build_topology
+from afresh.daemon.changed_schemas import revalidation_rows
 from afresh.daemon.code_watch import code_changes
 from afresh.daemon.config import Settings, load_settings
 from afresh.daemon.last_good import find_snapshot, last_manifest, mark, only_breaks, parameters_of
 from afresh.daemon.reactor import Reactor
+from afresh.daemon.read_again import read_again
 from afresh.daemon.restore import restore_planner
 from afresh.daemon.workers import snapshot
 from afresh.storage.ledger import state as saved
@@ -215,7 +216,8 @@ def definitions_rows(
 ) -> list[Update]:
     """The rows that say that these definitions are in force from this epoch on.
 
-    A source that reads its data otherwise than before reads all its files again.
+    A source that reads its data otherwise than before reads all its files again. What is stored
+    under a schema that changed is to be validated again.
     """
     now = reactor.ports.now()
     event = reactor.journal.request("code", "", manifest.digest, now, epoch)
@@ -225,66 +227,12 @@ def definitions_rows(
         "manifest": _encode(manifest),
         "loaded_at": now,
     }
-    before = {source.name: source for source in old.sources} if old is not None else {}
-    events = [event]
-    for source in manifest.sources:
-        past = before.get(source.name)
-        # What a stream brought stays as it was read; its dead letters can be replayed.
-        if (
-            past is not None
-            and not source.stream
-            and _reads_as(past, old) != _reads_as(source, manifest)
-        ):
-            events += _read_again(reactor, source, reader, now)
-    return [Update("insert", "definitions", [row]), Update("insert", "event", events)]
-
-
-def _reads_as(source: Source, manifest: Manifest | None) -> tuple[str, str]:
-    """What its data is read and judged by: options and coercions, and the schema's checks."""
-    schema = manifest.schemas.get(source.schema) if manifest is not None else None
-    return source.code_key, schema.version if schema is not None else ""
-
-
-def _read_again(
-    reactor: Reactor, source: Source, reader: Reader, now: float
-) -> list[dict[str, Any]]:
-    events = []
-    pattern = source.sensor.options.get("pattern")
-    names = Pattern.parse(pattern) if isinstance(pattern, str) else None
-    for uri, path in saved.load_paths(reader.rows, source.name).items():
-        if names is not None:
-            key, position = names.match(reactor.ports.relative_of(uri)), ""
-        else:
-            key, position = _place_of(reader, path.seq)
-        if key is None:
-            continue
-        seq = reactor.journal.next_seq()
-        event = {
-            "seq": seq,
-            "epoch": None,
-            "sensor": source.name,
-            "source": source.name,
-            "partition": key,
-            "kind": "code",
-            "uri": uri,
-            "observed_at": now,
-            "state": "pending",
-            "run": None,
-            "detail": "",
-            "identity": path.identity,
-            "payload": b"",
-            "staged": "",
-            "position": position,
-        }
-        reactor.journal.keep(event)
-        events.append(event)
-    return events
-
-
-def _place_of(reader: Reader, seq: int) -> tuple[str | None, str]:
-    """The key of what an event brought, and where it is: its uri does not say."""
-    rows = reader.rows("SELECT partition, position FROM event WHERE seq = :seq", {"seq": seq})
-    return (str(rows[0][0]), str(rows[0][1])) if rows else (None, "")
+    events = [event, *read_again(reactor, manifest, old, reader, now)]
+    return [
+        Update("insert", "definitions", [row]),
+        Update("insert", "event", events),
+        *revalidation_rows(old, manifest, reader.rows, event["seq"]),
+    ]
 
 
 def rebuild(reactor: Reactor, manifest: Manifest, reader: Reader, epoch: int) -> Planner:

@@ -11,8 +11,9 @@ class Reason(msgspec.Struct, frozen=True):
     """One reason.
 
     `kind` is input, code, parameter, new, request, event, failed, rejected, blocked, missing,
-    paused, policy, deleted, waiting, running, retry. `ref` names the unit (`orders[k]@3`) or the
-    run it is about, `event` the journal's seq where one is known, `detail` is one plain sentence.
+    paused, policy, deleted, suspect, waiting, running, retry. `ref` names the unit (`orders[k]@3`)
+    or the run it is about, `event` the journal's seq where one is known, `detail` is one plain
+    sentence.
     """
 
     kind: str

@@ -28,24 +28,12 @@ def describe(schema: object, *, root: str = "") -> Schema:
     columns = tuple(_column(found, name, column, root) for name, column in plain.columns.items())
     checks = tuple(_check(check, root) for check in plain.checks)
     data_key = digest(_DATA, *_effects(found, root))
+    rules = _rules(found)
     demands = [
-        found.library,
         str(plain.strict),
-        json.dumps(
-            [
-                plain.unique,
-                plain.unique_column_names,
-                plain.ordered,
-                plain.add_missing_columns,
-                str(plain.dtype),
-            ],
-            default=str,
-        ),
+        *rules,
         *checks,
-        *(
-            json.dumps([str(native(plain.columns[c.name].dtype)), *_plain(c)], ensure_ascii=False)
-            for c in columns
-        ),
+        *(json.dumps([c.native, *_plain(c)], ensure_ascii=False) for c in columns),
     ]
     return Schema(
         name=found.name,
@@ -55,7 +43,22 @@ def describe(schema: object, *, root: str = "") -> Schema:
         version=digest(_VERSION, data_key, *demands),
         where=_where(schema, root),
         checks=checks,
+        rules=rules,
     )
+
+
+def _rules(found: Live) -> tuple[str, ...]:
+    """What a frame has to be as a whole, each as text, if it is demanded."""
+    plain = found.plain
+    said = {
+        "unique": plain.unique,
+        "unique_column_names": plain.unique_column_names,
+        "ordered": plain.ordered,
+        "add_missing_columns": plain.add_missing_columns,
+        "dtype": str(plain.dtype) if plain.dtype is not None else None,
+    }
+    rules = [f"{name} {json.dumps(value, default=str)}" for name, value in said.items() if value]
+    return (f"library {found.library}", *rules)
 
 
 def _strict(strict: object) -> Any:
@@ -87,6 +90,7 @@ def _column(found: Live, name: str, column: Any, root: str) -> Column:
         coerce=bool(plain.coerce or column.coerce),
         checks=tuple(checks),
         regex=bool(column.regex),
+        native=str(native(column.dtype)),
     )
 
 
@@ -131,6 +135,8 @@ def _check(check: Any, root: str) -> str:
         text += f" by {_sorted(check.groupby) if not callable(check.groupby) else 'code'}"
     if check.raise_warning:
         text += " warning"
+    if check.element_wise:
+        text += " by value"
     for function in _own_code(check._check_fn):  # noqa: SLF001 - pandera has no other way to it
         text += f" #{_code(function, root)[:12]}"
     return text

@@ -1,6 +1,7 @@
 """The chain behind a state, from the ledger: which run made what, from what, by which event."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from afresh.assets.manifest import Function
@@ -83,12 +84,15 @@ class History:
         ):
             ref = format_ref(asset, partition)
             self.add("rejected", ref, error_line(error))
-            cases = json.loads(text or "[]")
-            for case in cases[:_MOST_CASES]:
-                detail = ", ".join(f"{key} {value}" for key, value in case.items() if value != "")
-                self.add("case", ref, detail)
-            if total > _MOST_CASES:
-                self.add("case", ref, f"{total} failure cases in all: afresh logs {run}")
+            self.failing(ref, json.loads(text or "[]"), total, f": afresh logs {run}")
+
+    def failing(self, ref: str, cases: Sequence[dict[str, Any]], total: int, more: str) -> None:
+        """Add the first of some failure cases; `more` says where the others are."""
+        for case in cases[:_MOST_CASES]:
+            detail = ", ".join(f"{key} {value}" for key, value in case.items() if value != "")
+            self.add("case", ref, detail)
+        if total > _MOST_CASES:
+            self.add("case", ref, f"{total} failure cases in all{more}")
 
     def fresh(self, unit: UnitView) -> None:
         """Say which run made what a fresh unit has, and why it did not run since."""

@@ -76,9 +76,15 @@ def version_row(row: Sequence[Any]) -> dict[str, Any]:
         "code_version": code,
         "uri": uri,
         "tags": [],
-        "state": "head" if row[16] and state in ("head", "kept") else state,
+        "state": _state(state, is_head=bool(row[16]), is_suspect=bool(row[20])),
         **stream,
     }
+
+
+def _state(state: str, *, is_head: bool, is_suspect: bool) -> str:
+    if state not in ("head", "kept"):
+        return state
+    return "suspect" if is_suspect else "head" if is_head else "kept"
 
 
 def _stream_columns(row: Sequence[Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from afresh.assets.partition import parse_ref
 from afresh.assets.planner.view import UnitView
 from afresh.daemon.api.names import kinds, unknown
 from afresh.daemon.api.selection import chosen
+from afresh.daemon.api.suspects import marked, suspect_heads
 from afresh.daemon.api.times import iso
 from afresh.daemon.api.verifications import not_deterministic
 from afresh.daemon.api.view import Key, View
@@ -23,12 +24,12 @@ _RECENT_RUNS = 20
 
 async def look_at(view: View, text: str | None) -> list[UnitView]:
     """Look at each unit that a selection covers, in the order of the graph."""
-    now, found = view.now(), list[UnitView]()
+    now, found, suspect = view.now(), list[UnitView](), suspect_heads(view)
     for i, (asset, partition) in enumerate(await chosen(view, text)):
         if i % _BREATH == _BREATH - 1:
             await view.breathe()
         try:
-            found.append(view.planner.look(asset, partition, now))
+            found.append(marked(view.planner.look(asset, partition, now), suspect))
         except KeyError:  # it went while we took a breath
             continue
     return found

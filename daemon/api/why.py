@@ -12,8 +12,9 @@ from afresh.assets.partition import Ref, format_ref, parse_ref
 from afresh.assets.planner.view import Reason, State, UnitView
 from afresh.daemon.api.history import History
 from afresh.daemon.api.listings import error_line
-from afresh.daemon.api.names import one_unit, one_version, parse_known
+from afresh.daemon.api.names import Unique, one_unit, one_version, parse_known
 from afresh.daemon.api.stream_gaps import gaps
+from afresh.daemon.api.suspects import findings
 from afresh.daemon.api.verifications import not_deterministic
 from afresh.daemon.api.view import Key, View
 
@@ -43,6 +44,7 @@ async def why(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
     if ref.version not in (None, "latest"):
         unique = one_version(view, ref)
         if found is None or unique.version != found.version:
+            _suspicions(view, unique, history)
             history.version(unique)
             state = _version_state(view, unique._asdict())
             return {"ref": unique.ref, "state": state, "because": history.entries()}
@@ -108,6 +110,15 @@ def _own_reasons(view: View, unit: UnitView, history: History) -> None:
         history.add("not_deterministic", ref, differs.detail, at=differs.at)
     if unit.state == "failed":
         _failure(view, unit, history)
+    if unit.version is not None:
+        _suspicions(view, Unique(unit.asset, unit.partition, unit.version), history)
+
+
+def _suspicions(view: View, at: Unique, history: History) -> None:
+    """Add what is known against a version since its schema was changed, with failure cases."""
+    for finding in findings(view, at):
+        history.add("suspect", at.ref, finding.detail, event=finding.event, at=finding.at)
+        history.failing(at.ref, finding.cases, finding.total, "")
 
 
 def _failure(view: View, unit: UnitView, history: History) -> None:
@@ -150,6 +161,8 @@ def _look(view: View, unit: Key) -> UnitView | None:
 
 
 def _version_state(view: View, unique: Mapping[str, Any]) -> str:
+    if findings(view, Unique(**unique)):
+        return "suspect"
     ((state,),) = view.reader.rows(
         "SELECT state FROM version WHERE asset = :asset AND partition = :partition"
         " AND version = :version",

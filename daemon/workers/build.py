@@ -224,13 +224,15 @@ class Builder:
         return ""
 
     def _reading_key(self, sensor: Declared, schema: str, *, key_columns: bool) -> str:
-        """Hash what reading does to the data of a source: format, options, schema."""
+        """Hash what reading does to the data of a source: format, options, types, coercions."""
         described = self.catalog.schemas.get(schema)
+        columns = described.columns if described is not None else ()
         what = {
             "format": sensor.format,
             "options": dict(sensor.options),
             "captures": sensor.captures if key_columns else (),
             "schema": described.data_key if described is not None else "",
+            "types": [[column.name, column.regex, column.dtype] for column in columns],
         }
         text = json.dumps(what, sort_keys=True, default=repr)
         return hashlib.blake2b(b"source-1 " + text.encode(), digest_size=16).hexdigest()

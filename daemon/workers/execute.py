@@ -1,4 +1,4 @@
-"""A task's work in its worker: read a file into a source's unit, or call a function.
+"""A task's work in its worker: read a file into a source's unit, call a function, or validate.
 
 Nothing is raised for what user code or data does: it is in the result.
 """
@@ -23,6 +23,7 @@ from afresh.daemon.workers.live import LiveFunction, Loaded
 from afresh.daemon.workers.merging import merge_segments
 from afresh.daemon.workers.originals import read_reference
 from afresh.daemon.workers.outputs import rejected_uri, settle
+from afresh.daemon.workers.revalidate import revalidate
 from afresh.daemon.workers.task import Part, Rejected, Result, Target, Task, Written
 from afresh.daemon.workers.wire import Plan
 from afresh.daemon.workers.writes import watching
@@ -42,6 +43,8 @@ def execute(
             return Result(task.run, merged=merge_segments(task.merges)), ""
         if task.kind == "ingest":
             return ingest(task, loaded, plan, begin), ""
+        if task.kind == "validate":
+            return revalidate(task, loaded, partial(_read_original, loaded)), ""
         with watching(_has_files(loaded.manifest)) as wrote:
             outputs = tuple(_run(task, loaded, plan, begin))
         merged = merge_segments(task.merges)

@@ -69,11 +69,12 @@ class Target(msgspec.Struct, frozen=True):
 class Task(msgspec.Struct, frozen=True):
     """One attempt. An ingest reads `path` into a source's unit, a run calls a function.
 
-    A merge has nothing but `merges`.
+    A merge has nothing but `merges`; `validate` holds the parts of its one input against the schema
+    of the asset `name`.
     """
 
     run: str
-    kind: Literal["ingest", "run", "merge"]
+    kind: Literal["ingest", "run", "merge", "validate"]
     name: str
     """The source's or the function's name in the manifest."""
     partition: str
@@ -178,6 +179,19 @@ class Merged(msgspec.Struct, frozen=True):
     hash: str
 
 
+class Verdict(msgspec.Struct, frozen=True):
+    """What a schema says of stored data; `unread` where it could not be held against it.
+
+    `schema_version` is the schema's. `cases` are at most 100 failure cases.
+    """
+
+    state: Literal["ok", "suspect", "unread"]
+    schema_version: str
+    error: str = ""
+    cases: tuple[dict[str, str], ...] = ()
+    total: int = 0
+
+
 class Result(msgspec.Struct, frozen=True):
     """What came of a task: one entry an output, or `failed`; `identity` is what an ingest read.
 
@@ -195,5 +209,7 @@ class Result(msgspec.Struct, frozen=True):
     emptied: tuple[int, ...] = ()
     """The events of which no record was left, though they had some."""
     merged: tuple[Merged, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    """Of a validation, one for each part, in their order."""
     wrote: tuple[str, ...] = ()
     """The real paths of files that a function opened for writing, as far as that is known."""

@@ -90,6 +90,11 @@ TABLES = {
         defaults={"uri": ""},
     ),
     "request": Shape(columns=("id", "op", "at", "response"), key=("id",), defaults={}),
+    "revalidation": Shape(
+        columns=("asset", "event", "only_suspect"),
+        key=("asset",),
+        defaults={"event": None, "only_suspect": False},
+    ),
     "run": Shape(
         columns=(
             "run",
@@ -160,6 +165,24 @@ TABLES = {
             "code_stale": False,
             "failed_run": None,
         },
+    ),
+    "validation": Shape(
+        columns=(
+            "asset",
+            "partition",
+            "version",
+            "first_row",
+            "end_row",
+            "schema_version",
+            "state",
+            "event",
+            "error",
+            "cases",
+            "total",
+            "at",
+        ),
+        key=("asset", "partition", "version", "first_row"),
+        defaults={"end_row": None, "event": None, "error": "", "cases": "[]", "total": 0},
     ),
     "validity": Shape(
         columns=("asset", "partition", "epoch", "version", "run"),

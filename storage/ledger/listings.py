@@ -134,8 +134,8 @@ def versions(
 
     Rows: asset, partition, version, fingerprint, rows, bytes, created_at, run, code_version, uri,
     state, epoch, columns, hash, schema_version, metadata_json, whether it is the head, start_row,
-    end_row, and the first row that the stream has still. The state is the stored one; the head's is
-    shown as `head`.
+    end_row, the first row that the stream has still, and whether it is suspect. The state is the
+    stored one; the head's is shown as `head`.
     """
     where = _Where()
     where.equal("v.asset", asset)
@@ -151,7 +151,12 @@ def versions(
         " v.run, v.code_version, v.uri, v.state, v.epoch, v.columns, v.hash, v.schema_version,"
         " v.metadata_json, CASE WHEN u.version = v.version THEN 1 ELSE 0 END, v.start_row,"
         " v.end_row, (SELECT MIN(s.first_row) FROM segment s"
-        " WHERE s.asset = v.asset AND s.partition = v.partition)"
+        " WHERE s.asset = v.asset AND s.partition = v.partition),"
+        " EXISTS (SELECT 1 FROM validation w WHERE w.asset = v.asset"
+        " AND w.partition = v.partition AND w.version = v.version AND w.state = 'suspect')"
+        " OR (v.end_row IS NOT NULL AND EXISTS (SELECT 1 FROM validation w"
+        " WHERE w.asset = v.asset AND w.partition = v.partition AND w.version = 0"
+        " AND w.state = 'suspect' AND w.first_row < v.end_row AND w.end_row > v.start_row))"
         " FROM version v LEFT JOIN unit u ON u.asset = v.asset AND u.partition = v.partition",
         "v.partition, v.version DESC",
         limit,

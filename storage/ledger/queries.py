@@ -219,6 +219,8 @@ SELECT asset, partition, run_key, run, kind, attempts, at, error FROM failure
 WHERE asset IN ({assets}) ORDER BY asset, partition
 """
 
+FAILED_KEYS = "SELECT partition FROM failure WHERE asset = :asset"
+
 FAILURE_OF_UNIT = """
 SELECT run_key, run, kind, attempts, at, error FROM failure
 WHERE asset = :asset AND partition = :partition

@@ -293,6 +293,38 @@ class Rejection(Table, table=True):
     uri: str = ""
 
 
+class Validation(Table, table=True):
+    """Stored data held again against a schema that was changed, by the definitions of `event`.
+
+    Of one version, or of a stream the rows `first_row` to `end_row` (excluded): `version` is 0.
+    `state` is `ok`, `suspect`, or `unread`: it could not be held against it. `cases` is JSON.
+    """
+
+    asset: str = Field(primary_key=True)
+    partition: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    first_row: int = Field(primary_key=True)
+    end_row: int | None = None
+    schema_version: str
+    state: str = Field(index=True)
+    event: int | None = None
+    error: str = ""
+    cases: str = "[]"
+    total: int = 0
+    at: float
+
+
+class Revalidation(Table, table=True):
+    """An asset of which stored data is still to be held against its changed schema.
+
+    All that was not yet, or where the schema became looser `only_suspect` data.
+    """
+
+    asset: str = Field(primary_key=True)
+    event: int | None = None
+    only_suspect: bool = False
+
+
 class Verification(Table, table=True):
     """A forced run: it gave equal content, or other content for the same run key."""
 

@@ -8,10 +8,11 @@ import anyio.lowlevel
 import pytest
 
 from afresh.assets.errors import LedgerConflict, LedgerError, LedgerUnavailable
+from afresh.storage.ledger import listings, validations
 from afresh.storage.ledger.commit import Commit, Ledger, Require, Update
 from afresh.storage.ledger.memory import MemoryLedger
 from afresh.storage.ledger.sqlite import SqliteLedger
-from support.ledgers import cursor, event, insert, ledger_file, unit
+from support.ledgers import cursor, event, insert, ledger_file, segment, unit, validation, version
 
 SEQS = "SELECT seq FROM event ORDER BY seq"
 CURSOR = "SELECT value FROM cursor WHERE sensor = :sensor"
@@ -210,3 +211,78 @@ async def test_after_closing_nothing_is_taken(ledger: Ledger) -> None:
     with pytest.raises(LedgerUnavailable):
         await ledger.commit(insert("event", event(2)))
     await ledger.aclose()
+
+
+async def test_what_is_to_be_validated_goes_as_verdicts_come(ledger: Ledger) -> None:
+    versions = [
+        version("a", "k", 1, schema_version="old"),
+        version("a", "k", 2, schema_version="old"),
+        version("a", "l", 1, schema_version="new"),
+        version("a", "m", 1, schema_version="old", state="collected"),
+        version("b", "", 1, schema_version="old"),
+    ]
+    units = [unit("a", "k", version=2), unit("a", "l"), unit("a", "m"), unit("b")]
+    await ledger.commit(insert("version", *versions))
+    await ledger.commit(insert("unit", *units))
+    at = {"asset": "a", "schema": "new", "every": True, "partition": "", "number": -1, "limit": 9}
+
+    async def left(query: str, **other: object) -> list[tuple[str, int]]:
+        return [(row[0], row[1]) for row in await ledger.rows(query, {**at, **other})]
+
+    assert await left(validations.HEADS_LEFT) == [("k", 2)]
+    assert await left(validations.VERSIONS_LEFT) == [("k", 1), ("k", 2)]
+    assert await left(validations.VERSIONS_LEFT, number=1, partition="k") == [("k", 2)]
+    assert await left(validations.HEADS_LEFT, asset="b") == [("", 1)]
+    assert await left(validations.VERSIONS_LEFT, every=False) == [], "nothing is suspect yet"
+
+    await ledger.commit(insert("validation", validation("a", "k", 2, "new", "suspect")))
+    assert await left(validations.HEADS_LEFT) == []
+    assert await left(validations.VERSIONS_LEFT) == [("k", 1)]
+    heads = await ledger.rows(validations.SUSPECT_HEADS, {})
+    assert [row[:3] for row in heads] == [("a", "k", 2)]
+    key = {"asset": "a", "partition": "k", "version": 1}
+    assert await ledger.rows(validations.OF_VERSION, key) == []
+    assert len(await ledger.rows(validations.OF_VERSION, {**key, "version": 2})) == 1
+    newer = {"every": False, "schema": "newer"}
+    assert await left(validations.VERSIONS_LEFT, **newer) == [("k", 2)]
+    passed = validation("a", "k", 2, "newer", "ok")
+    await ledger.commit(Commit((Update("upsert", "validation", [passed]),)))
+    assert await left(validations.VERSIONS_LEFT, **newer) == []
+    assert await ledger.rows(validations.SUSPECT_HEADS, {}) == []
+
+
+async def test_of_a_stream_rows_are_suspect_wherever_they_lie(ledger: Ledger) -> None:
+    ranges = [(0, 10), (10, 20), (20, 30)]
+    segments = [segment("s", first, end, schema_version="old") for first, end in ranges]
+    versions = [
+        version("s", "", number, start_row=start, end_row=end)
+        for number, (start, end) in enumerate([(0, 10), (0, 20), (12, 30), (20, 30)], 1)
+    ]
+    await ledger.commit(insert("segment", *segments))
+    await ledger.commit(insert("version", *versions))
+    await ledger.commit(insert("unit", unit("s", version=3)))
+    at = {"asset": "s", "schema": "new", "every": True, "partition": "", "number": -1, "limit": 9}
+
+    async def left(**other: object) -> list[int]:
+        return [row[1] for row in await ledger.rows(validations.SEGMENTS_LEFT, {**at, **other})]
+
+    assert await left() == [0, 10, 20]
+    assert await left(number=0) == [10, 20]
+    bad = validation("s", "", 0, "new", "suspect", first_row=10, end_row=20)
+    good = validation("s", "", 0, "new", "ok", first_row=0, end_row=10)
+    await ledger.commit(insert("validation", good, bad))
+    assert await left() == [20]
+    assert await left(every=False) == []
+    assert await left(every=False, schema="newer") == [10]
+    query = listings.versions("s")
+    suspect = {row[2]: bool(row[20]) for row in await ledger.rows(query.sql, query.parameters)}
+    assert suspect == {1: False, 2: True, 3: True, 4: False}
+    assert [row[2] for row in await ledger.rows(validations.SUSPECT_HEADS, {})] == [3]
+    # Merged with those beside it the rows are no better, and are found by the range.
+    gone = [{"asset": "s", "partition": "", "first_row": 10}]
+    merged = Update("upsert", "segment", [segment("s", 0, 20, schema_version="old")])
+    await ledger.commit(Commit((Update("delete", "segment", gone), merged)))
+    assert await left(every=False, schema="newer") == [0]
+    assert [row[2] for row in await ledger.rows(validations.SUSPECT_HEADS, {})] == [3]
+    within = {"asset": "s", "partition": "", "first": 0, "end": 20}
+    assert await ledger.rows(validations.ROWS_WITHIN, within) == [(0,), (10,)]

@@ -80,6 +80,35 @@ def version(asset: str, partition: str, number: int, **given: Any) -> dict[str, 
     return row | given
 
 
+def segment(asset: str, first: int, end: int, **given: Any) -> dict[str, Any]:
+    """Return the row of a stream's segment."""
+    row = {
+        "asset": asset,
+        "partition": "",
+        "first_row": first,
+        "end_row": end,
+        "uri": f"{asset}/{first}.parquet",
+        "bytes": 100,
+        "hash": f"h{first}",
+        "fingerprint": f"f{first}",
+        "columns": "{}",
+        "schema_version": "s",
+        "position": "",
+        "run": f"run{first}",
+        "created_at": float(first),
+    }
+    return row | given
+
+
+def validation(
+    asset: str, partition: str, number: int, schema: str, state: str, **given: Any
+) -> dict[str, Any]:
+    """Return the row of a verdict on a version, or on rows of a stream (number 0)."""
+    row = {"asset": asset, "partition": partition, "version": number, "first_row": 0}
+    row |= {"schema_version": schema, "state": state, "event": 1, "at": 1.0}
+    return row | {"error": "Expected other data" if state == "suspect" else ""} | given
+
+
 def run(name: str, asset: str, partition: str = "", **given: Any) -> dict[str, Any]:
     """Return a run's row."""
     row = {

@@ -1,4 +1,7 @@
-"""Streams: what arrives in batches, where its rows are, how far readers are; the outbox."""
+"""Streams: what arrives in batches, where its rows are, how far readers are; the outbox.
+
+And what is known of stored data under schemas that were changed since.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -86,3 +89,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number"),
     )
     op.create_index(op.f("ix_outgoing_target"), "outgoing", ["target"], unique=False)
+    _add_validations()
+
+
+def _add_validations() -> None:
+    op.create_table(
+        "validation",
+        sa.Column("asset", sa.String(), nullable=False),
+        sa.Column("partition", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("first_row", sa.Integer(), nullable=False),
+        sa.Column("end_row", sa.Integer(), nullable=True),
+        sa.Column("schema_version", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("event", sa.Integer(), nullable=True),
+        sa.Column("error", sa.String(), nullable=False),
+        sa.Column("cases", sa.String(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("asset", "partition", "version", "first_row"),
+    )
+    op.create_index(op.f("ix_validation_state"), "validation", ["state"], unique=False)
+    op.create_table(
+        "revalidation",
+        sa.Column("asset", sa.String(), nullable=False),
+        sa.Column("event", sa.Integer(), nullable=True),
+        sa.Column("only_suspect", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("asset"),
+    )

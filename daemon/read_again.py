@@ -1,0 +1,82 @@
+"""New definitions compared with those before: which files a source has to read again, and why.
+
+Only reading shows what follows from another format, other options or types. Checks alone need no
+file: what is stored is held against them, and what was rejected is tried again.
+"""
+
+from typing import Any
+
+from afresh.assets.manifest import Manifest, Source
+from afresh.assets.partition import Pattern
+from afresh.daemon.reactor import Reactor
+from afresh.storage.ledger import queries
+from afresh.storage.ledger import state as saved
+from afresh.storage.ledger.reader import Reader
+
+
+def read_again(
+    reactor: Reactor, manifest: Manifest, old: Manifest | None, reader: Reader, now: float
+) -> list[dict[str, Any]]:
+    """Give an event for each file that is to be read again."""
+    before = {source.name: source for source in old.sources} if old is not None else {}
+    events = []
+    for source in manifest.sources:
+        past = before.get(source.name)
+        # What a stream brought stays as it was read; its dead letters can be replayed.
+        if past is None or source.stream or old is None:
+            continue
+        if past.code_key != source.code_key:
+            events += _events(reactor, source, reader, now, None)
+        elif _version(past, old) != _version(source, manifest):
+            rows = reader.rows(queries.FAILED_KEYS, {"asset": source.name})
+            rejected = {key for (key,) in rows}
+            if rejected:
+                events += _events(reactor, source, reader, now, rejected)
+    return events
+
+
+def _version(source: Source, manifest: Manifest) -> str:
+    schema = manifest.schemas.get(source.schema)
+    return schema.version if schema is not None else ""
+
+
+def _events(
+    reactor: Reactor, source: Source, reader: Reader, now: float, only: set[str] | None
+) -> list[dict[str, Any]]:
+    """Of all files of a source, or `only` of these keys."""
+    events = []
+    pattern = source.sensor.options.get("pattern")
+    names = Pattern.parse(pattern) if isinstance(pattern, str) else None
+    for uri, path in saved.load_paths(reader.rows, source.name).items():
+        if names is not None:
+            key, position = names.match(reactor.ports.relative_of(uri)), ""
+        else:
+            key, position = _place_of(reader, path.seq)
+        if key is None or (only is not None and key not in only):
+            continue
+        event = {
+            "seq": reactor.journal.next_seq(),
+            "epoch": None,
+            "sensor": source.name,
+            "source": source.name,
+            "partition": key,
+            "kind": "code",
+            "uri": uri,
+            "observed_at": now,
+            "state": "pending",
+            "run": None,
+            "detail": "",
+            "identity": path.identity,
+            "payload": b"",
+            "staged": "",
+            "position": position,
+        }
+        reactor.journal.keep(event)
+        events.append(event)
+    return events
+
+
+def _place_of(reader: Reader, seq: int) -> tuple[str | None, str]:
+    """The key of what an event brought, and where it is: its uri does not say."""
+    rows = reader.rows("SELECT partition, position FROM event WHERE seq = :seq", {"seq": seq})
+    return (str(rows[0][0]), str(rows[0][1])) if rows else (None, "")
