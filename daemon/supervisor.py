@@ -55,6 +55,7 @@ class Supervisor:
         self._emit = emit
         self._recorded = recorded
         self._now = now
+        self._watcher = watcher
         self._random = random
         self._on_health = on_health
         self.sensors: dict[str, Sensor] = {}
@@ -96,15 +97,18 @@ class Supervisor:
                 self._stop(name)
                 self._declared[name] = declared
                 self._start(source)
+        self._rest()
 
     def pause(self, name: str) -> None:
         """Stop a sensor; its cursor stays, and the scan at its start finds what came meanwhile."""
         self.paused.add(self._require(name))
+        self._rest()
         self._stop(name, forget=False)
 
     def resume(self, name: str, source: Source) -> None:
         """Start it again."""
         self.paused.discard(name)
+        self._rest()
         if name not in self._running:
             self._start(source)
 
@@ -226,6 +230,11 @@ class Supervisor:
                 }
             )
         return rows
+
+    def _rest(self) -> None:
+        """Tell who watches folders whose files wait for a sensor that is paused."""
+        paused = [self.sensors[name] for name in sorted(self.paused & self.sensors.keys())]
+        self._watcher.rest(sensor for sensor in paused if isinstance(sensor, FileSensor))
 
     def _require(self, name: str) -> str:
         if name not in self._declared:

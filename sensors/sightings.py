@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 import anyio
 import anyio.lowlevel
 
-from afresh.assets.partition import is_temporary
+from afresh.assets.partition import Pattern, is_temporary
 from afresh.sensors.base import Identity
 from afresh.sensors.departures import Departures
 from afresh.sensors.file import FileSensor
@@ -41,6 +41,8 @@ class Sightings:
     ) -> None:
         self.routes: Routes[FileSensor] = Routes()
         self.unmatched: dict[str, FileSensor] = {}
+        self.resting: tuple[Pattern, ...] = ()
+        """Of sensors that are paused: what is theirs waits for them, and is not unmatched."""
         self._prefix = project.rstrip("/") + "/"
         self._folders = folders
         self._now = now
@@ -63,6 +65,10 @@ class Sightings:
         That is the first by name of the innermost watched folder. In the project's own folder lie
         definitions and much else that is not data: nothing there is unmatched.
         """
+        if self.resting:
+            name = path.removeprefix(self._prefix)
+            if any(pattern.match(name) is not None for pattern in self.resting):
+                return None
         parent = above = path.rpartition("/")[0]
         while above:
             folder = self._folders.get(above)

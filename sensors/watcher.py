@@ -5,7 +5,7 @@ decided by one look at the path at the end (`sightings`), so lost, late, doubled
 notifications make no difference (SEMANTICS, Arrivals and events).
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 import anyio
 import anyio.abc
@@ -93,6 +93,10 @@ class FolderWatcher:
             folder.ticket.set()
             self._left = True
             self._wake()
+
+    def rest(self, sensors: Iterable[FileSensor]) -> None:
+        """Leave the files of these to them: they are paused, and will look for themselves."""
+        self._sightings.resting = tuple(sensor.pattern for sensor in sensors)
 
     async def run(
         self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED

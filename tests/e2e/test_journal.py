@@ -73,3 +73,24 @@ def test_what_arrived_can_be_filtered_followed_and_brought_again(tmp_path: Path)
         assert project.run("replay", "--events", "x", check=False).returncode == 2
         assert project.run("replay", check=False).returncode == 2
         assert project.run("emit", "flights", "--data", "1", check=False).returncode == 2
+
+
+def test_what_is_for_a_paused_sensor_waits_for_it_and_is_not_unmatched(tmp_path: Path) -> None:
+    other = 'others = source("others", files("landing/{name}.jsonl"))\n'
+    project = Living.make(tmp_path / "p", PIPELINE + other)
+    with project.running():
+        project.run("sensors", "pause", "flights")
+        project.land("k1.csv", "a\n1\n")
+        project.land("stray.txt", "nobody's")
+        project.land("k1.jsonl", '{"a": 1}\n')
+        project.settle("others")
+        strays = until(lambda: project.json("events", "--unmatched"))
+        assert [event["uri"] for event in strays] == ["landing/stray.txt"]
+    with project.running():  # it is paused still
+        project.land("k2.csv", "a\n2\n")
+        project.run("sensors", "scan", "others")
+        assert len(project.json("events", "--unmatched")) == 1
+        project.run("sensors", "resume", "flights")
+        project.settle()
+        assert project.states("flights") == {"flights[k1]": "fresh", "flights[k2]": "fresh"}
+        assert len(project.json("events", "--unmatched")) == 1

@@ -12,6 +12,7 @@ from afresh.daemon import sensor_builder
 from afresh.daemon.sensor_tasks import SensorTask
 from afresh.daemon.supervisor import Supervisor
 from afresh.sensors.base import Batch, Emit, Health, Sensor, SensorContext
+from afresh.sensors.watcher import FolderWatcher
 from support.watching import until
 
 SOURCE = Source("numbers", Declared("numbers", {}), stream=True)
@@ -41,7 +42,7 @@ class Numbers:
 def supervising(tasks: TaskGroup, ledger: "Ledger") -> Supervisor:
     return Supervisor(
         tasks,
-        watcher=None,  # type: ignore[arg-type]
+        watcher=FolderWatcher("/project", now=lambda: 0.0),
         emit=ledger.record,
         recorded=ledger,  # type: ignore[arg-type]
         project="/project",
