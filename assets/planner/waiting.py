@@ -3,7 +3,19 @@
 from afresh.assets.partition import format_ref
 from afresh.assets.planner.nodes import Node
 from afresh.assets.planner.policies import Policies
-from afresh.assets.policy import Cron, Every, Freshness, Manual, describe, span
+from afresh.assets.policy import (
+    AllNew,
+    AnyNew,
+    Both,
+    Cron,
+    Either,
+    Every,
+    Freshness,
+    Manual,
+    Policy,
+    describe,
+    span,
+)
 
 
 def explain_wait(policies: Policies, node: Node, now: float) -> str:
@@ -22,8 +34,19 @@ def explain_wait(policies: Policies, node: Node, now: float) -> str:
             at = policies.goals.latest_start(node.plan, behind.since)
             return f"{left}: it has to start {_in(at, now)}"
     new = policies.news.of(node)
-    old = [edge.asset for edge in node.plan.inputs if edge.parameter not in new]
+    named = _named(policy, {edge.parameter for edge in node.plan.inputs})
+    old = [edge.asset for edge in node.plan.inputs if edge.parameter in named - new]
     return f"{left}: nothing new from {', '.join(old)}" if old else left
+
+
+def _named(policy: Policy, inputs: set[str]) -> set[str]:
+    """Give the inputs that a condition is about; those that it does not name are all."""
+    match policy:
+        case AllNew(names) | AnyNew(names):
+            return set(names) or inputs
+        case Both(left, right) | Either(left, right):
+            return _named(left, inputs) | _named(right, inputs)
+    return inputs
 
 
 def _in(at: float | None, now: float) -> str:

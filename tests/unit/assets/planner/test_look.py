@@ -162,3 +162,17 @@ def test_a_unit_still_waits_where_a_deletion_does_not_propagate(on_delete: str) 
     it.arrive(("b", "k3", BAD), deleted=True)
     it.drain()
     assert look(it, "both", "k3").state == "blocked"
+
+
+def test_a_condition_that_waits_names_the_inputs_that_it_waits_for() -> None:
+    reads = (Read("a"), Read("b"), Read("c"))
+    m = FunctionSpec(("m",), reads, refresh="all_new", named=("a", "c"))
+    sources = tuple(SourceSpec(name, partitioned=False) for name in ("a", "b", "c"))
+    it = World(GraphSpec(sources, (m,)), Random(1))
+    for name in ("a", "b", "c"):
+        it.arrive((name, "", ONE))
+    it.drain()
+    it.arrive(("a", "", Value("2", "0")))
+    it.drain()
+    (reason,) = look(it, "m").reasons
+    assert reason.detail.endswith(": nothing new from c")
