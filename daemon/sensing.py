@@ -222,6 +222,7 @@ async def _process(log: str) -> AsyncIterator[tuple["subprocess.Popen[bytes]", L
         )
     except OSError as error:
         ours.close()
+        output.close()
         raise SensorError(f"Expected to start a process, found {error.strerror}") from error
     finally:
         theirs.close()

@@ -1,12 +1,12 @@
 """Delivers one target's events in order, again and again until they are acknowledged."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 import anyio
 
-from afresh.daemon.outgoing.base import AT_ONCE, Target
+from afresh.daemon.outgoing.base import AT_ONCE, Delivered, Target
 from afresh.daemon.outgoing.outbox import Outbox
 from afresh.storage.ledger.commit import Commit, Ledger, Require, Update
 from afresh.storage.ledger.state import Read
@@ -58,7 +58,7 @@ class Delivery:
                 if not rows:
                     await self._outbox.news()
                     continue
-                done = await self._target.deliver([str(payload).encode() for _, payload in rows])
+                done = await self._deliver([str(payload).encode() for _, payload in rows])
                 if done.taken:
                     await self._forget([number for number, _ in rows[: done.taken]])
                     failures = 0
@@ -71,6 +71,13 @@ class Delivery:
         finally:
             with anyio.CancelScope(shield=True):
                 await self._target.aclose()
+
+    async def _deliver(self, events: Sequence[bytes]) -> Delivered:
+        try:
+            return await self._target.deliver(events)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this target alone
+            _log.exception("outgoing %s failed", self.name)
+            return Delivered(0, str(error) or type(error).__name__)
 
     async def _forget(self, numbers: list[int]) -> None:
         """Delete what was acknowledged; a crash before that delivers it again."""

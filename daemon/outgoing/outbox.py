@@ -59,7 +59,9 @@ class Outbox:
         self._number = int(read(_LAST, {})[0][0])
         self.waiting: dict[str, int] = dict.fromkeys(selections, 0)
         self.waiting |= {str(target): int(count) for target, count in read(_COUNTS, {})}
-        self._chosen: tuple[str, dict[str, frozenset[str]]] = ("", {})
+        self._digest: str | None = None
+        self._graph = Graph(Manifest(""))
+        self._chosen: dict[str, frozenset[str]] = {}
         self._news = anyio.Event()
         self._begun: Origin | None = None
 
@@ -134,28 +136,31 @@ class Outbox:
         text = self._selections[target]
         if not text:
             return True
-        manifest = self._manifest()
+        self._follow(self._manifest())
         if "[" in text:
             unit = (row["asset"], row["partition"])
-            return unit in _select(target, text, manifest, [unit])
-        if self._chosen[0] != manifest.digest:
-            self._chosen = (manifest.digest, {})
-        chosen = self._chosen[1].get(target)
+            return unit in _select(target, text, self._graph, [unit])
+        chosen = self._chosen.get(target)
         if chosen is None:
-            units = [(asset, WHOLE) for asset in Graph(manifest).assets]
-            chosen = frozenset(asset for asset, _ in _select(target, text, manifest, units))
+            units = [(asset, WHOLE) for asset in self._graph.assets]
+            chosen = frozenset(asset for asset, _ in _select(target, text, self._graph, units))
             if not chosen:
                 _log.warning("outgoing %s: no asset is of select = %r", target, text)
-            self._chosen[1][target] = chosen
+            self._chosen[target] = chosen
         return row["asset"] in chosen
+
+    def _follow(self, manifest: Manifest) -> None:
+        """Know the definitions in force: what is selected is worked out once for them."""
+        if self._digest != manifest.digest:
+            self._digest, self._graph, self._chosen = manifest.digest, Graph(manifest), {}
 
 
 def _select(
-    target: str, text: str, manifest: Manifest, units: Sequence[tuple[str, str]]
+    target: str, text: str, graph: Graph, units: Sequence[tuple[str, str]]
 ) -> set[tuple[str, str]]:
     """Give what is selected; names that the definitions do not have (any more) select nothing."""
     try:
-        return select(text, Graph(manifest), units, _no_state)
+        return select(text, graph, units, _no_state)
     except UsageError as error:
         _log.debug("outgoing %s: %s", target, error)
         return set()

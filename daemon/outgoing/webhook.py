@@ -15,6 +15,7 @@ from afresh.sensors.secret import Secret
 from afresh.sensors.webhooks.signature import FORMS, sign
 
 _SHOWN_BYTES = 200
+_PASSED_OVER_BYTES = 64 << 10
 LONGEST_WAIT_SECONDS = 300.0
 
 
@@ -74,7 +75,9 @@ class WebhookTarget:
                 connection.request("POST", self._target, body, self._headers(some, body))
                 with connection.getresponse() as response:
                     said = response.read(_SHOWN_BYTES)
-                    response.read()
+                    # For the next request on this connection; more than that ends it.
+                    if len(response.read(_PASSED_OVER_BYTES)) == _PASSED_OVER_BYTES:
+                        connection.close()
                 if not 200 <= response.status < 300:
                     text = said.decode(errors="replace").strip()
                     return Delivered(

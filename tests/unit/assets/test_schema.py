@@ -339,7 +339,13 @@ def test_polars_is_checked_whole_and_given_as_asked(given: Any) -> None:
     bad = with_column("count", pa.array([0, 1]), POLARS)
     error = refused(bad, PolarsRow, given)
     assert error.cases == (
-        {"column": "count", "check": "greater_than_or_equal_to(1)", "value": "0", "row": "1", "index": "0"},
+        {
+            "column": "count",
+            "check": "greater_than_or_equal_to(1)",
+            "value": "0",
+            "row": "1",
+            "index": "0",
+        },
     )
 
 

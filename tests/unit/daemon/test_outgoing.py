@@ -1,10 +1,14 @@
 import json
+import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
+from threading import Thread
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from afresh.assets.errors import UsageError
@@ -14,7 +18,8 @@ from afresh.daemon.outgoing.delivery import ALERT_AFTER, Delivery
 from afresh.daemon.outgoing.file import FileTarget
 from afresh.daemon.outgoing.load import build_target, target_name
 from afresh.daemon.outgoing.outbox import Outbox
-from afresh.sensors.cloudevents import from_json
+from afresh.daemon.outgoing.webhook import WebhookTarget
+from afresh.sensors.cloudevents import from_json, to_json
 from afresh.storage.ledger.commit import Commit, Update
 from afresh.storage.ledger.reader import Reader
 from support.ledgers import validity, version
@@ -127,20 +132,23 @@ class Ledger:
 
 
 class Target:
-    def __init__(self, answers: list[Delivered]) -> None:
+    def __init__(self, answers: list[Delivered | Exception]) -> None:
         self.answers = answers
         self.got: list[list[bytes]] = []
         self.closed = False
 
     async def deliver(self, events: Sequence[bytes]) -> Delivered:
         self.got.append(list(events))
-        return self.answers.pop(0) if self.answers else Delivered(len(events))
+        answer = self.answers.pop(0) if self.answers else Delivered(len(events))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def aclose(self) -> None:
         self.closed = True
 
 
-async def deliver(tmp_path: Path, answers: list[Delivered]) -> tuple[Target, list[Any], Ledger]:
+async def deliver(tmp_path: Path, answers: list[Any]) -> tuple[Target, list[Any], Ledger]:
     ledger, target, told = Ledger(tmp_path), Target(answers), list[Any]()
     ledger.left = {1: "a", 2: "b", 3: "c"}
     outbox = an_outbox(filled(tmp_path, {}), all="")
@@ -178,6 +186,40 @@ async def test_events_are_delivered_in_order_until_all_are_taken(
     target, told, _ = await deliver(tmp_path, [Delivered(0, "down"), Delivered(2, "cut")])
     assert target.got == [[b"a", b"b", b"c"], [b"a", b"b", b"c"], [b"c"], [b"d"]]
     assert told == []
+
+
+async def test_a_fault_of_a_target_is_a_failure_of_its_delivery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("afresh.daemon.outgoing.delivery.FIRST_PAUSE_SECONDS", 0.001)
+    target, told, _ = await deliver(tmp_path, [UnicodeError("label too long")] * ALERT_AFTER)
+    assert target.got[-2:] == [[b"a", b"b", b"c"], [b"d"]]
+    assert told[0] == ("outgoing all", "label too long (3 events wait)")
+
+
+async def test_of_an_answer_that_does_not_end_only_the_beginning_is_read() -> None:
+    """And the events after it are posted all the same."""
+    endless = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_000
+    seen: list[bytes] = []
+
+    def serve(server: socket.socket) -> None:
+        for _ in range(2):
+            client, _ = server.accept()
+            with client, suppress(OSError):
+                seen.append(client.recv(100_000))
+                while True:
+                    client.sendall(endless)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=serve, args=(server,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        target = WebhookTarget(url, secret=None, now=lambda: 0.0, timeout_seconds=5)
+        event = to_json({"id": "1", "source": "/x", "type": "t"}, {})
+        with anyio.fail_after(10):
+            assert await target.deliver([event, event]) == Delivered(2)
+        await anyio.to_thread.run_sync(thread.join)
+    assert len(seen) == 2
 
 
 async def test_who_is_down_for_long_is_alerted_once_and_once_when_well(
