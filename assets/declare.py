@@ -300,12 +300,13 @@ def source(
 ) -> SourceDeclaration:
     """Declare an asset whose data arrives: `source("flights", files("landing/{day}.csv"))`.
 
-    `schema` is a Pandera model or schema object. `keep="30d"` lets the rows of a stream go when
-    they are older than that and every reader of new rows has read them. `on_delete` says what a
-    deletion means: "keep" the last data, "propagate" it, or "fail" the readers. `on_reject="hold"`
-    holds the readers of a unit whose new data is rejected. `key_columns=True` adds what the path
-    captures as columns. `budget="1000/1m"` is how often its data is read at most: what comes
-    beyond that is recorded at once, and read later.
+    `schema` is a Pandera model or schema object. `keep="reference"` of files and objects validates
+    and hashes them without a copy, and reads the originals again. `keep="30d"` lets the rows of a
+    stream go when they are older than that and every reader of new rows has read them. `on_delete`
+    says what a deletion means: "keep" the last data, "propagate" it, or "fail" the readers.
+    `on_reject="hold"` holds the readers of a unit whose new data is rejected. `key_columns=True`
+    adds what the path captures as columns. `budget="1000/1m"` is how often its data is read at most:
+    what comes beyond that is recorded at once, and read later.
     """
     frame = sys._getframe(1)  # noqa: SLF001 - the one cheap way to know who calls
     declaration = SourceDeclaration(

@@ -3,15 +3,18 @@
 Imports no data library: `afresh verify` reads them too.
 """
 
-from typing import Any
-
 from blake3 import blake3
 
-from afresh.assets.errors import ArtifactError, ChangedData, VanishedData
+from afresh.assets.errors import (
+    ArtifactError,
+    ChangedData,
+    StorageUnavailable,
+    VanishedData,
+)
 from afresh.assets.manifest import Source
-from afresh.sensors.buckets.options import resolve
+from afresh.sensors.buckets.options import hidden, resolve, secrets_in
 from afresh.sensors.buckets.url import object_path
-from afresh.storage.formats.object_file import read_object
+from afresh.storage.formats.object_file import ObjectRead, read_object
 from afresh.storage.references import Reference, changed_original
 
 
@@ -23,7 +26,7 @@ def reference_bytes(reference: Reference, expected: str, source: Source) -> byte
     """
     url = reference.url
     try:
-        data = read_object(plain_url(url), store_options(source), url, reference.version).data
+        data = read_original_object(source, url, reference.version).data
     except VanishedData as error:
         raise changed_original(url, "nothing") from error
     except ChangedData as error:
@@ -44,9 +47,19 @@ def find_source(sources: tuple[Source, ...], name: str, reference: Reference) ->
     )
 
 
-def store_options(source: Source) -> dict[str, Any]:
-    """Give the options of a source's store, with its secrets; {} for files."""
-    return resolve(source.sensor.options.get("storage_options") or {})
+def read_original_object(source: Source, url: str, version: str = "") -> ObjectRead:
+    """Read an object as `read_object` does, by what its source says of the store.
+
+    No error shows a secret of it, nor do the causes.
+    """
+    plain = source.sensor.options.get("storage_options") or {}
+    options = resolve(plain)
+    try:
+        return read_object(plain_url(url), options, url, version)
+    except StorageUnavailable as error:
+        if not (secrets := secrets_in(plain, options)):
+            raise
+        raise StorageUnavailable(hidden(error.error, secrets), hint=error.hint) from None
 
 
 def plain_url(url: str) -> str:

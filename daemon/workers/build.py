@@ -78,7 +78,9 @@ class Builder:
         if key_columns and not sensor.captures:
             found.append(("Expected captures for key_columns=True, found none", "leave it out"))
         on_delete, on_reject = options.source_policies(declaration, found)
-        keep, keep_seconds = options.keep(declaration.keep, found, stream=sensor.stream)
+        keep, keep_seconds = options.keep(
+            declaration.keep, found, stream=sensor.stream, kind=sensor.sensor.kind
+        )
         built = Source(
             name=declaration.name,
             sensor=sensor.sensor,

@@ -48,7 +48,7 @@ def ingest(task: Task, loaded: Loaded, plan: Plan, begin: Callable[[], None]) ->
         # The declaration does not fit the format: as unreadable, until one of them changes.
         raise UnreadableData(error.error, hint=error.hint, where=show_path(task.path)) from error
     target = task.targets[0]
-    referred = _is_referred(source)
+    referred = source.keep == "reference"
     output = settle(
         with_keys(read.table, source, task.partition),
         live.schema,
@@ -84,11 +84,6 @@ def _placed(output: Rejected, path: str, source: Source, read: Original) -> Reje
     if cases and cases[0].get("row"):
         error = with_line(error, int(cases[0]["row"]), lines)
     return msgspec.structs.replace(output, error=error, cases=cases, where=show_path(path))
-
-
-def _is_referred(source: Source) -> bool:
-    """Another daemon's artifacts are its own to collect: what is read of them is kept here."""
-    return source.keep == "reference" and source.sensor.kind != "upstream"
 
 
 def _reference(read: Original) -> Stored:

@@ -179,9 +179,17 @@ def budget(value: object, problems: Problems) -> Budget | None:
 
 
 def keep(
-    value: object, problems: Problems, *, stream: bool
+    value: object, problems: Problems, *, stream: bool, kind: str = ""
 ) -> tuple[Literal["data", "reference"], float | None]:
     """Read what is kept of a source: its data, and of a stream for how many seconds."""
+    if value == "reference" and kind == "upstream":
+        problems.append(
+            (
+                "Expected keep='data' of another daemon's asset, found 'reference'",
+                "leave it out: that daemon collects its artifacts when it needs them no more",
+            )
+        )
+        return "data", None
     if value == "data":
         return "data", None
     try:

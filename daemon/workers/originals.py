@@ -15,12 +15,11 @@ from afresh.assets.errors import AfreshError, ChangedData
 from afresh.assets.manifest import Schema, Source
 from afresh.assets.partition import Pattern, decode_key
 from afresh.assets.schema import read_types, validate
-from afresh.daemon.reference_bytes import plain_url, reference_bytes, store_options
+from afresh.daemon.reference_bytes import read_original_object, reference_bytes
 from afresh.daemon.workers.versions import read_version
 from afresh.sensors.base import Identity, ObjectIdentity
 from afresh.sensors.buckets.store import identity_of
 from afresh.sensors.buckets.url import object_path, object_uri
-from afresh.storage.formats.object_file import read_object
 from afresh.storage.formats.source_file import decode_source, lines_of, read_source
 from afresh.storage.references import Reference
 
@@ -69,7 +68,7 @@ def lines_of_rows(
         return {}
     try:
         if "://" in path:
-            data = read_object(plain_url(path), store_options(source), path, read.version).data
+            data = read_original_object(source, path, read.version).data
             name = object_path(path).rpartition("/")[2]
         else:
             data = Path(path).read_bytes()
@@ -130,7 +129,7 @@ def _read_file(path: str, source: Source, schema: Schema | None, project: str) -
 
 
 def _read_object(url: str, source: Source, schema: Schema | None) -> Original:
-    found = read_object(plain_url(url), store_options(source), url)
+    found = read_original_object(source, url)
     identity = identity_of({**found.info, "VersionId": found.version})
     table = _decoded(found.data, url, source, schema)
     return Original(table, found.hash, len(found.data), identity, url, found.version)

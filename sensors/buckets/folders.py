@@ -9,7 +9,15 @@ import anyio.to_thread
 import fsspec
 
 from afresh.assets.errors import AfreshError
-from afresh.sensors.buckets.store import PAGE, Entry, Pages, StoreError, identity_of
+from afresh.sensors.buckets.store import (
+    PAGE,
+    Entry,
+    Pages,
+    RefusedError,
+    StoreError,
+    identity_of,
+    is_refusal,
+)
 
 DEADLINE_SECONDS = 60.0
 THREADS = 4
@@ -110,7 +118,8 @@ class FolderStore:
         except Exception as error:
             # Each client has errors of its own; all of them mean that it is not known.
             text = getattr(error, "strerror", "") or str(error) or type(error).__name__
-            raise StoreError(f"cannot {what}: {text.splitlines()[0]}") from error
+            kind = RefusedError if is_refusal(error) else StoreError
+            raise kind(f"cannot {what}: {text.splitlines()[0]}") from error
 
 
 class _FolderPages:

@@ -1,18 +1,22 @@
 """Looks at single objects: what hints name, and what is news by a rival that came or went."""
 
+import logging
 from collections.abc import Callable
 
 import anyio
 
 from afresh.sensors.buckets.listing import Comparison
 from afresh.sensors.buckets.objects import Objects
-from afresh.sensors.buckets.store import Store, StoreError, state_of
+from afresh.sensors.buckets.store import RefusedError, Store, StoreError, state_of
 
 AT_ONCE = 16
 SECOND_LOOK_SECONDS = 0.3
 """An object that a hint says is gone is looked at twice, as two listings are needed."""
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
+TRIES = 20
+"""About two and a half minutes; then the next listing says what is there."""
+_log = logging.getLogger("afresh.sensors")
 
 
 class Looker:
@@ -26,12 +30,14 @@ class Looker:
         now: Callable[[], float],
         compare: Callable[[], Comparison | None],
         on_error: Callable[[str], None],
+        hide: Callable[[str], str] = str,
     ) -> None:
         self._objects = objects
         self._store = store
         self._now = now
         self._compare = compare
         self._on_error = on_error
+        self._hide = hide
         self._queue: dict[str, list[Callable[[], None]]] = {}
         self._busy: set[str] = set()
         self._wake = anyio.Event()
@@ -68,8 +74,6 @@ class Looker:
                 raise
             finally:
                 self._busy.discard(path)
-            for again in list(self._objects.again):
-                self._queue.setdefault(again, [])
             for then in thens:
                 self._objects.when_told(path, then)
             self._wake.set()
@@ -80,18 +84,28 @@ class Looker:
         return next((path for path in self._queue if path not in self._busy), None)
 
     async def _look(self, path: str) -> None:
-        """Look until it is known what is there."""
+        """Look until it is known what is there, or given up: one name must not hold up others."""
         pause = FIRST_PAUSE_SECONDS
-        while True:
+        for _ in range(TRIES):
             try:
                 await self._look_once(path)
+            except RefusedError as error:
+                self._give_up(path, error)
+                return
             except StoreError as error:
                 self._on_error(str(error))
+                reason = error
                 await anyio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
                 self._on_error("")
                 return
+        self._give_up(path, reason)
+
+    def _give_up(self, path: str, error: StoreError) -> None:
+        """Leave it to the listings."""
+        self._objects.again.pop(path, None)
+        _log.warning("%s", self._hide(f"no look at {path!r} until the next listing: {error}"))
 
     async def _look_once(self, path: str) -> None:
         objects = self._objects

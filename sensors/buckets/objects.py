@@ -40,6 +40,8 @@ class Objects:
         self.known: dict[str, int] = {}
         self.again: dict[str, None] = {}
         """What is news though it did not change, as a rival came or went: to be looked at."""
+        self.on_again: Callable[[str], None] = lambda _path: None
+        """Asks for such a look."""
         self.acknowledged = 0
         self._paths = KeyPaths()
         self._refused: set[str] = set()
@@ -104,7 +106,7 @@ class Objects:
             self._put(path, key, observed_at)
         left = self._paths.rivals(path, key, NAMED_AT_MOST)
         if len(left) == 1 and (was_told or left[0] in self._refused):
-            self.again[left[0]] = None
+            self._look_again(left[0])
 
     def confirm(self, uri: str, identity: ObjectIdentity) -> None:
         """Note what an ingest has read: then it is not news, though later than what was reported.
@@ -198,10 +200,15 @@ class Objects:
 
     # Two objects of one key
 
+    def _look_again(self, path: str) -> None:
+        if path not in self.again:
+            self.again[path] = None
+            self.on_again(path)
+
     def _refuse(self, path: str, key: str, rivals: list[str]) -> str:
         for rival in rivals:
             if rival not in self._refused:
-                self.again[rival] = None
+                self._look_again(rival)
         self._refused.add(path)
         uris = [object_uri(self.protocol, name) for name in sorted([path, *rivals])]
         more = " and maybe more" if len(rivals) == NAMED_AT_MOST else ""

@@ -1,7 +1,7 @@
 """Options of a store: plain in the manifest, secrets by name; read where the store is opened."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -86,7 +86,14 @@ def secrets_in(plain: Mapping[str, Any], options: Mapping[str, Any]) -> list[str
         if isinstance(value, Mapping):
             given = options[name]
             found += [given] if _SECRET in value else secrets_in(value, given)
-    return found
+    return [secret for secret in found if secret]
+
+
+def hidden(text: str, secrets: Collection[str]) -> str:
+    """Show none of these, whatever a client may say of its settings."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 def _is_secret(name: str) -> bool:

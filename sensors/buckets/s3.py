@@ -10,7 +10,15 @@ import anyio
 from botocore.exceptions import BotoCoreError, ClientError
 from s3fs import S3FileSystem
 
-from afresh.sensors.buckets.store import PAGE, Entry, Pages, StoreError, identity_of
+from afresh.sensors.buckets.store import (
+    PAGE,
+    Entry,
+    Pages,
+    RefusedError,
+    StoreError,
+    identity_of,
+    is_refusal,
+)
 
 DEADLINE_SECONDS = 30.0
 _CONFIG: dict[str, Any] = {
@@ -135,7 +143,8 @@ async def _asking(what: str) -> AsyncIterator[None]:
             f"cannot {what}"
         ) from error
     except _ERRORS as error:
-        raise StoreError(f"cannot {what}: {error}") from error
+        kind = RefusedError if is_refusal(error) else StoreError
+        raise kind(f"cannot {what}: {error}") from error
 
 
 def _parse_listing(

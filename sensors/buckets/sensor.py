@@ -17,7 +17,7 @@ from afresh.sensors.base import Batch, Emit, Health, ObjectIdentity, SensorConte
 from afresh.sensors.buckets.lister import Lister
 from afresh.sensors.buckets.looker import Looker
 from afresh.sensors.buckets.objects import Objects
-from afresh.sensors.buckets.options import resolve, secrets_in
+from afresh.sensors.buckets.options import hidden, resolve, secrets_in
 from afresh.sensors.buckets.store import Store
 from afresh.sensors.buckets.stores import open_store
 from afresh.sensors.buckets.url import PROTOCOLS, object_path
@@ -85,7 +85,9 @@ class BucketSensor:
             now=now,
             compare=lambda: self._lister.comparison,
             on_error=self._say_look_error,
+            hide=self._hidden,
         )
+        self._objects.on_again = self._looker.put
 
     @property
     def health(self) -> Health:
@@ -163,8 +165,6 @@ class BucketSensor:
             )
         before = self._objects.acknowledged
         await self._lister.scan(accept=accept)
-        for path in self._objects.again:
-            self._looker.put(path)
         while len(self._looker) or len(self._objects):
             self._require_running()
             with anyio.move_on_after(0.05):
@@ -208,14 +208,9 @@ class BucketSensor:
             offers = dict(self._objects.take(BATCH))
             await emit(Batch(self.name, tuple(offer.arrival for offer in offers.values())))
             self._objects.acknowledge(offers)
-            for path in list(self._objects.again):
-                self._looker.put(path)
 
     def _hidden(self, text: str) -> str:
-        """Show no secret, whatever a client may say of its settings."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+        return hidden(text, self._secrets)
 
     def _taking_hints(self) -> AbstractContextManager[None]:
         return HINTS.taking(self._webhook, self.hint) if self._webhook else nullcontext()
@@ -247,29 +242,38 @@ def build(context: SensorContext) -> BucketSensor:
     """Build the sensor of a source. Raises SensorError for a secret that cannot be read."""
     options = context.source.sensor.options
     plain = options["storage_options"]
-    secrets = resolve(plain)
+    store_options = resolve(plain)
+    secrets = secrets_in(plain, store_options)
+    protocol = str(options["protocol"])
     pattern = Pattern.parse(str(options["pattern"]))
     kind, _, rest = str(options["notifications"]).partition(":")
     notifications: Notifications | None = None
     if kind == "sqs":
-        notifications = _from_sqs(rest, pattern, secrets)
+        notifications = _from_sqs(rest, pattern, store_options, secrets)
+    try:
+        store = open_store(protocol, pattern, store_options)
+    except SensorError as error:
+        # From the cause's text; nobody is to see that one.
+        raise SensorError(hidden(error.error, secrets), hint=error.hint) from None
     return BucketSensor(
         name=context.source.name,
         pattern=pattern,
-        protocol=str(options["protocol"]),
-        store=open_store(str(options["protocol"]), pattern, secrets),
+        protocol=protocol,
+        store=store,
         interval_seconds=float(options["interval_seconds"]),
         now=context.now,
         random=context.random,
         known={uri: _identity.decode(text) for uri, text in context.known.items() if text},
         notifications=notifications,
         webhook=rest if kind == "webhook" else "",
-        secrets=secrets_in(plain, secrets),
+        secrets=secrets,
         tell=context.tell,
     )
 
 
-def _from_sqs(queue: str, pattern: Pattern, options: Mapping[str, Any]) -> Notifications:
+def _from_sqs(
+    queue: str, pattern: Pattern, options: Mapping[str, Any], secrets: Sequence[str]
+) -> Notifications:
     try:
         # Lazy: aiobotocore costs 30 MB, and comes with s3fs.
         from afresh.sensors.buckets.sqs import SqsNotifications  # noqa: PLC0415
@@ -280,4 +284,4 @@ def _from_sqs(queue: str, pattern: Pattern, options: Mapping[str, Any]) -> Notif
             "Expected aiobotocore to be installed, found no such distribution",
             hint="pip install 'afresh[s3]'",
         ) from error
-    return SqsNotifications(queue, pattern, options)
+    return SqsNotifications(queue, pattern, options, secrets)

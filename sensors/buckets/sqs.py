@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from afresh.assets.partition import Pattern
 from afresh.sensors.buckets.messages import objects_of
+from afresh.sensors.buckets.options import hidden
 
 LONG_POLL_SECONDS = 20
 MOST_AT_ONCE = 10
@@ -32,8 +33,15 @@ _log = logging.getLogger("afresh.sensors")
 class SqsNotifications:
     """One queue. `queue` is `//name`, or a queue's URL; the options are those of the bucket."""
 
-    def __init__(self, queue: str, pattern: Pattern, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        queue: str,
+        pattern: Pattern,
+        options: Mapping[str, Any],
+        secrets: Collection[str] = (),
+    ) -> None:
         self.error = ""
+        self._secrets = secrets
         self.received = 0
         self._pattern = pattern
         self._url, self._name, self._client_options = _address(queue, options)
@@ -54,7 +62,7 @@ class SqsNotifications:
                     for _ in range(RECEIVERS):
                         tasks.start_soon(self._receive, client, url, look)
             except* _ERRORS as errors:
-                self.error = _line(errors)
+                self.error = hidden(_line(errors), self._secrets)
                 _log.warning(
                     "Expected notifications from the queue %s, found: %s",
                     self._url or self._name,

@@ -26,6 +26,21 @@ class StoreError(SensorError):
     """The store did not answer as it should: it is asked again."""
 
 
+class RefusedError(StoreError):
+    """The store answered that it will not say: asking again would not change it."""
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether an error of a client is a store's answer for good: no rights, no such name."""
+    if isinstance(error, PermissionError | UnicodeError):
+        return True
+    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
+    status: Any = getattr(error, "status_code", None) or getattr(error, "code", None)
+    if isinstance(response, Mapping):
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status in {400, 401, 403}
+
+
 class Pages(Protocol):
     """One listing under way. After an error `next` goes on where it was."""
 
@@ -42,7 +57,10 @@ class Store(Protocol):
         ...
 
     async def look(self, path: str) -> Entry | None:
-        """Look at one object now; None if it is not there. Raises StoreError."""
+        """Look at one object now; None if it is not there.
+
+        Raises StoreError, RefusedError for an object that it will say nothing of.
+        """
         ...
 
     async def find(self, path: str) -> Entry | None:

@@ -21,7 +21,7 @@ from services.fault_proxy import FaultProxy
 from services.stores import RUNS, ObjectStore, Stores
 
 REAL = [pytest.param(name, marks=pytest.mark.service) for name in RUNS]
-ODD = ("a b", "x+y&z=%2F", "ümlaut", "q?uestion#hash", "plain")
+ODD = ("a b", "x+y&z=%2F", "ümlaut", "q?uestion#hash", "%2e%2e", "\u202ertl", "plain")
 
 
 class World:

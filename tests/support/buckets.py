@@ -12,7 +12,7 @@ import anyio.lowlevel
 from afresh.assets.partition import Pattern
 from afresh.sensors.base import ObjectIdentity
 from afresh.sensors.buckets.sensor import BucketSensor
-from afresh.sensors.buckets.store import Entry, Pages, StoreError
+from afresh.sensors.buckets.store import Entry, Pages, RefusedError, StoreError
 from support.watching import Journal
 
 PATTERN = "lake/days/{day}.csv"
@@ -24,6 +24,7 @@ class FakeStore:
     def __init__(self, page: int = 3) -> None:
         self.objects: dict[str, ObjectIdentity] = {}
         self.failures = 0
+        self.refused: set[str] = set()
         self.seconds = 0.0
         self.calls = 0
         self.closed = 0
@@ -52,6 +53,8 @@ class FakeStore:
 
     async def look(self, path: str) -> Entry | None:
         await self.call()
+        if path in self.refused:
+            raise RefusedError(f"no rights for {path}")
         identity = self.objects.get(path)
         return Entry(path, identity) if identity is not None else None
 

@@ -6,6 +6,7 @@ import trio.testing
 
 from afresh.assets.errors import SensorError, UsageError
 from afresh.sensors.base import Batch, ObjectIdentity
+from afresh.sensors.buckets.looker import AT_ONCE
 from afresh.sensors.buckets.objects import ROOM
 from afresh.sensors.hints import HINTS
 from support.buckets import FakeStore, make_sensor, running, settle
@@ -207,6 +208,44 @@ async def test_a_listing_that_fails_on_the_way_goes_on() -> None:
         assert len(journal.arrivals) == 8
     assert "failed" in told
     assert told[-1] == "watching"
+
+
+async def test_a_name_that_the_store_refuses_holds_up_no_hint() -> None:
+    store, journal = days("a"), Journal()
+    async with running(make_sensor(store), journal) as sensor:
+        await settle(sensor)
+        for number in range(AT_ONCE):
+            store.refused.add(f"lake/days/no{number}.csv")
+        store.put("lake/days/b.csv")
+        await sensor.hint([uri(f"no{number}") for number in range(AT_ONCE)])
+        await sensor.hint([uri("b")])
+        assert journal.short[1:] == [("arrived", uri("b"))]
+        assert sensor.health.state == "watching"
+
+
+async def test_a_look_that_never_succeeds_is_given_up() -> None:
+    store, journal = days("a"), Journal()
+    async with running(make_sensor(store, interval_seconds=10_000), journal) as sensor:
+        await settle(sensor)
+        store.failures = 1000
+        with anyio.fail_after(300):
+            await sensor.hint([uri("a")])
+        store.failures = 0
+        assert len(journal.arrivals) == 1
+
+
+async def test_rivals_by_the_thousand_are_each_looked_at_once_more() -> None:
+    store, journal = FakeStore(1000), Journal()
+    for number in range(2000):
+        store.put(f"lake/days/{number}.csv")
+        store.put(f"lake/days/{number}.csv.gz")
+    async with running(make_sensor(store), journal) as sensor:
+        await settle(sensor)
+        assert store.calls < 3 * 2000
+        assert sensor.is_quiet
+    assert len(journal.known) == 4000
+    last = {arrival.uri: arrival for arrival in journal.arrivals}
+    assert all(arrival.problem for arrival in last.values())
 
 
 async def test_no_secret_is_shown() -> None:

@@ -295,6 +295,18 @@ def test_sensors_that_others_call_and_that_users_write_are_declared(loaded: Load
     assert by_name["other"].captures == ("day",)
 
 
+def test_another_daemons_asset_is_not_kept_as_a_reference(loaded: Load) -> None:
+    result = loaded("""
+        from afresh.sensors import bucket, upstream
+
+        a = source("a", upstream("kafka://127.0.0.1:9092/versions", asset="a"), keep="reference")
+        b = source("b", bucket("s3://lake/{k}.csv"), keep="reference")
+    """)
+    (problem,) = result.manifest.problems
+    assert "Expected keep='data' of another daemon's asset" in problem.error
+    assert problem.asset == "a"
+
+
 def test_each_webhook_has_a_path_of_its_own(loaded: Load) -> None:
     result = loaded("""
         from afresh.sensors import upstream, webhook

@@ -1,5 +1,6 @@
 """Objects read into their units: by version where there is one, never a mixture of two states."""
 
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from afresh.assets.errors import ArtifactError, ChangedData, StorageUnavailable,
 from afresh.assets.manifest import Sensor, Source
 from afresh.daemon.workers.originals import read_original, read_reference
 from afresh.sensors.base import ObjectIdentity
+from afresh.sensors.buckets.options import as_plain
 from afresh.sensors.buckets.url import object_uri
+from afresh.sensors.secret import env
 from afresh.storage import stores as kept
 from afresh.storage.references import parse_reference, reference_uri
 from services.fault_proxy import FaultProxy
@@ -150,6 +153,19 @@ def test_a_store_that_does_not_answer_may_later(
                 read_original(lake.url, at, None, "/")
             proxy.bring_up()
         assert read_original(lake.url, at, None, "/").table.num_rows == 1
+
+
+def test_no_error_of_a_store_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "PAUSES_SECONDS", ())
+    monkeypatch.setenv("LAKE_URL", "http://127.0.0.1:1/t0p-secret")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    at = source(as_plain({"endpoint_url": env("LAKE_URL")}))
+    with pytest.raises(StorageUnavailable) as caught:
+        read_original("s3://lake/a.csv", at, None, "/")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "***" in shown
+    assert "t0p-secret" not in shown
 
 
 @pytest.mark.parametrize("version", ["", "3HL4kqt,x=#/ü"])
