@@ -38,6 +38,7 @@ from afresh.daemon.last_good import last_manifest, mark
 from afresh.daemon.letter_keeping import LetterKeeping
 from afresh.daemon.live_view import DaemonView
 from afresh.daemon.loop_guard import LoopGuard, stopped_functions
+from afresh.daemon.memory import release_when_idle
 from afresh.daemon.moved import moved_rows
 from afresh.daemon.notifiers.load import build
 from afresh.daemon.outgoing.assemble import deliveries
@@ -215,6 +216,7 @@ async def assemble(
         for run in (reactor.run, supervisor.run, alerts.run, generations.watch, revalidation.run):
             tasks.start_soon(run)
         tasks.start_soon(keep_house, settings, now)
+        tasks.start_soon(release_when_idle, lambda: reactor.idle)
         _keep_streams(tasks, reactor, reader, settings)
         for delivery in deliveries(settings, lambda: generations.manifest, reader, reactor, alerts):
             tasks.start_soon(delivery.run)

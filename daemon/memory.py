@@ -1,9 +1,15 @@
-"""Gives back what the start-up needed for a moment: a daemon runs for months in what is left."""
+"""Gives back what was needed for a moment: a daemon runs for months in what is left."""
 
 import ctypes
 import gc
+from collections.abc import Callable
+
+import anyio
 
 YOUNG = 50_000
+INTERVAL_SECONDS = 60.0
+MUCH = 10_000
+"""New objects of which some thousand runs leave rests, as cycles that only a collection ends."""
 
 
 def release_memory() -> None:
@@ -15,3 +21,23 @@ def release_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
     if trim is not None:
         trim(0)
+
+
+async def release_when_idle(idle: Callable[[], bool]) -> None:
+    """Release the memory of many runs once nothing is to do, until cancelled.
+
+    A collection holds the loop for a tenth of a second: it waits for a minute without work, and
+    comes once after thousands of runs.
+    """
+    resting = False
+    while True:
+        await anyio.sleep(INTERVAL_SECONDS)
+        rested, resting = resting, idle()
+        if rested and resting and _young() > MUCH:
+            release_memory()
+
+
+def _young() -> int:
+    """About how many objects came since the last release."""
+    newest, younger, old = gc.get_count()
+    return newest + YOUNG * (younger + old)
