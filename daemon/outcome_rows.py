@@ -189,6 +189,17 @@ def failure(asset: str, attempt: Attempt, kind: str, error: str, now: float) -> 
     )
 
 
+def failed_unit(asset: str, attempt: Attempt, now: float) -> Update:
+    """The unit's last attempt failed; what it has stays (P6)."""
+    row = {
+        "asset": asset,
+        "partition": attempt.node.key,
+        "failed_run": attempt.run,
+        "updated_at": now,
+    }
+    return Update("upsert", "unit", [row])
+
+
 def forget_failure(asset: str, key: str) -> Update:
     """The unit is well again."""
     return Update("delete", "failure", [{"asset": asset, "partition": key}])

@@ -17,6 +17,7 @@ from afresh.daemon.outcome_rows import (
     Outcome,
     backoff_seconds,
     end_row,
+    failed_unit,
     failure,
     forget_failure,
     keep_version,
@@ -67,6 +68,7 @@ def end_run(
                     error={"kind": "rejected", "error": output.error, "hint": output.hint},
                 ),
                 failure(asset, attempt, "rejected", output.error, now),
+                failed_unit(asset, attempt, now),
             ]
             run_state = "rejected"
             continue
@@ -166,7 +168,7 @@ def _verify(attempt: Attempt, position: int, content: Content, now: float) -> li
 
 
 def _fail_run(attempt: Attempt, failed: Failed, now: float, random: Random) -> Outcome:
-    node, plan = attempt.node, attempt.node.plan
+    plan = attempt.node.plan
     function = plan.function
     retry = function.retry if function is not None else Retry()
     error = {"kind": failed.kind, "error": failed.error, "hint": failed.hint, "where": failed.where}
@@ -181,18 +183,7 @@ def _fail_run(attempt: Attempt, failed: Failed, now: float, random: Random) -> O
         for asset in plan.assets:
             updates += [
                 failure(asset, attempt, failed.kind, failed.error, now),
-                Update(
-                    "upsert",
-                    "unit",
-                    [
-                        {
-                            "asset": asset,
-                            "partition": node.key,
-                            "failed_run": attempt.run,
-                            "updated_at": now,
-                        }
-                    ],
-                ),
+                failed_unit(asset, attempt, now),
             ]
     ended = Ended(attempt, attempt.epoch, None, failed.kind, failed.error, retry_at)
     return Outcome(attempt, ended, updates, state=state, error=error)

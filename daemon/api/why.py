@@ -37,7 +37,7 @@ async def why(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
     if ref.partition is None and ref.version is None:
         units = [key for key in view.planner.units() if key[0] == ref.asset]
         if len(units) > 1:
-            return _why_not_fresh(view, ref.asset, units)
+            return _why_asset(view, ref.asset, units)
     unit = one_unit(view, ref)
     found = _look(view, unit)
     history = History(view)
@@ -61,23 +61,23 @@ async def why(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _why_not_fresh(view: View, asset: str, units: Sequence[Key]) -> dict[str, Any]:
-    """Answer for the units that are not fresh, the first in the order of states foremost."""
-    found = [unit for key in units if (unit := _look(view, key)) and unit.state != "fresh"]
-    if not found:
-        few = ", ".join(format_ref(*key) for key in units[:_MOST_NAMED])
-        more = f" and {len(units) - _MOST_NAMED} more" if len(units) > _MOST_NAMED else ""
-        raise UsageError(
-            f"Expected one unit of {asset}, whose units are all fresh, found the whole asset",
-            hint=f"name one: {few}{more}",
-        )
+def _why_asset(view: View, asset: str, units: Sequence[Key]) -> dict[str, Any]:
+    """Answer for the units that are not fresh, the first in the order of states foremost.
+
+    Where all are, for those that were made last.
+    """
+    every = [unit for key in units if (unit := _look(view, key))]
+    found = [unit for unit in every if unit.state != "fresh"]
     found.sort(key=lambda unit: STATES.index(unit.state))
+    what = "not fresh"
+    if not found:
+        found, what = sorted(every, key=lambda unit: -(unit.updated_at or 0.0)), "fresh"
     history = History(view)
     for unit in found[:_MOST_NAMED]:
         history.add(unit.state, format_ref(unit.asset, unit.partition), f"it is {unit.state}")
         _explain(view, unit, history)
     if len(found) > _MOST_NAMED:
-        detail = f"{len(found) - _MOST_NAMED} more units are not fresh: afresh status {asset}"
+        detail = f"{len(found) - _MOST_NAMED} more units are {what}: afresh status {asset}"
         history.add(found[_MOST_NAMED].state, asset, detail)
     return {"ref": asset, "state": found[0].state, "because": history.entries()}
 

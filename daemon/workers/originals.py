@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pyarrow as pa
 from blake3 import blake3
 
-from afresh.assets.errors import AfreshError, ChangedData
+from afresh.assets.errors import AfreshError, ChangedData, UnreadableData
 from afresh.assets.manifest import Schema, Source
 from afresh.assets.partition import Pattern, decode_key
 from afresh.assets.schema import read_types, validate
@@ -20,6 +20,7 @@ from afresh.daemon.workers.versions import read_version
 from afresh.sensors.base import Identity, ObjectIdentity
 from afresh.sensors.buckets.store import identity_of
 from afresh.sensors.buckets.url import object_path, object_uri
+from afresh.storage.formats.base import shown
 from afresh.storage.formats.source_file import decode_source, lines_of, read_source
 from afresh.storage.references import Reference
 
@@ -101,11 +102,17 @@ def read_reference(
 def with_keys(table: pa.Table, source: Source, partition: str) -> pa.Table:
     """Add what the path captures as columns of strings, if the source says so.
 
-    They replace columns of the same name.
+    They replace columns of the same name. Raises UnreadableData for a name that is no text.
     """
     if not source.key_columns:
         return table
     for name, value in zip(source.captures, decode_key(partition), strict=True):
+        if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise UnreadableData(
+                f"Expected a name that is text for column {name!r}, "
+                f"found {shown(os.fsencode(value))}",
+                hint="rename the file, or leave key_columns out",
+            )
         column = pa.repeat(pa.scalar(value, pa.string()), table.num_rows)
         place = table.schema.get_field_index(name)
         if place < 0:

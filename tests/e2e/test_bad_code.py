@@ -114,6 +114,8 @@ def _check_failed(project: Living, mode: str, said: list[str]) -> None:
     runs = project.runs(unit)
     assert [run["state"] for run in runs[:-1]] == ["succeeded"]
     assert runs[-1]["state"] == ("rejected" if mode in ("invalid", "none") else "failed")
+    of_unit = "select failed_run from unit where asset = 'made' and partition = ?"
+    assert project.rows(of_unit, mode) == [(runs[-1]["run"],)]
     why = project.why(unit)
     assert [word for word in said if word not in f"{why}{runs[-1]['error']}"] == []
     logs = project.run("logs", runs[-1]["run"]).stdout

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -167,3 +168,16 @@ def test_links_that_lead_outside_are_refused_by_name(project: Living) -> None:
     assert all(row["version"] is None for row in states.values()), states
     told = str(project.json("events")) + str(project.json("sensors"))
     assert "pairs/a/link.csv" in told
+
+
+def test_a_name_that_is_no_text_is_no_column(tmp_path: Path) -> None:
+    pipeline = PIPELINE.replace('"landing/{k}.csv"', '"landing/{k}.csv", key_columns=True')
+    project = Living(Living.make(tmp_path / "project", pipeline).folder)
+    bad = os.path.join(os.fsencode(project.folder), b"landing", b"j\xf6rg.csv")  # noqa: PTH118
+    with open(bad, "w") as file:  # noqa: PTH123
+        file.write("n\n1\n")
+    assert project.until_idle().returncode == 1
+    (run,) = project.runs("rows[j%F6rg]")
+    assert run["state"] == "rejected"
+    assert "column 'k'" in run["error"]
+    assert r"j\xf6rg" in run["error"]

@@ -158,7 +158,9 @@ def test_of_several_units_those_that_are_not_fresh_are_explained(tmp_path: Path)
     assert missing.detail in said(answer)
 
 
-def test_of_several_units_that_are_fresh_one_is_to_be_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="all fresh") as refused:
-        ask(story(tmp_path), "daily", looks("daily", "k1"), looks("daily", "k2"))
-    assert "daily[k1], daily[k2]" in refused.value.hint
+def test_of_several_units_that_are_fresh_those_made_last_are_told(tmp_path: Path) -> None:
+    answer = ask(story(tmp_path), "daily", looks("daily", "k1"), looks("daily", "k2"))
+    assert (answer["ref"], answer["state"]) == ("daily", "fresh")
+    told = {entry["ref"] for entry in answer["because"] if entry["detail"] == "it is fresh"}
+    assert told == {"daily[k1]", "daily[k2]"}
+    assert any(entry["kind"] == "event" for entry in answer["because"])
