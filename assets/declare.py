@@ -305,8 +305,8 @@ def source(
     stream go when they are older than that and every reader of new rows has read them. `on_delete`
     says what a deletion means: "keep" the last data, "propagate" it, or "fail" the readers.
     `on_reject="hold"` holds the readers of a unit whose new data is rejected. `key_columns=True`
-    adds what the path captures as columns. `budget="1000/1m"` is how often its data is read at most:
-    what comes beyond that is recorded at once, and read later.
+    adds what the path captures as columns. `budget="1000/1m"` is how often its data is read at
+    most: what comes beyond that is recorded at once, and read later.
     """
     frame = sys._getframe(1)  # noqa: SLF001 - the one cheap way to know who calls
     declaration = SourceDeclaration(
