@@ -102,4 +102,5 @@ def _people(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
         flexible=("deps", "schema", "asset"),
+        optional=("refresh", "partitions", "schema", "kind"),
     )

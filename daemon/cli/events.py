@@ -77,4 +77,5 @@ def _people(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
         flexible=("uri", "partition"),
+        optional=("epoch", "observed", "source", "partition"),
     )

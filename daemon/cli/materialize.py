@@ -36,6 +36,7 @@ def _made(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
         flexible=("partition", "asset"),
+        optional=("version",),
     )
 
 

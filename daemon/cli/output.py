@@ -20,7 +20,6 @@ _COLOURS = {
     "ok": "32",
     "warning": "33",
 }
-_NARROWEST = 8
 
 
 def clean(text: object) -> str:
@@ -98,17 +97,29 @@ def print_table(
     rows: Iterable[Sequence[object]],
     *,
     flexible: Iterable[str] = (),
+    optional: Iterable[str] = (),
     upper: bool = True,
-) -> None:
-    """Print a table that fits the terminal; `flexible` columns are cut first. A pipe is not cut."""
+) -> int:
+    """Print a table that fits the terminal; `flexible` columns are cut first. A pipe is not cut.
+
+    Where that is not enough `optional` ones are left out, in their order; returns how many were.
+    """
     width = terminal_width(sys.stdout)
     titles = [clean(title.upper() if upper else title) for title in columns]
     cells = [[clean("" if cell is None else cell) for cell in row] for row in rows]
     widths = [
         max([_width(title), *(_width(row[i]) for row in cells)]) for i, title in enumerate(titles)
     ]
-    if width is not None:
-        _narrow(widths, width, [columns.index(name) for name in flexible])
+    left_out = 0
+    if width is not None and sum(widths) + 2 * (len(widths) - 1) > width:
+        # Only where a table is too wide.
+        from afresh.daemon.cli.columns import lay_out  # noqa: PLC0415
+
+        places = list(map(list(columns).index, flexible)), list(map(list(columns).index, optional))
+        shown = lay_out(widths, width, *places)
+        left_out, widths = len(widths) - len(shown), list(shown.values())
+        titles = [titles[i] for i in shown]
+        cells = [[row[i] for i in shown] for row in cells]
     colour = (
         width is not None and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     )
@@ -122,6 +133,7 @@ def print_table(
             painted = [_COLOURS.get(cell.split(" ")[0], "") if colour else "" for cell in row]
             lines.append(_line(row, widths, paints=painted))
     sys.stdout.write("".join(lines))
+    return left_out
 
 
 def _line(
@@ -134,21 +146,6 @@ def _line(
         padding = " " * (width - _width(text))
         pieces.append((f"\x1b[{paint}m{text}\x1b[0m" if paint else text) + padding)
     return "  ".join(pieces).rstrip() + "\n"
-
-
-def _narrow(widths: list[int], total: int, flexible: list[int]) -> None:
-    """Shrink the flexible columns, then all, the widest first, until the line fits."""
-    for group in (flexible, list(range(len(widths)))):
-        over = sum(widths) + 2 * (len(widths) - 1) - total
-        while over > 0 and group:
-            widest = max(group, key=lambda i: widths[i])
-            if widths[widest] <= _NARROWEST:
-                break
-            others = [widths[i] for i in group if i != widest and widths[i] < widths[widest]]
-            to = max([_NARROWEST, widths[widest] - over, *others])
-            to = to if to < widths[widest] else widths[widest] - 1
-            over -= widths[widest] - to
-            widths[widest] = to
 
 
 def _fit(text: str, width: int) -> str:

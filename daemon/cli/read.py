@@ -148,7 +148,10 @@ def _write(table: Any, form: str, file: BinaryIO) -> None:
         file.write(b"\n]\n" if table.num_rows else b"[]\n")
     else:
         cells = [list(row.values()) for row in rows.plain_rows(table)]
-        print_table(table.column_names, cells, flexible=table.column_names, upper=False)
+        names = list(table.column_names)
+        out = print_table(names, cells, flexible=names, optional=names[:0:-1], upper=False)
+        if out:
+            note(f"{out} more columns: --as csv has all of them")
     file.flush()
 
 

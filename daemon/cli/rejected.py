@@ -33,4 +33,5 @@ def _people(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
         flexible=("error",),
+        optional=("at", "place", "kind"),
     )

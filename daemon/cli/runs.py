@@ -46,6 +46,7 @@ def _people(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
         flexible=("error", "partition", "asset"),
+        optional=("try", "seconds", "started", "cause", "error", "partition"),
     )
 
 

@@ -56,6 +56,7 @@ def _people(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
         flexible=("error", "cursor"),
+        optional=("cursor", "kind", "last event", "lag"),
     )
 
 

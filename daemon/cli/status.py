@@ -53,6 +53,7 @@ def _units(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
         flexible=("reasons", "partition", "asset"),
+        optional=("epoch", "updated", "version"),
     )
 
 
@@ -71,6 +72,7 @@ def _assets(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
         flexible=("reasons", "state", "asset"),
+        optional=("kind", "updated", "version"),
     )
 
 
@@ -119,4 +121,5 @@ def _plan(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
         flexible=("reasons", "partition"),
+        optional=("seconds",),
     )

@@ -33,5 +33,5 @@ def _people(rows: list[dict[str, Any]]) -> None:
             )
             for row in rows
         ],
-        flexible=("ref",),
+        optional=("code", "bytes", "created", "run", "rows", "state"),
     )

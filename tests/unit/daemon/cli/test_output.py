@@ -106,3 +106,27 @@ def test_json_is_ascii_and_an_item_a_line(capsys: pytest.CaptureFixture[str]) ->
 def test_an_error_names_place_and_way_out(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_error("Expected x\nfound \x1b", hint="do y", where="p.py:3")
     assert capsys.readouterr().err == "p.py:3: error: Expected x\nfound \\x1b\n  hint: do y\n"
+
+
+def lines_at(width: int, patch: pytest.MonkeyPatch) -> list[str]:
+    patch.setenv("COLUMNS", str(width))
+    patch.setenv("NO_COLOR", "1")
+    screen = Terminal()
+    patch.setattr(sys, "stdout", screen)
+    row = ("01m7ymfwszxe963zak", "rejected", "2026-11-21 08:45:14", "Expected a header " * 5)
+    columns = ("run", "state", "started", "error")
+    output.print_table(columns, [row], flexible=("error",), optional=("started", "error"))
+    return screen.getvalue().splitlines()
+
+
+def test_what_is_not_flexible_is_whole_and_optional_columns_make_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert lines_at(80, monkeypatch)[0].split() == ["RUN", "STATE", "STARTED", "ERROR"]
+    assert lines_at(60, monkeypatch)[0].split() == ["RUN", "STATE", "ERROR"]
+    assert lines_at(40, monkeypatch) == [
+        "RUN                 STATE",
+        "01m7ymfwszxe963zak  rejected",
+    ]
+    for width in range(1, 100):
+        assert all(len(line) <= width for line in lines_at(width, monkeypatch))
