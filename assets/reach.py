@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
+from afresh.assets.scopes import Path
 from afresh.assets.sources import source_file
-from afresh.assets.syntax import Path, Syntax
+from afresh.assets.syntax import Syntax
 from afresh.assets.values import ValueWriter
 
 _ABSENT = object()

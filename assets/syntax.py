@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-Path = tuple[str, ...]
-"""A name and the attributes that follow it: `helpers.clean` is ("helpers", "clean")."""
+from afresh.assets.scopes import Path, Scopes
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Node = Any
@@ -53,38 +52,31 @@ def _piece(node: ast.AST) -> Syntax:
     return writer.done(())
 
 
-class _Scope:
-    __slots__ = ("bound", "kind", "outer", "reads")
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.bound: set[str] = set()
-        self.outer: set[str] = set()
-        self.reads: set[Path] = set()
-
-
 class _Writer:
     def __init__(self) -> None:
         self.out: list[str] = []
         self.annotated: set[Path] = set()
         self.imports: dict[str, tuple[str, int, str]] = {}
-        self.scopes = [_Scope("outside")]
+        self.scopes = Scopes()
 
     def done(self, decorators: tuple[Syntax, ...]) -> Syntax:
         return Syntax(
             text=" ".join(self.out),
-            reads=tuple(sorted(self.scopes[0].reads)),
+            reads=self.scopes.free,
             annotated=tuple(sorted(self.annotated)),
             imports=self.imports,
             decorators=decorators,
         )
 
     def write(self, node: _Node) -> None:
-        kind = node.__class__
-        special = _SPECIAL.get(kind)
+        special = _SPECIAL.get(node.__class__)
         if special is not None:
             special(self, node)
-            return
+        else:
+            self.generic(node)
+
+    def generic(self, node: _Node) -> None:
+        kind = node.__class__
         fields = _FIELDS.get(kind)
         if fields is None:
             fields = _FIELDS[kind] = tuple(f for f in node._fields if f not in _SKIPPED)
@@ -125,30 +117,12 @@ class _Writer:
             self.write(statement)
         self.out.append("}")
 
-    # scopes
-
-    def enter(self, kind: str) -> None:
-        self.scopes.append(_Scope(kind))
-
-    def leave(self) -> None:
-        scope = self.scopes.pop()
-        reads = scope.reads
-        if scope.kind != "class":  # a class body may read the global that it then hides
-            bound = scope.bound - scope.outer
-            reads = {path for path in reads if path[0] not in bound}
-        self.scopes[-1].reads |= reads
-
-    def bind(self, name: str) -> None:
-        self.scopes[-1].bound.add(name)
-
-    # nodes
-
     def name(self, node: ast.Name) -> None:
         self.out.append(node.id)
         if node.ctx.__class__ is ast.Load:
-            self.scopes[-1].reads.add((node.id,))
+            self.scopes.read((node.id,))
         else:
-            self.bind(node.id)
+            self.scopes.bind(node.id)
 
     def attribute(self, node: ast.Attribute) -> None:
         names = [node.attr]
@@ -158,7 +132,7 @@ class _Writer:
             base = base.value
         if base.__class__ is ast.Name:
             self.out.append(base.id)
-            self.scopes[-1].reads.add((base.id, *reversed(names)))
+            self.scopes.read((base.id, *reversed(names)))
         else:
             self.write(base)
         for attribute in reversed(names):
@@ -178,23 +152,23 @@ class _Writer:
     def function(self, node: Any, *, nested: bool = True) -> None:
         self.out.append(node.__class__.__name__)
         if nested:
-            self.bind(node.name)
+            self.scopes.bind(node.name)
             self.out.append(node.name)
             for decorator in node.decorator_list:
                 self.write(decorator)
         self.parameters(node.args)
-        self.enter("function")
+        self.scopes.enter("function")
         self.bind_parameters(node.args)
         self.body(node.body)
-        self.leave()
+        self.scopes.leave()
 
     def lambda_(self, node: ast.Lambda) -> None:
         self.out.append("Lambda")
         self.parameters(node.args)
-        self.enter("function")
+        self.scopes.enter("function")
         self.bind_parameters(node.args)
         self.write(node.body)
-        self.leave()
+        self.scopes.leave()
 
     def parameters(self, args: ast.arguments) -> None:
         """Names and defaults; the defaults are read outside the function."""
@@ -217,7 +191,7 @@ class _Writer:
     def bind_parameters(self, args: ast.arguments) -> None:
         for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
             if arg is not None:
-                self.bind(arg.arg)
+                self.scopes.bind(arg.arg)
                 if arg.annotation is not None:
                     self.annotation(arg.annotation)
 
@@ -235,21 +209,21 @@ class _Writer:
     def klass(self, node: ast.ClassDef, *, nested: bool = True) -> None:
         self.out.append("class")
         if nested:
-            self.bind(node.name)
+            self.scopes.bind(node.name)
             self.out.append(node.name)
             for decorator in node.decorator_list:
                 self.write(decorator)
         for base in (*node.bases, *node.keywords):
             self.write(base)
-        self.enter("class")
+        self.scopes.enter("class")
         self.body(node.body)
-        self.leave()
+        self.scopes.leave()
 
     def comprehension(self, node: Any) -> None:
         self.out.append(node.__class__.__name__)
         # The first iterable is read outside.
         self.write(node.generators[0].iter)
-        self.enter("comprehension")
+        self.scopes.enter("comprehension")
         for place, generator in enumerate(node.generators):
             self.out.append("async for" if generator.is_async else "for")
             self.write(generator.target)
@@ -261,22 +235,25 @@ class _Writer:
         for part in ("key", "value", "elt"):
             if hasattr(node, part):
                 self.write(getattr(node, part))
-        self.leave()
+        self.scopes.leave()
 
     def walrus(self, node: ast.NamedExpr) -> None:
         self.out.append(":=")
         self.out.append(node.target.id)
-        for scope in reversed(self.scopes):
-            scope.bound.add(node.target.id)
-            if scope.kind != "comprehension":
-                break
+        self.scopes.bind_around(node.target.id)
         self.write(node.value)
 
+    def added(self, node: ast.AugAssign) -> None:
+        # `n += 1` reads it too.
+        if isinstance(node.target, ast.Name):
+            self.scopes.read((node.target.id,))
+        self.generic(node)
+
     def annotated_assign(self, node: ast.AnnAssign) -> None:
-        if self.scopes[-1].kind == "function":
+        if self.scopes.kind == "function":
             if node.value is None:
                 if isinstance(node.target, ast.Name):
-                    self.bind(node.target.id)
+                    self.scopes.bind(node.target.id)
                 return
             self.write(ast.Assign(targets=[node.target], value=node.value))
             return
@@ -288,7 +265,7 @@ class _Writer:
     def outer(self, node: ast.Global | ast.Nonlocal) -> None:
         self.out.append(node.__class__.__name__)
         self.out.extend(node.names)
-        self.scopes[-1].outer.update(node.names)
+        self.scopes.declare_outer(node.names)
 
     def imported(self, node: ast.Import | ast.ImportFrom) -> None:
         self.out.append(node.__class__.__name__)
@@ -309,7 +286,7 @@ class _Writer:
             self.write(node.type)
         if node.name:
             self.out.append(node.name)
-            self.bind(node.name)
+            self.scopes.bind(node.name)
         self.body(node.body)
 
     def matched(self, node: Any) -> None:
@@ -317,7 +294,7 @@ class _Writer:
         self.out.append(node.__class__.__name__)
         if name:
             self.out.append(name)
-            self.bind(name)
+            self.scopes.bind(name)
         for part in ("pattern", "keys", "patterns"):
             value = getattr(node, part, None)
             for each in value if isinstance(value, list) else [value]:
@@ -342,6 +319,7 @@ _SPECIAL: dict[type, Callable[[_Writer, Any], None]] = {
     ast.GeneratorExp: _Writer.comprehension,
     ast.NamedExpr: _Writer.walrus,
     ast.AnnAssign: _Writer.annotated_assign,
+    ast.AugAssign: _Writer.added,
     ast.Global: _Writer.outer,
     ast.Nonlocal: _Writer.outer,
     ast.Import: _Writer.imported,
