@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from afresh.assets.partition import format_ref
 from afresh.assets.planner.content import Gone
+from afresh.assets.planner.leftover import is_left_by_deletion
 from afresh.assets.planner.nodes import NEVER, Node
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import same_code
@@ -147,6 +148,8 @@ class Looks:
     def _blocked(self, node: Node, output: int) -> tuple[State, list[Reason], bool]:
         """It needs a unit that is failed, missing, paused or itself blocked."""
         if self._never_will_be(node, output):
+            return "fresh", [_deleted()], False
+        if node.heads[output] is not None and is_left_by_deletion(self._planner.graph, node):
             return "fresh", [_deleted()], False
         reasons = []
         if node.missing:

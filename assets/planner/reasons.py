@@ -94,14 +94,17 @@ def _changed(node: Node, item: Pinned) -> list[tuple[str, Content]]:
     head = node.heads[0]
     if head is None:
         return [(key, part) for key, part in item.parts if part.event is not None]
+    return [(key, part) for key, part in item.parts if made_since(head, part)]
+
+
+def made_since(head: Content, part: Content) -> bool:
+    """Whether a part was made later than a head, for a later event: the head was not made of it."""
     since = head.event if head.event is not None else -1
-    return [
-        (key, part)
-        for key, part in item.parts
-        if part.event is not None
+    return (
+        part.event is not None
         and part.event > since
         and (part.run > head.run or part.created_at > head.created_at)
-    ]
+    )
 
 
 def _gone(graph: Graph, node: Node, item: Pinned) -> dict[str, int | None]:

@@ -110,6 +110,36 @@ def test_deleted_with_fail_blocks_its_readers() -> None:
     assert look(it, "end").state == "blocked"
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_is_left_of_units_that_are_all_deleted_is_kept_and_named(*, restarted: bool) -> None:
+    spec = GraphSpec(
+        (SourceSpec("s", on_delete="propagate"), SourceSpec("t")),
+        (
+            FunctionSpec(("all",), (Read("s"),)),
+            FunctionSpec(("end",), (Read("all"),)),
+            FunctionSpec(("join",), (Read("all"), Read("t"))),
+        ),
+    )
+    it = World(spec, Random(1), seconds=dict.fromkeys(("s", "t", "all", "end", "join"), 1.0))
+    it.arrive(("s", "k0", ONE))
+    it.arrive(("t", "k0", ONE))
+    it.drain()
+    it.arrive(("s", "k0", BAD), deleted=True)
+    it.drain()
+    if restarted:
+        it.restart()
+        it.drain()
+    for asset in ("all", "end", "join"):
+        view = look(it, asset)
+        assert (view.state, view.version, view.reasons[0].kind) == ("fresh", 1, "deleted"), asset
+    it.arrive(("t", "k0", Value("2", "0")))
+    it.drain()
+    assert (look(it, "join").state, look(it, "end").state) == ("blocked", "fresh")
+    it.arrive(("s", "k1", ONE))
+    it.drain()
+    assert {view.reasons for view in (look(it, name) for name in ("all", "end", "join"))} == {()}
+
+
 def test_unknown_unit() -> None:
     with pytest.raises(KeyError):
         look(world(), "own", "nothing")
