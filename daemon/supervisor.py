@@ -224,6 +224,7 @@ class Supervisor:
                     "lag": health.lag,
                     "last_event_at": last.get(name),
                     "error": health.error or (health.note if sensor.kind == "file" else ""),
+                    "hint": health.hint if health.error else "",
                     "note": health.note,
                     "last_error": last_error,
                     "last_error_at": failed_at,

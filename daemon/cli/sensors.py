@@ -51,13 +51,19 @@ def _people(rows: list[dict[str, Any]]) -> None:
                 row["lag"],
                 short(row["last_event_at"]),
                 row["cursor"],
-                row["error"] or _told(row),
+                _wrong(row) or _told(row),
             )
             for row in rows
         ],
         flexible=("error", "cursor"),
         optional=("cursor", "kind", "last event", "lag"),
     )
+
+
+def _wrong(row: dict[str, Any]) -> str:
+    """Say what is wrong now, and the way out."""
+    error, hint = row["error"] or "", row.get("hint") or ""
+    return f"{error} ({hint})" if error and hint and hint not in error else error
 
 
 def _told(row: dict[str, Any]) -> str:

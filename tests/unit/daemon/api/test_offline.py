@@ -47,8 +47,8 @@ def test_history_needs_no_state(tmp_path: Path) -> None:
 def test_sensors_are_said_not_to_watch(tmp_path: Path) -> None:
     (row,) = finish(perform(offline(with_definitions(story(tmp_path))), None, "sensors", {}))
     assert list(row) == [
-        "sensor", "kind", "source", "state", "cursor", "lag", "last_event_at", "error", "note",
-        "last_error", "last_error_at",
+        "sensor", "kind", "source", "state", "cursor", "lag", "last_event_at", "error",
+        "hint", "note", "last_error", "last_error_at",
     ]  # fmt: skip
     assert (row["state"], row["lag"]) == ("paused", 0)
     assert row["last_event_at"] == "1970-01-01T00:01:43.000000Z"

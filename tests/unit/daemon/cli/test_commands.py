@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from afresh.daemon.cli.sensors import _people as show_sensors
 from support.commands import Commands
 from support.ledgers import event, run, unit
 from support.views import put
@@ -209,3 +210,17 @@ def test_follow_needs_a_daemon(afresh: Commands) -> None:
 def test_stop_without_a_daemon_has_nothing_to_do(afresh: Commands) -> None:
     ran = afresh("stop", "--json")
     assert (ran.code, ran.json) == (0, {"stopped": False})
+
+
+def test_what_is_wrong_with_a_sensor_comes_with_the_way_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    row = {
+        "sensor": "orders", "kind": "kafka", "state": "failed", "lag": 0, "last_event_at": None,
+        "cursor": "", "error": "Expected a topic 'orders', found none", "hint": "make it",
+        "note": "at work", "last_error": "gone", "last_error_at": "2026-11-21T09:00:00.000000Z",
+    }  # fmt: skip
+    show_sensors([row, row | {"error": None, "hint": None, "state": "watching"}])
+    out = capsys.readouterr().out
+    assert "Expected a topic 'orders', found none (make it)" in out
+    assert "at work; failed at 2026-11-21 09:00:00: gone" in out
