@@ -29,9 +29,9 @@ def _reads_deleted(graph: Graph, node: Node) -> bool:
     """Whether there were units of an input that is read whole, and all are deleted."""
     for edge in node.plan.inputs:
         units = graph.nodes[edge.producer.name]
-        if not edge.own and units:
-            if all(graph.is_deleted(unit, edge.output) for unit in units.values()):
-                return True
+        gone = bool(units) and all(graph.is_deleted(unit, edge.output) for unit in units.values())
+        if gone and not edge.own:
+            return True
     return False
 
 
