@@ -4,10 +4,12 @@ The heads first, then what is older. What is left to do is in the ledger: a daem
 goes on where it was.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import anyio
+import anyio.lowlevel
 
 from afresh.assets.manifest import Manifest
 from afresh.assets.partition import format_ref
@@ -20,6 +22,7 @@ from afresh.storage.ledger import validations
 from afresh.storage.ledger.commit import Commit, Update
 from afresh.storage.ledger.state import Read
 
+_log = logging.getLogger("afresh.revalidation")
 SETTLE_SECONDS = 5.0
 """So long what new definitions make run goes first: what is rebuilt need not be looked at."""
 LOOK_SECONDS = 1.0
@@ -54,6 +57,7 @@ class Revalidation:
         self._validator = Validator(reactor, read)
         self._told = anyio.Event()
         self._moved = anyio.Event()
+        self._warned: set[str] = set()
         self._find()
 
     # Called from outside the loop
@@ -127,18 +131,19 @@ class Revalidation:
         for pieces in self._pieces(work, only_heads=only_heads):
             if self._told.is_set() or not await self._validator.validate(work, pieces):
                 return False
+            await anyio.lowlevel.checkpoint()
         return True
 
     def _pieces(self, work: Work, *, only_heads: bool) -> Iterator[list[Piece]]:
-        heads, rest = validations.HEADS_LEFT, validations.VERSIONS_LEFT
+        heads, rest = validations.HEADS, validations.VERSIONS
         for page in self._pages(heads if only_heads else rest, work):
-            pieces = [_piece(row) for row in page]
+            pieces = [_piece(row) for row in page if row[-1]]
             if only_heads:
                 # What will be replaced at once is looked at as one of the older ones.
                 pieces = [each for each in pieces if self._stays(work.asset, each)]
             yield pieces
-        for page in self._pages(validations.SEGMENTS_LEFT, work):
-            yield [_rows(row) for row in page]
+        for page in self._pages(validations.SEGMENTS, work):
+            yield [_rows(row) for row in page if row[-1]]
 
     def _pages(self, query: str, work: Work) -> Iterator[list[tuple[Any, ...]]]:
         at: dict[str, Any] = {"asset": work.asset, "schema": work.schema, "every": work.every}
@@ -198,6 +203,7 @@ class Revalidation:
         rows = self._read(validations.SUSPECT_HEADS_OF_ASSET, {"asset": asset})
         subject = f"schema of {asset}"
         if not rows:
+            self._warned.discard(asset)
             self._alarms.recovered(subject, owner)
             return
         self._suspect.add(asset)
@@ -208,6 +214,9 @@ class Revalidation:
         name = names.get(asset, "")
         error = f"{len(failing)} stored versions fail {name or 'the schema'}: {why[0]}"
         self._alarms.failed(subject, error, why, owner)
+        if asset not in self._warned:
+            self._warned.add(asset)
+            _log.warning("%s", error)
 
 
 def _work(asset: str, manifest: Manifest, event: int | None, *, every: bool) -> Work:
@@ -228,10 +237,10 @@ def _owner(manifest: Manifest, asset: str) -> str:
 
 
 def _piece(row: tuple[Any, ...]) -> Piece:
-    partition, version, uri, digest, rows, size = row
+    partition, _, version, uri, digest, rows, size, _ = row
     return Piece(Part(partition, version, uri, digest, rows), size, version)
 
 
 def _rows(row: tuple[Any, ...]) -> Piece:
-    partition, first, uri, digest, end, size = row
+    partition, first, end, uri, digest, _, size, _ = row
     return Piece(Part(partition, 0, uri, digest, end - first), size, 0, first, end)

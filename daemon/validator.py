@@ -119,17 +119,23 @@ class Validator:
         return result
 
     async def _give_way(self, scope: anyio.CancelScope, patience: float) -> None:
-        while self._has_room():
-            await self._reactor.changed()
-        await anyio.sleep(patience)
-        scope.cancel()
+        while True:
+            while self._has_room():
+                await self._reactor.changed()
+            with anyio.move_on_after(patience) as waited:
+                while not self._has_room():
+                    await self._reactor.changed()
+            if waited.cancelled_caught:
+                scope.cancel()
+                return
 
     async def _wait_for_room(self) -> None:
         while not (self._has_room() and self._reactor.dispatching):
             await self._reactor.changed()
 
     def _has_room(self) -> bool:
-        return self._reactor.under_way < self._reactor.ports.executor.size
+        executor = self._reactor.ports.executor
+        return self._reactor.under_way < executor.size + executor.lent
 
     async def _keep(self, work: Work, batch: Sequence[Piece], verdicts: Sequence[Verdict]) -> None:
         now = self._reactor.ports.now()

@@ -14,7 +14,7 @@ from afresh.daemon.api.history import History
 from afresh.daemon.api.listings import error_line
 from afresh.daemon.api.names import Unique, one_unit, one_version, parse_known
 from afresh.daemon.api.stream_gaps import gaps
-from afresh.daemon.api.suspects import findings
+from afresh.daemon.api.suspects import findings, suspect_heads
 from afresh.daemon.api.verifications import not_deterministic
 from afresh.daemon.api.view import Key, View
 
@@ -62,14 +62,15 @@ async def why(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _why_asset(view: View, asset: str, units: Sequence[Key]) -> dict[str, Any]:
-    """Answer for the units that are not fresh, the first in the order of states foremost.
+    """Answer for units that are not fresh or suspect, the first in the order of states foremost.
 
-    Where all are, for those that were made last.
+    Where all are well, for those that were made last.
     """
+    suspect = suspect_heads(view)
     every = [unit for key in units if (unit := _look(view, key))]
-    found = [unit for unit in every if unit.state != "fresh"]
+    found = [u for u in every if u.state != "fresh" or (u.asset, u.partition) in suspect]
     found.sort(key=lambda unit: STATES.index(unit.state))
-    what = "not fresh"
+    what = "not fresh or suspect"
     if not found:
         found, what = sorted(every, key=lambda unit: -(unit.updated_at or 0.0)), "fresh"
     history = History(view)
@@ -110,12 +111,14 @@ def _own_reasons(view: View, unit: UnitView, history: History) -> None:
         history.add("not_deterministic", ref, differs.detail, at=differs.at)
     if unit.state == "failed":
         _failure(view, unit, history)
-    if unit.version is not None:
-        _suspicions(view, Unique(unit.asset, unit.partition, unit.version), history)
+    _suspicions(view, unit, history)
 
 
-def _suspicions(view: View, at: Unique, history: History) -> None:
+def _suspicions(view: View, of: UnitView | Unique, history: History) -> None:
     """Add what is known against a version since its schema was changed, with failure cases."""
+    if of.version is None:
+        return
+    at = Unique(of.asset, of.partition, of.version)
     for finding in findings(view, at):
         history.add("suspect", at.ref, finding.detail, event=finding.event, at=finding.at)
         history.failing(at.ref, finding.cases, finding.total, "")

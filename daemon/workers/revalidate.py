@@ -59,17 +59,16 @@ def _verdict(asset: str, part: Part, live: Any, version: str, original: Original
     try:
         reference = parse_reference(part.uri)
         if reference is None:
-            table = read_table(part.uri, None, part.hash)
+            validate(read_table(part.uri, None, part.hash), live, "pyarrow")
         else:
-            table = original(asset, part, reference)
+            # What is read is validated as well: it is decoded anew.
+            original(asset, part, reference)
+    except InvalidData as error:
+        return Verdict("suspect", version, error.error, error.cases, error.total)
     except StorageUnavailable:
         raise
     except (ArtifactError, DataError) as error:
         return Verdict("unread", version, error.error)
-    try:
-        validate(table, live, "pyarrow")
-    except InvalidData as error:
-        return Verdict("suspect", version, error.error, error.cases, error.total)
     except (AfreshError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - a parser of the project's own raises what it likes

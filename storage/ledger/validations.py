@@ -13,39 +13,46 @@ VALIDATED = """
 SELECT partition, version, first_row FROM validation WHERE asset = :asset LIMIT :limit
 """
 
-_LEFT = """
+_IS_LEFT = """
+v.end_row IS NULL AND v.state NOT IN ('collected', 'tombstone')
+AND COALESCE(w.schema_version, v.schema_version) <> :schema
+AND (:every OR COALESCE(w.state, '') = 'suspect')
+"""
+_VERDICT = """
 LEFT JOIN validation w ON w.asset = v.asset AND w.partition = v.partition
 AND w.version = v.version AND w.first_row = 0
-WHERE v.asset = :asset AND v.end_row IS NULL AND v.state NOT IN ('collected', 'tombstone')
-AND COALESCE(w.schema_version, v.schema_version) <> :schema
-AND (:every OR w.state = 'suspect')
 """
 
-HEADS_LEFT = f"""
-SELECT v.partition, v.version, v.uri, v.hash, v.rows, v.bytes FROM unit u JOIN version v
-ON v.asset = u.asset AND v.partition = u.partition AND v.version = u.version {_LEFT}
-AND (v.partition, v.version) > (:partition, :number) ORDER BY v.partition LIMIT :limit
-"""  # noqa: S608 - of constants
-"""partition, version, uri, hash, rows, bytes of heads that are to be validated, in key order."""
+# By pages of all there is, with what is left to do marked: a page costs the same wherever it is.
 
-VERSIONS_LEFT = f"""
-SELECT v.partition, v.version, v.uri, v.hash, v.rows, v.bytes FROM version v {_LEFT}
+HEADS = f"""
+SELECT u.partition, 0, v.version, v.uri, v.hash, v.rows, v.bytes, {_IS_LEFT}
+FROM unit u LEFT JOIN version v
+ON v.asset = u.asset AND v.partition = u.partition AND v.version = u.version {_VERDICT}
+WHERE u.asset = :asset AND (u.partition, 0) > (:partition, :number)
+ORDER BY u.partition LIMIT :limit
+"""  # noqa: S608 - of constants
+"""partition, 0, version, uri, hash, rows, bytes of heads, and whether they are to be validated."""
+
+VERSIONS = f"""
+SELECT v.partition, v.version, v.version, v.uri, v.hash, v.rows, v.bytes, {_IS_LEFT}
+FROM version v {_VERDICT} WHERE v.asset = :asset
 AND (v.partition, v.version) > (:partition, :number) ORDER BY v.partition, v.version LIMIT :limit
 """  # noqa: S608 - of constants
-"""The same of all versions, in order of key and number."""
+"""The same of all versions."""
 
-SEGMENTS_LEFT = """
-SELECT v.partition, v.first_row, v.uri, v.hash, v.end_row, v.bytes FROM segment v
-LEFT JOIN validation w ON w.asset = v.asset AND w.partition = v.partition
-AND w.version = 0 AND w.first_row = v.first_row AND w.end_row = v.end_row
-WHERE v.asset = :asset AND (v.partition, v.first_row) > (:partition, :number)
-AND ((:every AND COALESCE(w.schema_version, v.schema_version) <> :schema)
+SEGMENTS = """
+SELECT v.partition, v.first_row, v.end_row, v.uri, v.hash, 0, v.bytes,
+(:every AND COALESCE(w.schema_version, v.schema_version) <> :schema)
 OR EXISTS (SELECT 1 FROM validation x WHERE x.asset = v.asset AND x.partition = v.partition
 AND x.version = 0 AND x.state = 'suspect' AND x.schema_version <> :schema
-AND x.first_row < v.end_row AND x.end_row > v.first_row))
+AND x.first_row < v.end_row AND x.end_row > v.first_row)
+FROM segment v LEFT JOIN validation w ON w.asset = v.asset AND w.partition = v.partition
+AND w.version = 0 AND w.first_row = v.first_row AND w.end_row = v.end_row
+WHERE v.asset = :asset AND (v.partition, v.first_row) > (:partition, :number)
 ORDER BY v.partition, v.first_row LIMIT :limit
 """
-"""partition, first_row, uri, hash, end_row, bytes of segments that are to be validated."""
+"""partition, first_row, end_row, uri, hash, 0, bytes of segments, and the same."""
 
 ROWS_WITHIN = """
 SELECT first_row FROM validation WHERE asset = :asset AND partition = :partition AND version = 0

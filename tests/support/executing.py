@@ -102,7 +102,7 @@ class World:
             assets = [output.asset for output in self.functions[name].declaration.outputs]
         folder = f"{self.root}/artifacts"
         targets = tuple(Target(a, f"{folder}/{self.runs}-{a}.parquet") for a in assets)
-        kind: Any = "ingest" if "path" in more else "run"
+        kind: Any = more.pop("kind", "ingest" if "path" in more else "run")
         partition = more.pop("partition", "")
         task = Task(f"run{self.runs}", kind, name, partition, 2, targets, inputs, **more)
         root = str(self.root)
