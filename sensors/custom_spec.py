@@ -105,9 +105,10 @@ def custom(
 
     It is called with the last cursor that was recorded (`start` at first; whatever JSON can say)
     and yields `rows, cursor`: rows are dicts, bytes, text, or `Record`s with a key and headers;
-    none at all only moves the cursor. It goes on from its `yield` when the rows and the cursor are
-    durable, in one transaction: what it had not yielded before a crash it finds again, nothing
-    else. When it ends it is called again after `every`. The source is a stream.
+    none at all only moves the cursor. `options={"columns": "key,headers"}` makes columns of those.
+    It goes on from its `yield` when the rows and the cursor are durable, in one transaction: what
+    it had not yielded before a crash it finds again, nothing else. When it ends it is called again
+    after `every`. The source is a stream.
 
     It runs in a process of its own, with the project's code as it was loaded; new code starts it
     anew. If it raises, exits or uses more than `memory_mb`, if its event loop is blocked for

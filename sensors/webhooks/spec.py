@@ -169,7 +169,8 @@ def webhook(
     two say when to come again (`Retry-After`). Whoever has no 2xx delivers again: nothing is lost.
 
     `headers` lists headers to be kept with the record. A CloudEvent's data is the record, its
-    attributes are headers `ce_id`, `ce_type` and so on.
+    attributes are headers `ce_id`, `ce_type` and so on. `options={"columns": "key,headers"}` makes
+    columns of them: the key is what made the delivery one, headers are JSON, a list of pairs.
     """
     return WebhookSpec(
         path,

@@ -15,6 +15,9 @@ ENTRY_POINTS = "afresh.messages"
 COMMON_OPTIONS = frozenset({"columns"})
 """Options of any stream source: which places of a record are columns."""
 
+RECORD_COLUMNS = ("key", "headers", "timestamp", "offset", "partition", "channel")
+"""What a record has beside its value; `partition` is Kafka's word for its channel."""
+
 _HOMES: Mapping[str, str] = {
     "avro": "afresh.storage.formats.messages.avro:Avro",
     "json": "afresh.storage.formats.messages.json:Json",
@@ -51,4 +54,21 @@ def check_message_options(kind: MessageFormat, options: Options) -> None:
                 f"Expected an option of {kind.name} messages ({known}), found {option!r}",
                 hint=did_you_mean(option, kind.options | COMMON_OPTIONS, "leave it out"),
             )
+    _check_columns(options.get("columns"))
     kind.check(options)
+
+
+def _check_columns(value: object) -> None:
+    if value is None or value == "":
+        return
+    names = value.split(",") if isinstance(value, str) else [value]
+    for name in names:
+        if name not in RECORD_COLUMNS:
+            raise UsageError(
+                f"Expected columns of records ({', '.join(RECORD_COLUMNS)}), found {name!r}",
+                hint='write options={"columns": "key,headers"}',
+            )
+    if len(set(names)) < len(names):
+        raise UsageError(
+            f"Expected each column of records once, found {value!r}", hint="leave out the second"
+        )
