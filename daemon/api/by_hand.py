@@ -204,9 +204,7 @@ def _skipped(event: _Event, source: Source | None, *, again: bool) -> str:
         return "it has not been read yet"
     if not source.stream:
         return ""
-    if event.uri.startswith("replay:") or (event.state == "dead" and not again):
-        return "its records are dead letters: afresh replay SOURCE"
-    if event.state == "dead":
+    if event.uri.startswith("replay:") or event.state == "dead":
         return "its records are dead letters: afresh replay SOURCE"
     if not event.payload and not event.staged:
         return "its records are not kept any more"

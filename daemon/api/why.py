@@ -24,6 +24,9 @@ STATES: tuple[str, ...] = get_args(State)
 _MOST_UNITS = 50
 """Units that a chain names at most; what a thousand units share is said once."""
 
+_BREATH = 500
+"""Units between two checkpoints: some milliseconds of work."""
+
 _MOST_NAMED = 5
 """Units of an asset that are explained, or named, at once."""
 
@@ -37,7 +40,7 @@ async def why(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
     if ref.partition is None and ref.version is None:
         units = [key for key in view.planner.units() if key[0] == ref.asset]
         if len(units) > 1:
-            return _why_asset(view, ref.asset, units)
+            return await _why_asset(view, ref.asset, units)
     unit = one_unit(view, ref)
     found = _look(view, unit)
     history = History(view)
@@ -61,13 +64,17 @@ async def why(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _why_asset(view: View, asset: str, units: Sequence[Key]) -> dict[str, Any]:
+async def _why_asset(view: View, asset: str, units: Sequence[Key]) -> dict[str, Any]:
     """Answer for units that are not fresh or suspect, the first in the order of states foremost.
 
     Where all are well, for those that were made last.
     """
-    suspect = suspect_heads(view)
-    every = [unit for key in units if (unit := _look(view, key))]
+    suspect, every = suspect_heads(view), list[UnitView]()
+    for number, key in enumerate(units, 1):
+        if (unit := _look(view, key)) is not None:
+            every.append(unit)
+        if number % _BREATH == 0:
+            await view.breathe()
     found = [u for u in every if u.state != "fresh" or (u.asset, u.partition) in suspect]
     found.sort(key=lambda unit: STATES.index(unit.state))
     what = "not fresh or suspect"
@@ -80,7 +87,8 @@ def _why_asset(view: View, asset: str, units: Sequence[Key]) -> dict[str, Any]:
     if len(found) > _MOST_NAMED:
         detail = f"{len(found) - _MOST_NAMED} more units are {what}: afresh status {asset}"
         history.add(found[_MOST_NAMED].state, asset, detail)
-    return {"ref": asset, "state": found[0].state, "because": history.entries()}
+    state = found[0].state if found else "missing"
+    return {"ref": asset, "state": state, "because": history.entries()}
 
 
 def _explain(view: View, unit: UnitView, history: History) -> None:
