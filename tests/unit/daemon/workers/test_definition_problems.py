@@ -210,15 +210,19 @@ PROBLEMS = {
         2,
     ),
     "column of records": (
-        "from afresh.sensors import webhook\n"
-        "source('x', webhook('/x', options={'columns': 'key, nope'}), schema=Flight)",
+        (
+            "from afresh.sensors import webhook\n"
+            "source('x', webhook('/x', options={'columns': 'key, nope'}), schema=Flight)"
+        ),
         "found ' nope'",
         'options={"columns": "key,headers"}',
         3,
     ),
     "column of records twice": (
-        "from afresh.sensors import webhook\n"
-        "source('x', webhook('/x', options={'columns': 'key,key'}), schema=Flight)",
+        (
+            "from afresh.sensors import webhook\n"
+            "source('x', webhook('/x', options={'columns': 'key,key'}), schema=Flight)"
+        ),
         "Expected each column of records once, found 'key,key'",
         "leave out",
         3,
