@@ -89,30 +89,33 @@ async def test_a_broker_that_hangs_is_noticed_and_nothing_is_lost(
     assert journal.gaps == []
 
 
-async def test_a_consumer_that_hangs_is_made_anew(
-    kafka: Kafka, staging: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What aiokafka may do after a restart of a broker: it answers, and brings nothing."""
+async def test_a_consumer_that_hangs_is_made_anew(kafka: Kafka, staging: Path) -> None:
+    """What aiokafka may do after a restart of a broker: it answers, and brings nothing.
+
+    Its own task that fetches is ended, so that it hangs for good and says nothing.
+    """
     journal = TopicJournal()
-    real = client.Client.take
-    stuck: list[client.Client] = []
-
-    async def take(self: client.Client, most: int, seconds: float) -> object:
-        if not stuck:
-            stuck.append(self)
-        if self in stuck:
-            await anyio.sleep(seconds)
-            return {}
-        return await real(self, most, seconds)
-
-    monkeypatch.setattr(client.Client, "take", take)
     await make_topic(kafka.servers, "stuck")
     await produce(kafka.servers, "stuck", [b"1"])
-    pace = Pace(look=0.2, stalled=0.5, first_pause=0.05)
-    started_at = time.monotonic()
-    async with reading("stuck", kafka.servers, staging, journal, pace=pace):
+    pace = Pace(look=0.2, stalled=1.0, first_pause=0.05)
+    async with reading("stuck", kafka.servers, staging, journal, pace=pace) as sensor:
         await until(lambda: journal.values == [b"1"], 10)
-    assert time.monotonic() - started_at > 0.5
+        following = sensor._following
+        assert following is not None
+        hung = following._client._consumer
+        hung._fetcher._fetch_task.cancel()
+        await until(lambda: all(task.done() for task in hung._fetcher._pending_tasks), 5)
+        written_at = time.monotonic()
+        await produce(kafka.servers, "stuck", [b"2"])
+        await until(lambda: sensor.health.state == "failed", 10)
+        assert "Expected records of 'stuck' that are there, found none for" in sensor.health.error
+        assert time.monotonic() - written_at > 1.0
+        await until(lambda: journal.values == [b"1", b"2"], 10)
+        assert sensor.health.error == ""
+        following = sensor._following
+        assert following is not None
+        assert following._client._consumer is not hung
+    assert journal.places == [(0, 0), (0, 1)]
 
 
 @pytest.mark.parametrize("written", [5, 80])

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
 from afresh.sensors.kafka_topics import client
 from services.fault_proxy import FaultProxy
 from services.kafka import Kafka, kafka_running
-from support.topics import TopicJournal, make_topic, produce, reading
+from support.topics import FAST, TopicJournal, make_topic, produce, reading
 from support.watching import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.service]
@@ -70,4 +71,25 @@ async def test_a_network_that_fails_costs_nothing(
         proxy.bring_up()
         await until(lambda: sensor.health.state == "watching", 15)
     assert sorted(journal.places) == sorted((p, o) for p in range(3) for o in range(2000))
+    assert journal.gaps == []
+
+
+async def test_connections_that_go_silent_for_good_are_made_anew(
+    proxied: tuple[Kafka, FaultProxy], staging: Path
+) -> None:
+    """A router forgets them: no reset, no answer, and the client would wait for ever."""
+    broker, proxy = proxied
+    topic = "network_forgotten"
+    journal = TopicJournal()
+    await make_topic(broker.servers, topic)
+    pace = msgspec.structs.replace(FAST, look=0.2)
+    async with reading(topic, proxy.address, staging, journal, pace=pace) as sensor:
+        await produce(broker.servers, topic, [b"before"])
+        await until(lambda: journal.values == [b"before"])
+        proxy.lose_open()
+        await produce(broker.servers, topic, [b"meanwhile"])
+        await until(lambda: sensor.health.state == "failed", 2 * client.REQUEST_SECONDS)
+        assert len(journal.records) == 1
+        await until(lambda: journal.values == [b"before", b"meanwhile"], 5)
+        assert sensor.health.error == ""
     assert journal.gaps == []

@@ -37,6 +37,7 @@ class FaultProxy:
         self.passed = 0
         self._down = False
         self._open: set[socket.socket] = set()
+        self._lost: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
@@ -52,6 +53,11 @@ class FaultProxy:
         """Reset what is open, and each new connection, until `bring_up`."""
         self._down = True
         self._reset_all()
+
+    def lose_open(self) -> None:
+        """Swallow all that is said on what is open now, for good; new connections are well."""
+        with self._lock:
+            self._lost |= self._open
 
     def bring_up(self) -> None:
         """Hand on again, without any fault."""
@@ -122,6 +128,8 @@ class FaultProxy:
                     self.refused += 1  # a kept connection of before the fault: to be made anew
                     break
                 self._wait_stalled()
+                if client in self._lost:
+                    continue
                 whole = self._pass(server, data, carried, self.cut_asked_after)
                 carried += len(data)
                 if not whole:
@@ -141,6 +149,8 @@ class FaultProxy:
                 if self.latency_seconds:
                     time.sleep(self.latency_seconds)
                 self._wait_stalled()
+                if client in self._lost:
+                    continue
                 whole = self._pass(client, data, carried, self.cut_after)
                 carried += len(data)
                 if not whole:
@@ -200,6 +210,7 @@ class FaultProxy:
     def _forget(self, *sockets: socket.socket) -> None:
         with self._lock:
             self._open -= set(sockets)
+            self._lost -= set(sockets)
             for sock in sockets:
                 sock.close()
 

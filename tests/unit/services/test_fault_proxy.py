@@ -92,6 +92,17 @@ def test_down_it_resets_what_is_open_and_what_comes(proxy: FaultProxy) -> None:
     assert get(proxy) == (200, BODY)
 
 
+def test_what_is_open_may_go_silent_while_others_are_well(proxy: FaultProxy) -> None:
+    connection = http.client.HTTPConnection(proxy.address, timeout=0.5)
+    connection.request("GET", "/")
+    connection.getresponse().read()
+    proxy.lose_open()
+    with pytest.raises(TimeoutError):
+        ask(connection)
+    connection.close()
+    assert get(proxy) == (200, BODY)
+
+
 def test_it_answers_with_a_status_even_on_kept_connections(proxy: FaultProxy) -> None:
     connection = http.client.HTTPConnection(proxy.address, timeout=5)
     connection.request("GET", "/")
