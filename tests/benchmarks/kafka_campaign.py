@@ -1,6 +1,7 @@
 """Kafka under kill -9 of the daemon and of the broker, with poison: what came of it, exactly.
 
     make campaign-kafka [RECORDS=1000000] [ARGS="--kills 50 --restarts 10 --seed 7 --keep FOLDER"]
+    make campaign-kafka RECORDS=100000 ARGS="--brokers 3"       leaders change while records come
 
 While records are written to 12 partitions, the daemon is killed at random moments, half of them
 when an artifact appears, and started again; so is the broker. In the end what is published is what
@@ -15,6 +16,7 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -27,11 +29,13 @@ from watchdog.observers import Observer
 from benchmarks.campaign import Assassin, outliving
 from benchmarks.orders import TOPIC, Produced, Producer, message, poison, read_back
 from services.kafka import Kafka, kafka_running
+from services.kafka_cluster import Cluster, cluster_running
 from support.project import Daemon, Project
 from support.topics import make_topic
 
 HERE = Path(__file__).parent
 LONGEST_LIFE_SECONDS = 2.0
+LONGEST_FAILOVER_SECONDS = 6.0
 PIECES = 15
 """A round's records come a tenth of a second apart in so many pieces, not all at once."""
 
@@ -71,7 +75,9 @@ class Outcome:
 class KafkaCampaign:
     """One topic and one project; both ends are killed while records are on their way."""
 
-    def __init__(self, folder: Path, broker: Kafka, seed: int, partitions: int = 12) -> None:
+    def __init__(
+        self, folder: Path, broker: Kafka | Cluster, seed: int, partitions: int = 12
+    ) -> None:
         self.broker = broker
         self.chance = random.Random(seed)
         self.partitions = partitions
@@ -83,7 +89,7 @@ class KafkaCampaign:
     def run(self, records: int, *, bad: int = 100, kills: int = 5, restarts: int = 2) -> Outcome:
         """Write, kill, start again, write the rest, let it come to rest, and judge."""
         began = time.monotonic()
-        anyio.run(make_topic, self.broker.servers, TOPIC, self.partitions)
+        anyio.run(self._make_topic)
         outcome = self.outcome
         rounds = ["daemon"] * kills + ["broker"] * restarts
         self.chance.shuffle(rounds)
@@ -116,6 +122,14 @@ class KafkaCampaign:
         outcome.seconds = time.monotonic() - began
         return outcome
 
+    async def _make_topic(self) -> None:
+        if isinstance(self.broker, Kafka):
+            await make_topic(self.broker.servers, TOPIC, self.partitions)
+        else:
+            copies = len(self.broker.brokers)
+            enough = {"min.insync.replicas": str(copies - 1)}
+            await make_topic(self.broker.servers, TOPIC, self.partitions, copies, **enough)
+
     def kill_daemon(self, daemon: Daemon) -> None:
         """Kill it at a random moment, or when some artifact appears."""
         if self.chance.random() < 0.5:
@@ -137,9 +151,14 @@ class KafkaCampaign:
         self.outcome.kills += 1
 
     def restart_broker(self) -> None:
-        """Kill the broker at a random moment, and start it again."""
+        """Kill the broker, or one of a cluster, at a random moment, and start it again.
+
+        Of a cluster the others lead what it led, and go on for some seconds.
+        """
         time.sleep(self.chance.random() * LONGEST_LIFE_SECONDS)
         self.broker.kill()
+        if isinstance(self.broker, Cluster):
+            time.sleep(self.chance.random() * LONGEST_FAILOVER_SECONDS)
         self.broker.start()
         self.outcome.restarts += 1
         time.sleep(self.chance.random())
@@ -230,6 +249,15 @@ class KafkaCampaign:
         return pa.concat_tables(tables)
 
 
+def brokers(count: int, seed: int) -> Iterator[Kafka | Cluster]:
+    """Run one broker, or a cluster."""
+    if count == 1:
+        yield from kafka_running()
+    else:
+        with cluster_running(count, seed=seed) as cluster:
+            yield cluster
+
+
 def main() -> int:
     """Run a campaign; 0 if all promises held."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -238,10 +266,11 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--restarts", type=int, default=10)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--brokers", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="leave the project in this folder")
     arguments = parser.parse_args()
     clean = False
-    for broker in kafka_running():
+    for broker in brokers(arguments.brokers, arguments.seed):
         with tempfile.TemporaryDirectory(prefix="afresh-kafka-") as scratch:
             folder = arguments.keep or Path(scratch) / "project"
             outcome = KafkaCampaign(folder, broker, arguments.seed).run(

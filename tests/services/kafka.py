@@ -21,7 +21,8 @@ from services.java import classpath, free_ports
 from services.missing import Missing, skip
 
 START_SECONDS = 60.0
-_JAVA = ("java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Xshare:auto")
+_JAVA = ("java", "-XX:+UseSerialGC", "-Xshare:auto")
+HEAP_MB = 512
 _QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -37,10 +38,13 @@ def _die_with_parent() -> None:
 class Kafka:
     """One broker with its log folder: stopped, killed and started again on the same port."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str] | None = None, heap_mb: int = HEAP_MB
+    ) -> None:
         self.folder = folder
         self.logs = folder / "logs"
-        self.port, self._controller = free_ports(2)
+        self.port, self.controller = free_ports(2)
+        self._heap = (f"-Xms{heap_mb // 2}m", f"-Xmx{heap_mb}m")
         self.servers = f"127.0.0.1:{self.port}"
         self._settings = dict(settings or {})
         self._listeners = [("PLAINTEXT", "PLAINTEXT", self.port, self.servers)]
@@ -83,7 +87,7 @@ class Kafka:
             "node.id": "1",
             "listeners": ",".join(
                 [f"{name}://127.0.0.1:{port}" for name, _, port, _ in self._listeners]
-                + [f"CONTROLLER://127.0.0.1:{self._controller}"]
+                + [f"CONTROLLER://127.0.0.1:{self.controller}"]
             ),
             "advertised.listeners": ",".join(
                 f"{name}://{address}" for name, _, _, address in self._listeners
@@ -94,7 +98,7 @@ class Kafka:
             ),
             "inter.broker.listener.name": "PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
-            "controller.quorum.voters": f"1@127.0.0.1:{self._controller}",
+            "controller.quorum.voters": f"1@127.0.0.1:{self.controller}",
             "log.dirs": str(self.logs),
             "num.partitions": "1",
             "offsets.topic.num.partitions": "1",
@@ -126,7 +130,7 @@ class Kafka:
 
     def _java(self, *command: str) -> None:
         done = subprocess.run(
-            [*_JAVA, _QUIET, "-cp", self._jars, *command],
+            [*_JAVA, *self._heap, _QUIET, "-cp", self._jars, *command],
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -136,12 +140,25 @@ class Kafka:
 
     def start(self) -> None:
         """Start it and return when it answers."""
+        self.launch()
+        self.wait_ready()
+
+    @property
+    def running(self) -> bool:
+        """Has it been launched, and not ended."""
+        return self._process is not None
+
+    def launch(self) -> None:
+        """Start it."""
         if not (self.folder / "server.properties").exists():
             self.format()
         with (self.folder / "broker.log").open("ab") as log:
             self._process = _starter.submit(
                 subprocess.Popen,
-                [*_JAVA, _QUIET, "-cp", self._jars, "kafka.Kafka", "server.properties"],
+                [
+                    *(*_JAVA, *self._heap, _QUIET, "-cp", self._jars),
+                    *("kafka.Kafka", "server.properties"),
+                ],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -149,6 +166,10 @@ class Kafka:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             ).result()
+
+    def wait_ready(self) -> None:
+        """Return when it answers. Raises Missing if it does not."""
+        assert self._process is not None
         until = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:

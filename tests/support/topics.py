@@ -134,11 +134,13 @@ async def admin(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
         await client.close()
 
 
-async def make_topic(servers: str, name: str, partitions: int = 1, **settings: str) -> None:
+async def make_topic(
+    servers: str, name: str, partitions: int = 1, copies: int = 1, **settings: str
+) -> None:
     """Make a topic; after a deletion the broker may need a moment."""
     async with admin(servers) as client:
         for _ in range(100):
-            wanted = NewTopic(name, partitions, 1, topic_configs=settings)
+            wanted = NewTopic(name, partitions, copies, topic_configs=settings)
             response = await client.create_topics([wanted])
             code = response.topic_errors[0][1]
             if code != TopicAlreadyExistsError.errno:
