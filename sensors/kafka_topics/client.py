@@ -28,6 +28,10 @@ REQUEST_SECONDS = 10.0
 FETCH_TIMES = 3
 """Records may take so many times longer: on a slow network there are megabytes of them."""
 _PARTITION_BYTES = 4 << 20
+_NEVER_SECONDS = 3600.0
+"""A broker is asked for more when all that came from it is taken. aiokafka would ask each tenth of
+a second for partitions that it holds nothing of: of a thousand, while the ledger is busy, for GB.
+"""
 _UNKNOWN_TOPIC = 3
 _NOT_AUTHORIZED = 29
 _NOT_ALLOWED = "let the user of security= describe and read the topic"
@@ -222,6 +226,7 @@ async def connected(
                 await consumer.start()
         finally:
             _said.reset(token)
+        consumer._fetcher._prefetch_backoff = _NEVER_SECONDS  # noqa: SLF001 - see there
         yield Client(consumer, topic)
     except OffsetOutOfRangeError:
         raise

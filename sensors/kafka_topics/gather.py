@@ -8,6 +8,8 @@ import anyio.lowlevel
 
 SLICE_ROWS = 4_000
 """What is taken at once: parsing it holds up the loop for some milliseconds."""
+_FIRST_BYTES = 1 << 20
+"""What a record is taken for before one was seen: of large ones few are taken at first."""
 
 
 class Takes(Protocol):
@@ -39,6 +41,12 @@ class Gathering:
         self._seconds = seconds
         self._note = note
         self._due = 0.0
+        self._each = float(_FIRST_BYTES)
+
+    def _slice(self, rows: int, size: int) -> int:
+        """How many records to take: about what is left of the batch, in rows and in bytes."""
+        fit = int((self._size - size) / self._each)
+        return max(1, min(SLICE_ROWS, self._rows - rows, fit))
 
     async def gather(self, wait_seconds: float) -> dict[int, list[Any]]:
         """Wait for records so long, and give what came; `note` is called when the first ones do."""
@@ -46,13 +54,16 @@ class Gathering:
         rows = size = 0
         wait = wait_seconds
         while rows < self._rows and size < self._size:
-            found = await self._source.take(min(SLICE_ROWS, self._rows - rows), max(0.0, wait))
+            found = await self._source.take(self._slice(rows, size), max(0.0, wait))
             if found and not taken:
                 self._note()
+            before = rows, size
             for partition, messages in found.items():
                 taken.setdefault(partition, []).extend(messages)
                 rows += len(messages)
-                size += sum(message.serialized_value_size for message in messages)
+                size += sum(map(_size_of, messages))
+            if rows > before[0]:
+                self._each = max(1.0, (size - before[1]) / (rows - before[0]))
             wait = self._due - anyio.current_time()
             if not found and (wait <= 0 or not taken):
                 break
@@ -60,3 +71,7 @@ class Gathering:
         if taken:
             self._due = anyio.current_time() + self._seconds
         return taken
+
+
+def _size_of(message: Any) -> int:
+    return max(0, message.serialized_value_size) + max(0, message.serialized_key_size)

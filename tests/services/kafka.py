@@ -116,6 +116,7 @@ class Kafka:
             "log.retention.check.interval.ms": "1000",
             "log.initial.task.delay.ms": "500",
             "file.delete.delay.ms": "500",
+            "log.cleaner.backoff.ms": "200",
             "message.max.bytes": str(32 << 20),
             # As brokers come: who asks for a topic makes it. A reader must not do that.
             "auto.create.topics.enable": "true",

@@ -13,6 +13,7 @@ from afresh.sensors.kafka_topics.gather import SLICE_ROWS, Gathering
 @dataclass
 class Message:
     serialized_value_size: int = 10
+    serialized_key_size: int = -1
 
 
 class Clock:
@@ -79,7 +80,7 @@ async def test_a_full_batch_goes_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_bytes_bound_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock([(0.0, 0, 3), (0.0, 0, 3), (0.0, 0, 3)], size=200)
     gathers = gathering(monkeypatch, clock, size=1000)
-    assert count(await gathers.gather(1)) == {0: 6}
+    assert count(await gathers.gather(1)) == {0: 5}
 
 
 async def test_the_loop_is_never_held_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,3 +98,18 @@ async def test_it_says_when_there_is_something_in_hand(monkeypatch: pytest.Monke
     assert noted == []
     await gathers.gather(10)
     assert noted == [5.0]
+
+
+async def test_of_large_records_few_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A take of thousands would be more than memory has."""
+    clock = Clock([(0.0, 0, 200)], size=1 << 20)
+    gathers = gathering(monkeypatch, clock, rows=50_000, size=4 << 20)
+    assert [count(await gathers.gather(1)) for _ in range(3)] == 3 * [{0: 4}]
+
+
+async def test_of_small_records_a_slice_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock([(0.0, 0, 100_000)])
+    gathers = gathering(monkeypatch, clock, rows=50_000, size=16 << 20)
+    assert count(await gathers.gather(1)) == {0: 50_000}
+    assert clock.asked[1] == SLICE_ROWS
+    assert len(clock.asked) <= 50_000 // SLICE_ROWS + 2
