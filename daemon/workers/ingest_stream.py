@@ -21,6 +21,7 @@ from afresh.daemon.workers.live import LiveSource
 from afresh.daemon.workers.merging import merge_segments
 from afresh.daemon.workers.record_columns import add_columns
 from afresh.daemon.workers.task import DeadRecord, RecordBatch, Result, Task, Written
+from afresh.daemon.workers.tombstones import are_rows, with_tombstones
 from afresh.sensors.records import Record, decode_records, encode_records
 from afresh.storage.artifacts.store import write_table
 from afresh.storage.content import hash_table
@@ -28,6 +29,7 @@ from afresh.storage.formats.messages.base import Wanted
 from afresh.storage.formats.messages.registry import message_format
 
 _encode = msgspec.json.Encoder().encode
+_TOMBSTONE = "Expected a value, found none (a tombstone)"
 
 
 def ingest_stream(
@@ -78,18 +80,15 @@ def _decode(
 ) -> tuple[pa.Table | None, Sequence[int], dict[int, str]]:
     """The records as a table, of each row its record, and the records that cannot be decoded."""
     dead: dict[int, str] = {}
-    places: Sequence[int] = range(len(records))
     values = [record.value for record in records]
+    places: Sequence[int] = range(len(values))
+    gone: list[int] = []
     if None in values:
-        dead = {
-            place: "Expected a value, found none (a tombstone)"
-            for place, value in enumerate(values)
-            if value is None
-        }
-        places = [place for place in places if place not in dead]
+        gone = [place for place in places if values[place] is None]
+        places = [place for place in places if values[place] is not None]
     present = [value for value in values if value is not None]
-    if not present:
-        return None, [], dead
+    if not present and not (gone and are_rows(source.options)):
+        return None, [], dict.fromkeys(gone, _TOMBSTONE)
     kind = message_format(source.format or "json")
     try:
         decoded = kind.decode(present, _wanted(schema), source.options)
@@ -97,15 +96,19 @@ def _decode(
         # The declaration does not fit the format: as unreadable, until one of them changes.
         raise UnreadableData(error.error, hint=error.hint) from error
     dead |= {places[index]: reason for index, reason in decoded.bad.items()}
-    if not decoded.table.num_rows:
-        return None, [], dead
     sources = decoded.sources
     if sources is None:
         sources = [index for index in range(len(present)) if index not in decoded.bad]
-    rows = [places[index] for index in sources]
+    table, rows = decoded.table, [places[index] for index in sources]
+    if gone and are_rows(source.options) and table.column_names:
+        table, rows = with_tombstones(table, rows, gone)
+    else:
+        dead |= dict.fromkeys(gone, _TOMBSTONE)
+    if not table.num_rows:
+        return None, [], dead
     columns = str(source.options.get("columns") or "")
     types = read_types(schema) if schema is not None else {}
-    table = add_columns(decoded.table, records, rows, columns, types)
+    table = add_columns(table, records, rows, columns, types)
     return table, rows, dead
 
 

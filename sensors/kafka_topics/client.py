@@ -28,10 +28,9 @@ REQUEST_SECONDS = 10.0
 FETCH_TIMES = 3
 """Records may take so many times longer: on a slow network there are megabytes of them."""
 _PARTITION_BYTES = 4 << 20
+_AHEAD = 4
+"""So many times the bytes of a fetch may lie here, fetched and not taken."""
 _NEVER_SECONDS = 3600.0
-"""A broker is asked for more when all that came from it is taken. aiokafka would ask each tenth of
-a second for partitions that it holds nothing of: of a thousand, while the ledger is busy, for GB.
-"""
 _UNKNOWN_TOPIC = 3
 _NOT_AUTHORIZED = 29
 _NOT_ALLOWED = "let the user of security= describe and read the topic"
@@ -67,9 +66,10 @@ def _listen() -> None:
 class Client:
     """What is asked of a cluster for one topic. Raises Trouble where an answer does not come."""
 
-    def __init__(self, consumer: Any, topic: str) -> None:
+    def __init__(self, consumer: Any, topic: str, fetch_bytes: int) -> None:
         self._consumer = consumer
         self._topic = topic
+        self._fetch_bytes = fetch_bytes
         self._logs: list[int] = []
 
     async def identify(self) -> tuple[str, dict[int, int]]:
@@ -169,6 +169,10 @@ class Client:
     def assign(self, offsets: Mapping[int, int]) -> None:
         """Read these partitions from these offsets on; what was fetched before is dropped."""
         self._logs = list(offsets)
+        if len(offsets) * _partition_bytes(self._fetch_bytes) > _AHEAD * self._fetch_bytes:
+            # aiokafka asks each tenth of a second for partitions that it holds nothing of: of a
+            # thousand, while the ledger is busy, for GB. So it waits until all is taken.
+            self._consumer._fetcher._prefetch_backoff = _NEVER_SECONDS  # noqa: SLF001
         self._consumer.assign(self._places())
         for partition, offset in offsets.items():
             self._consumer.seek(TopicPartition(self._topic, partition), offset)
@@ -187,6 +191,10 @@ class Client:
 
     def _places(self) -> list[Any]:
         return [TopicPartition(self._topic, partition) for partition in self._logs]
+
+
+def _partition_bytes(fetch_bytes: int) -> int:
+    return min(_PARTITION_BYTES, fetch_bytes)
 
 
 @asynccontextmanager
@@ -211,7 +219,7 @@ async def connected(
         auto_offset_reset="none",
         isolation_level="read_committed",
         fetch_max_bytes=fetch_bytes,
-        max_partition_fetch_bytes=min(_PARTITION_BYTES, fetch_bytes),
+        max_partition_fetch_bytes=_partition_bytes(fetch_bytes),
         request_timeout_ms=int(REQUEST_SECONDS * FETCH_TIMES * 1000),
         **security,
     )
@@ -226,8 +234,7 @@ async def connected(
                 await consumer.start()
         finally:
             _said.reset(token)
-        consumer._fetcher._prefetch_backoff = _NEVER_SECONDS  # noqa: SLF001 - see there
-        yield Client(consumer, topic)
+        yield Client(consumer, topic, fetch_bytes)
     except OffsetOutOfRangeError:
         raise
     except (KafkaError, OSError, TimeoutError) as error:

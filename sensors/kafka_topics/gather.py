@@ -74,4 +74,5 @@ class Gathering:
 
 
 def _size_of(message: Any) -> int:
-    return max(0, message.serialized_value_size) + max(0, message.serialized_key_size)
+    value, key = message.serialized_value_size, message.serialized_key_size  # -1: there is none
+    return int(max(0, value) + max(0, key))

@@ -13,6 +13,7 @@ from afresh.sensors.kafka_topics.security import Setting, declared_security, is_
 COLUMNS = ("key", "headers", "timestamp", "offset", "partition")
 """What may be had of a message beside its value."""
 FORMATS = ("json", "jsonl", "avro", "protobuf", "json_schema")
+TOMBSTONES = ("reject", "row")
 WITH_REGISTRY = ("avro", "protobuf", "json_schema")
 BATCH_ROWS = 50_000
 BATCH_BYTES = 16 << 20
@@ -38,6 +39,7 @@ class KafkaSpec(msgspec.Struct, frozen=True):
     registry: str
     security: Mapping[str, Setting]
     allow_plaintext: bool
+    tombstones: str = "reject"
 
     def declared(self) -> Declared:
         """Work it out. Raises DefinitionError for what cannot be."""
@@ -48,6 +50,8 @@ class KafkaSpec(msgspec.Struct, frozen=True):
             options["columns"] = ",".join(_columns(self.columns))
         if self.registry:
             options["registry"] = self.registry
+        if self.tombstones != "reject":
+            options["tombstones"] = self.tombstones
         return Declared(
             sensor=Sensor(
                 "kafka",
@@ -97,6 +101,11 @@ class KafkaSpec(msgspec.Struct, frozen=True):
                 raise DefinitionError(
                     f"Expected {option} of 1 or more, found {count!r}", hint=f"leave {option} out"
                 )
+        if self.tombstones not in TOMBSTONES:
+            raise DefinitionError(
+                f"Expected tombstones as one of {', '.join(TOMBSTONES)}, found {self.tombstones!r}",
+                hint='write tombstones="row" for a row of nulls beside the key',
+            )
         seconds = self.batch_seconds
         if not _is_number(seconds, int, float) or not 0 <= seconds <= 3600:
             raise DefinitionError(
@@ -199,6 +208,7 @@ def kafka(
     registry: str = "",
     security: Mapping[str, Setting] | None = None,
     allow_plaintext: bool = False,
+    tombstones: str = "reject",
 ) -> KafkaSpec:
     """Read the topic of a Kafka cluster.
 
@@ -213,13 +223,18 @@ def kafka(
     `servers` are `host:port`, in a list or separated by commas. `format` is how values are written:
     "json" (an object each), "jsonl" (objects, a line each), "avro", "protobuf", "json_schema" (the
     last three with a Confluent-compatible `registry`, its URL; plain http to another host takes
-    `options={"registry_plaintext": True}`). `start` counts when the source is
-    new: "beginning", "end", a time with its zone (records from then on), or `{partition: offset}`
-    (partitions that are not named begin at their beginning).
+    `options={"registry_plaintext": True}`). `start` counts when the source is new: "beginning",
+    "end", a time with its zone (records from then on), or `{partition: offset}` (partitions that
+    are not named begin at their beginning).
 
     A batch is recorded when it has `batch_rows` records or about `batch_bytes` of them, or
     `batch_seconds` after the one before; so a record that comes alone does not wait. `columns` adds
     what a message has beside its value: "key", "headers", "timestamp", "offset", "partition".
+
+    Of transactions only what was committed is read. What was aborted or taken out by compaction
+    leaves offsets without records: they are passed, and are no gaps. A message without a value (a
+    tombstone, which says that its key is deleted) is a dead letter; with `tombstones="row"` it is a
+    row: null in every field of the value, for which the schema must let them be.
 
     `security`: `{"tls": True, "ca": "certs/ca.pem", "certificate": ..., "key": ..., "key_password":
     ..., "sasl": "SCRAM-SHA-512", "username": "me", "password": env("KAFKA_PASSWORD")}`; sasl is
@@ -240,4 +255,5 @@ def kafka(
         registry=registry,
         security=security or {},
         allow_plaintext=allow_plaintext,
+        tombstones=tombstones,
     )

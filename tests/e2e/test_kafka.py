@@ -12,7 +12,7 @@ import pytest
 
 from services.registry import Registry
 from support.living import Living, until
-from support.topics import add_partitions, make_topic, produce, truncate
+from support.topics import add_partitions, make_topic, produce, producing, truncate
 
 pytestmark = [pytest.mark.e2e, pytest.mark.service]
 
@@ -185,3 +185,30 @@ def test_a_source_that_is_reset_begins_again_and_says_where_it_was(
         time.sleep(0.5)
         assert len(ids(project, "orders")) == 20
     project.run("verify")
+
+
+def test_messages_of_ten_megabytes_and_without_a_value_become_rows(
+    kafka_servers: str, tmp_path: Path
+) -> None:
+    topic = "e2e_shapes"
+
+    async def main() -> None:
+        largest = str(16 << 20)
+        await make_topic(kafka_servers, topic, **{"max.message.bytes": largest})
+        values = [b'{"id":1,"item":"%s"}' % (b"x" * (10 << 20)), b'{"id":2,"item":"tea"}', None]
+        async with producing(kafka_servers, max_request_size=32 << 20) as producer:
+            for value in values:
+                await producer.send_and_wait(topic, value, key=b"k")
+
+    anyio.run(main)
+    project = make(tmp_path / "p", kafka_servers, topic, 'columns=("key",), tombstones="row"')
+    text = (project.folder / "pipeline.py").read_text()
+    text = text.replace("id: int = pa.Field(ge=0)", "id: pd.Int64Dtype = pa.Field(nullable=True)")
+    text = text.replace("    item: str\n", "    item: str = pa.Field(nullable=True)\n")
+    (project.folder / "pipeline.py").write_text(text)
+    with project.running():
+        until(lambda: project.rows("select count(*) from version where asset = 'count'") != [(0,)])
+        until(lambda: rows(project, "count") == [{"n": 3}])
+        read = [(row["id"], len(row["item"] or ""), row["key"]) for row in rows(project, "orders")]
+        assert read == [(1, 10 << 20, "k"), (2, 3, "k"), (None, 0, "k")]
+        assert project.rows("select count(*) from dead_letter") == [(0,)]

@@ -69,15 +69,13 @@ async def test_what_compaction_took_out_is_no_gap(servers: str, staging: Path) -
         await anyio.sleep(0.2)  # or a segment is not closed
     await write_keys(servers, topic, 60, 61, keys=3)
     offsets = list(range(61))
-    with anyio.fail_after(20):
-        while len(offsets) > 20:
+    with anyio.fail_after(30):
+        while offsets[0] < 57:  # all that compaction may leave of three keys, and the newest
             offsets = await left(servers, topic)
-    assert 39 not in offsets
     async with reading(topic, servers, staging, journal) as sensor:
         await until(lambda: journal.places[-1] == (0, 60), 10)
-        assert sensor.health.lag == 0
-        assert sensor.checked
-    assert [offset for _, offset in journal.places[first:]] == [o for o in offsets if o >= 40]
+        await until(lambda: sensor.checked and sensor.health.lag == 0)
+    assert [offset for _, offset in journal.places[first:]] == offsets
     assert journal.gaps == []
     spans = journal.covered()[0]
     assert (spans[0][0], spans[-1][1]) == (0, 61)

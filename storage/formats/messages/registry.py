@@ -12,8 +12,9 @@ from afresh.storage.formats.messages.base import MessageFormat
 ENTRY_POINTS = "afresh.messages"
 """Others' formats: each entry is a class without arguments that meets `MessageFormat`."""
 
-COMMON_OPTIONS = frozenset({"columns"})
-"""Options of any stream source: which places of a record are columns."""
+COMMON_OPTIONS = frozenset({"columns", "tombstones"})
+"""Options of any stream: which places of a record are columns, and what one without a value is."""
+TOMBSTONES = ("reject", "row")
 
 RECORD_COLUMNS = ("key", "headers", "timestamp", "offset", "partition", "channel")
 """What a record has beside its value; `partition` is Kafka's word for its channel."""
@@ -55,6 +56,7 @@ def check_message_options(kind: MessageFormat, options: Options) -> None:
                 hint=did_you_mean(option, kind.options | COMMON_OPTIONS, "leave it out"),
             )
     _check_columns(options.get("columns"))
+    _check_tombstones(options.get("tombstones", "reject"))
     kind.check(options)
 
 
@@ -71,4 +73,12 @@ def _check_columns(value: object) -> None:
     if len(set(names)) < len(names):
         raise UsageError(
             f"Expected each column of records once, found {value!r}", hint="leave out the second"
+        )
+
+
+def _check_tombstones(value: object) -> None:
+    if value not in TOMBSTONES:
+        raise UsageError(
+            f"Expected tombstones as one of {', '.join(TOMBSTONES)}, found {value!r}",
+            hint='write options={"tombstones": "row"} for a row of nulls beside the key',
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pandera.pandas as pa
 import pandera.polars as pp
 import polars as pl
@@ -137,6 +138,43 @@ def test_bad_records_are_put_aside_with_place_and_reason(bench: Workbench) -> No
     assert json.loads(first.place) == {"uri": "x://0", "channel": 3, "offset": 17}
     assert decode_records(first.record) == [bad]
     assert result.emptied == (1,)
+
+
+class Deleted(pa.DataFrameModel):
+    key: str
+    id: pd.Int64Dtype = pa.Field(nullable=True)
+    item: str = pa.Field(nullable=True)
+
+
+def test_tombstones_may_be_rows_in_their_places(bench: Workbench) -> None:
+    records = [
+        Record(b'{"id": 1, "item": "tea"}', b"a"),
+        Record(None, b"a"),
+        Record(b'{"id": 2, "item": "milk"}', b"b"),
+        Record(b"poison", b"c"),
+        Record(None, b"d"),
+    ]
+    asked = {"columns": "key", "tombstones": "row"}
+    result = bench.read(records[:3], records[3:], schema=Deleted, options=asked)
+    assert rows(result) == [
+        {"key": "a", "id": 1, "item": "tea"},
+        {"key": "a", "id": None, "item": None},
+        {"key": "b", "id": 2, "item": "milk"},
+        {"key": "d", "id": None, "item": None},
+    ]
+    assert set(reasons(result)) == {(1, 0)}
+    alone = bench.read(records[1:2], schema=Deleted, options=asked)
+    assert rows(alone) == [{"key": "a", "id": None, "item": None}]
+
+
+def test_tombstones_are_dead_letters_where_a_schema_lets_no_field_be_null(
+    bench: Workbench,
+) -> None:
+    result = bench.read([None, order(1)], options={"tombstones": "row"})
+    assert [row["id"] for row in rows(result)] == [1]
+    assert "Expected a value in column" in reasons(result)[0, 0]
+    nothing = bench.read([None], schema=None, options={"tombstones": "row"})
+    assert "a tombstone" in reasons(nothing)[0, 0]
 
 
 def test_without_a_good_record_nothing_is_written(bench: Workbench) -> None:

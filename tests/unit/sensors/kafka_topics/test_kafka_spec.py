@@ -63,6 +63,12 @@ def test_columns_and_the_registry_are_the_formats_business() -> None:
     assert declared.options == {"columns": "key,offset", "registry": "http://127.0.0.1:8081"}
 
 
+def test_tombstones_are_the_formats_business() -> None:
+    assert kafka("orders", servers=HERE, tombstones="row").declared().options == {
+        "tombstones": "row"
+    }
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -74,6 +80,7 @@ def test_columns_and_the_registry_are_the_formats_business() -> None:
         ({"servers": []}, "Expected the servers of a cluster"),
         ({"servers": "localhost"}, "Expected servers as host:port, found 'localhost'"),
         ({"servers": "me:pass@localhost:1"}, "Expected servers as host:port"),
+        ({"tombstones": "rows"}, "Expected tombstones as one of reject, row, found 'rows'"),
         ({"format": "csv"}, "Expected a format of messages .* found 'csv'"),
         ({"format": "avro"}, "Expected a registry for messages in avro, found none"),
         ({"start": "yesterday"}, "Expected a start, found 'yesterday'"),
