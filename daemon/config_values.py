@@ -93,12 +93,12 @@ def _alerts(value: object) -> tuple[dict[str, Any], ...]:
 def _parameters(value: object) -> dict[str, dict[str, Any]]:
     if not isinstance(value, dict):
         msg = f"Expected tables like [parameters.ASSET], found {value!r}"
-        raise ValueError(msg)  # noqa: TRY004 - the one error that readers raise
+        raise ValueError(msg)  # noqa: TRY004 - as for all settings - the one error that readers raise
     tables: dict[str, dict[str, Any]] = {}
     for name, table in value.items():
         if not isinstance(table, dict):
             msg = f"Expected a table [parameters.{name}], found {table!r}"
-            raise ValueError(msg)  # noqa: TRY004
+            raise ValueError(msg)  # noqa: TRY004 - as for all settings
         tables[name] = table
     return tables
 

@@ -45,7 +45,7 @@ def check_outgoing(tables: object) -> tuple[dict[str, Any], ...]:
             raise ValueError(f"Expected keys of [[outgoing]] ({known}), found {key!r}")
         for key in ("name", "select", "path", "url", "topic", "ca"):
             if not isinstance(table.get(key, ""), str):
-                raise ValueError(f"Expected text as {key} of [[outgoing]], found {table[key]!r}")  # noqa: TRY004
+                raise ValueError(f"Expected text as {key} of [[outgoing]], found {table[key]!r}")  # noqa: TRY004 - a setting
         if (name := target_name(table)) in names:
             raise ValueError(f"Expected another name = ... for each target, found {name!r} twice")
         names.add(name)

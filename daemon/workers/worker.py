@@ -119,7 +119,7 @@ def _take_output(output: int) -> None:
 
 
 def _text(number: int) -> TextIOWrapper:
-    file = open(number, "wb", closefd=False)  # noqa: SIM115
+    file = open(number, "wb", closefd=False)  # noqa: SIM115 - kept open
     return TextIOWrapper(file, "utf-8", "backslashreplace", line_buffering=True)
 
 

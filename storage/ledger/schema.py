@@ -34,7 +34,7 @@ def ensure_schema(path: Path) -> None:
         return
     # -P: a project's own `alembic` folder is not the library.
     command = [sys.executable, "-P", "-m", "afresh.storage.ledger.migrate", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own code
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise LedgerUnavailable(

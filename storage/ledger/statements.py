@@ -54,7 +54,7 @@ def _insert(name: str, given: tuple[str, ...]) -> Statement:
     defaults = {column: value for column, value in shape.defaults.items() if column not in given}
     columns = (*given, *defaults)
     marks = ", ".join("?" * len(columns))
-    text = f"INSERT INTO {_quoted(name)} ({_listed(columns)}) VALUES ({marks})"  # noqa: S608
+    text = f"INSERT INTO {_quoted(name)} ({_listed(columns)}) VALUES ({marks})"  # noqa: S608 - names of ours
     return Statement(text, _binder(columns, defaults))
 
 
@@ -73,19 +73,19 @@ def _patch(name: str, given: tuple[str, ...]) -> Statement:
     if not changed:
         raise LedgerError(f"Expected columns to change in {name}, found the key alone")
     assigned = ", ".join(f"{_quoted(column)} = ?" for column in changed)
-    text = f"UPDATE {_quoted(name)} SET {assigned} WHERE {_matched(key)}"  # noqa: S608
+    text = f"UPDATE {_quoted(name)} SET {assigned} WHERE {_matched(key)}"  # noqa: S608 - names of ours
     return Statement(text, _binder((*changed, *key)))
 
 
 def _delete(name: str, given: tuple[str, ...]) -> Statement:
     key = _shape(name, given, key=True).key
-    text = f"DELETE FROM {_quoted(name)} WHERE {_matched(key)}"  # noqa: S608
+    text = f"DELETE FROM {_quoted(name)} WHERE {_matched(key)}"  # noqa: S608 - names of ours
     return Statement(text, _binder(key))
 
 
 def _select(name: str, key: tuple[str, ...], values: tuple[str, ...]) -> Statement:
     _shape(name, (*key, *values), key=False)
-    text = f"SELECT {_listed(values) or 1} FROM {_quoted(name)} WHERE {_matched(key)}"  # noqa: S608
+    text = f"SELECT {_listed(values) or 1} FROM {_quoted(name)} WHERE {_matched(key)}"  # noqa: S608 - names of ours
     return Statement(text, _binder(key), values)
 
 
