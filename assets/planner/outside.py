@@ -19,6 +19,8 @@ class Outside:
         self.most = 1 << 30
         """How many units of one source are read at once while its store answers."""
         self._waiting: dict[Plan, deque[Node]] = {}
+        self._called: dict[Node, None] = {}
+        """Those that waited and may go before others of their source."""
         self._failing: set[Plan] = set()
 
     def __len__(self) -> int:
@@ -30,7 +32,13 @@ class Outside:
         plan = node.plan
         if plan.source is None or not plan.source.outside:
             return True
-        if self._room(plan, running) > 0:
+        if node in self._called:
+            del self._called[node]
+            if self._room(plan, running) > 0:
+                return True
+            self._waiting.setdefault(plan, deque()).appendleft(node)
+            return False
+        if plan not in self._waiting and self._room(plan, running) > 0:
             return True
         self._waiting.setdefault(plan, deque()).append(node)
         return False
@@ -50,8 +58,10 @@ class Outside:
             found += [waiting.popleft() for _ in range(room)]
             if not waiting:
                 del self._waiting[plan]
+        self._called |= dict.fromkeys(found)
         return found
 
     def _room(self, plan: Plan, running: Collection[Attempt]) -> int:
         under_way = sum(attempt.node.plan is plan for attempt in running)
+        under_way += sum(node.plan is plan for node in self._called)
         return max(0, (1 if plan in self._failing else self.most) - under_way)

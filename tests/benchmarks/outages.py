@@ -44,7 +44,7 @@ class Number(pa.DataFrameModel):
 """
 RATE = 3.0
 CALM_SECONDS = 20.0
-RECOVERED_WITHIN_SECONDS = 60.0
+RECOVERED_WITHIN_SECONDS, GIVEN_UP_SECONDS = 60.0, 300.0
 SLOW_BYTES_A_SECOND = 300
 SLACK_SECONDS = 0.1
 """What the median of the others may take longer: two cores are shared with all that fails."""
@@ -145,7 +145,7 @@ class Outages:
                 for sender in senders:
                     sender.join()
             for party in self.parties:
-                self._taken(party, RECOVERED_WITHIN_SECONDS)
+                self._taken(party, GIVEN_UP_SECONDS)
             self.project.run("wait", "--timeout", "120")
             self._judge()
         for party in self.parties:
@@ -173,7 +173,7 @@ class Outages:
         proxy.bring_up()
         window.ended_at = time.time()
         window.refused = proxy.refused - before
-        window.recovered = self._taken(party, RECOVERED_WITHIN_SECONDS)
+        window.recovered = self._taken(party, GIVEN_UP_SECONDS)
         self.outcome.windows.append(window)
         print(f"{what} {fault}: {window.recovered:.1f} s", file=sys.stderr)
 

@@ -56,6 +56,23 @@ def test_each_has_as_many_workers_as_there_are() -> None:
     assert names(started(planner)) == ["lake c"]
 
 
+def test_what_waited_goes_before_what_came_later() -> None:
+    planner = make(1)
+    arrive(planner, "lake", *"abc")
+    (one,) = started(planner)
+    done = [one]
+    for later in "defgh":
+        arrive(planner, "lake", later)
+        end(planner, done[-1])
+        arrive(planner, "lake", later + later)
+        done += started(planner)
+    while done[-1].node.running is not None:
+        end(planner, done[-1])
+        done += started(planner)
+    keys = [attempt.node.key for attempt in done]
+    assert keys == ["a", "b", "c", "d", "dd", "e", "ee", "f", "ff", "g", "gg", "h", "hh"]
+
+
 def test_while_its_store_fails_one_is_tried_at_a_time() -> None:
     planner = make()
     arrive(planner, "lake", *"abcdef")
