@@ -35,6 +35,8 @@ _UNKNOWN_TOPIC = 3
 _NOT_AUTHORIZED = 29
 _NOT_ALLOWED = "let the user of security= describe and read the topic"
 
+_NAMED: Mapping[type, str] = {TimeoutError: "no answer in time"}
+
 _said: ContextVar[deque[str] | None] = ContextVar("said", default=None)
 
 
@@ -238,7 +240,7 @@ async def connected(
     except OffsetOutOfRangeError:
         raise
     except (KafkaError, OSError, TimeoutError) as error:
-        why = said[-1] if said else str(error) or type(error).__name__
+        why = said[-1] if said else str(error) or _NAMED.get(type(error), type(error).__name__)
         raise Trouble(
             f"Expected Kafka at {', '.join(servers)}, found: {why}",
             hint=advise(why),

@@ -11,6 +11,8 @@ from afresh.sensors.kafka_topics import client
 from afresh.sensors.secret import env, secret_file
 from services.certificates import Authority
 from services.kafka import Kafka, kafka_running
+from support import living
+from support.living import Living
 from support.topics import TopicJournal, make_topic, produce, reading
 from support.watching import until
 
@@ -210,3 +212,43 @@ async def test_a_password_that_is_not_there_is_named(
         assert "TEST_KAFKA_PASSWORD" in sensor.health.error
         monkeypatch.setenv("TEST_KAFKA_PASSWORD", PASSWORD)
         await until(lambda: journal.values == [b"1", b"2"], 15)
+
+
+PIPELINE = """
+from afresh import source
+from afresh.sensors import kafka, secret_file
+
+source("orders", kafka("{topic}", servers="{servers}", security={{
+    "tls": True, "ca": "ca.pem", "sasl": "SCRAM-SHA-512", "username": "me",
+    "password": secret_file("{secret}"),
+}}))
+"""
+
+
+def test_a_daemon_says_who_is_not_let_in_and_keeps_the_password_to_itself(
+    secured: Secured, tmp_path: Path
+) -> None:
+    topic, secret = "guarded", tmp_path / "password"
+    anyio.run(make_topic, secured.broker.servers, topic)
+    anyio.run(produce, secured.broker.servers, topic, [b'{"id": 1}'])
+    secret.write_text(OTHER)
+    servers = secured.with_password
+    project = Living.make(
+        tmp_path / "p", PIPELINE.format(topic=topic, servers=servers, secret=secret)
+    )
+    (project.folder / "ca.pem").write_bytes(secured.authority.ca.read_bytes())
+    with project.running():
+        living.until(lambda: project.json("sensors")[0]["state"] == "failed")
+        (sensor,) = project.json("sensors")
+        assert f"Expected Kafka at {servers}" in sensor["error"]
+        assert "uthentication failed" in sensor["error"]
+        assert str(secret) in sensor["hint"]
+        assert str(secret) in project.run("sensors").stdout.replace("\n", "")
+        secret.write_text(PASSWORD)
+        living.until(lambda: project.json("sensors")[0]["state"] == "watching")
+        project.settle()
+        assert project.read("orders") == [{"id": 1}]
+    files = [path for path in project.folder.rglob("*") if path.is_file()]
+    assert any("ledger" in path.name for path in files)
+    for word in (OTHER, PASSWORD):
+        assert not [path for path in files if word.encode() in path.read_bytes()]
