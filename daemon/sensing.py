@@ -36,7 +36,7 @@ from afresh.daemon.workers.linux import kill_group
 from afresh.daemon.workers.output import CAP_BYTES, Output
 from afresh.sensors.base import Arrival, Batch, Emit, Health, SensorContext
 from afresh.sensors.records import INLINE_BYTES, decode_records
-from afresh.sensors.webhooks.staged import stage
+from afresh.sensors.staged import stage
 
 START_SECONDS = 120.0
 """How long the import of the user's module may take."""

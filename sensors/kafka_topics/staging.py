@@ -3,7 +3,6 @@
 What a broker loses after that is not lost to us (P1).
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import anyio.to_thread
 
 from afresh.sensors.records import INLINE_BYTES, Record, encode_records
+from afresh.sensors.staged import stage
 
 SMALL_RECORDS = 200
 """Up to so many are encoded at once; more would hold up everything else, and go to a thread."""
@@ -61,29 +61,6 @@ def _encode_and_stage(taken: Mapping[int, Sequence[Any]], folder: str, name: str
 
 
 def _stage(payload: bytes, folder: str, name: str) -> Carried:
-    """Write, sync, rename, sync the folder."""
-    place = Path(folder)
-    if not place.exists():
-        place.mkdir(parents=True, exist_ok=True)
-        _sync(place.parent)
-    path = place / f"{name}.records"
-    partial = place / f".{name}.part"
-    try:
-        with partial.open("xb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-    _sync(place)
+    path = Path(folder, f"{name}.records")
+    stage(path, payload)
     return Carried(b"", str(path))
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,10 +14,10 @@ from afresh.sensors.base import Arrival, Batch, Emit, Health, ObjectIdentity, Se
 from afresh.sensors.http_route import HttpRequest, HttpResponse, HttpRoutes, Route
 from afresh.sensors.records import INLINE_BYTES, encode_records
 from afresh.sensors.secret import Secret
+from afresh.sensors.staged import stage
 from afresh.sensors.webhooks.deliveries import Delivery, read, uri_of
 from afresh.sensors.webhooks.rate import Bucket
 from afresh.sensors.webhooks.signature import FORMS, Forged, Signed, secret_bytes, verify
-from afresh.sensors.webhooks.staged import stage
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
