@@ -55,7 +55,9 @@ def _artifacts(
 ) -> Iterator[dict[str, Any]]:
     # A content that came back has one artifact under several versions: it is read once.
     kept = [row[:5] for row in reader.rows(queries.ARTIFACTS) if row[6] not in _WITHOUT_DATA]
+    versions = len(kept)
     kept += reader.rows(queries.SEGMENT_ARTIFACTS)
+    heads = set(reader.rows("SELECT asset, partition, version FROM unit"))
     # An original has one uri, whichever of its states a version had.
     failed, told = 0, dict[tuple[str, str], str]()
     for i, (asset, partition, version, uri, digest) in enumerate(kept):
@@ -66,13 +68,24 @@ def _artifacts(
         if told[uri, digest]:
             failed += 1
             ref = format_ref(asset, partition, version)
-            hint = f"afresh materialize --force {format_ref(asset, partition)} rebuilds it"
-            if parse_reference(uri) is not None:
-                hint = "restore the original"
+            current = i >= versions or (asset, partition, version) in heads
+            hint = _way_out(format_ref(asset, partition), uri, current=current)
             yield _row("artifact", "failed", f"{ref}: {told[uri, digest]}", hint)
     progress(len(kept), len(kept))
     if not failed:
         yield _row("artifacts", "ok", f"{len(kept)} artifacts have the hash they had", "")
+
+
+def _way_out(unit: str, uri: str, *, current: bool) -> str:
+    """Say what mends an artifact: only of what is current is it known what to make it from."""
+    if parse_reference(uri) is not None:
+        return "restore the original"
+    if current:
+        return f"afresh materialize --force {unit} rebuilds it"
+    return (
+        f"restore {uri} from a backup: it is an older version, which cannot be made again by itself; "
+        f"should {unit} have that content once more, afresh materialize --force {unit} rebuilds it"
+    )
 
 
 def _problem(reader: Reader, asset: str, uri: str, project: str, digest: str) -> str:

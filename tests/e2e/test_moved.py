@@ -1,5 +1,6 @@
 """A project folder that is moved or copied takes its versions with it (P7)."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -102,3 +103,29 @@ def test_a_forced_run_mends_a_damaged_version(tmp_path: Path, damage: str) -> No
     project.run("materialize", "total", "--force")
     assert project.json("versions", "total") == [mended]
     assert set(folder.iterdir()) == before  # what is whole is not written again
+
+
+def test_an_older_version_is_mended_when_its_content_comes_again(tmp_path: Path) -> None:
+    project = Living(Living.make(tmp_path / "project", PIPELINE).folder)
+    for content in ("n\n1\n", "n\n2\n"):
+        project.land("mon.csv", content)
+        assert project.until_idle().returncode == 0
+    older = project.json("versions", "days[mon]")[-1]
+    Path(older["uri"]).write_bytes(b"x")
+    done = project.run("verify", "--json", check=False)
+    (finding,) = [row for row in json.loads(done.stdout) if row["state"] == "failed"]
+    assert finding["detail"].startswith("days[mon]@1: ")
+    assert f"restore {older['uri']} from a backup" in finding["hint"]
+    assert project.read("days[mon]") == [{"n": 2}]
+
+    project.land("mon.csv", "n\n1\n")
+    project.until_idle()
+    (finding,) = [
+        r
+        for r in json.loads(project.run("verify", "--json", check=False).stdout)
+        if r["state"] == "failed"
+    ]
+    assert finding["hint"].startswith("afresh materialize --force days[mon]")
+    project.run("materialize", "--force", "days[mon]")
+    assert project.run("verify").returncode == 0
+    assert project.read("days[mon]@1") == [{"n": 1}]
