@@ -80,9 +80,9 @@ def end_run(
         moved = head is None or head.version != content.version or node.deleted
         if moved and run_state == "unchanged":
             run_state = "succeeded"
-        if moved:
-            updates.append(validity(asset, node.key, attempt.epoch, content.version, attempt.run))
+        # Also of content that there was: from here on it is known by what this run read.
         updates += [
+            validity(asset, node.key, attempt.epoch, content.version, attempt.run),
             Update(
                 "upsert",
                 "run_key",

@@ -17,6 +17,10 @@ LAST = 2**62
 """Later than every epoch."""
 
 _BREATH = 200
+_MAKER = (
+    "SELECT run FROM version WHERE asset = :asset AND partition = :partition"
+    " AND version = :version"
+)
 
 
 class Edge(NamedTuple):
@@ -100,11 +104,7 @@ def showing_run(view: View, at: Unique, epoch: int | None) -> str | None:
         " ORDER BY epoch DESC LIMIT 1",
         {**at._asdict(), "epoch": LAST if epoch is None else epoch},
     )
-    rows = rows or view.reader.rows(
-        "SELECT run FROM version WHERE asset = :asset AND partition = :partition"
-        " AND version = :version",
-        at._asdict(),
-    )
+    rows = rows or view.reader.rows(_MAKER, at._asdict())
     return str(rows[0][0]) if rows else None
 
 
@@ -149,7 +149,25 @@ async def lineage(view: View, params: Mapping[str, Any]) -> dict[str, Any]:
         for node in graph.nodes
     ]
     order = ("ref", "asset", "partition", "version", "kind")
-    return {"nodes": [{key: node[key] for key in order} for node in nodes], "edges": edges}
+    made = {} if params.get("down") else _made_by(view, roots, kind)
+    return {
+        "nodes": [{key: node[key] for key in order} | made.get(node["ref"], {}) for node in nodes],
+        "edges": edges,
+    }
+
+
+def _made_by(
+    view: View, roots: Iterable[Unique], kind: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """Of what was asked for, the run that made it, where a later one found its content again."""
+    found = {}
+    for root in roots:
+        if kind.get(root.asset) == "source":
+            continue
+        for (run,) in view.reader.rows(_MAKER, root._asdict()):
+            if run != showing_run(view, root, None):
+                found[root.ref] = {"made_by": run}
+    return found
 
 
 def _collapsed(

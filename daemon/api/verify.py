@@ -83,7 +83,7 @@ def _way_out(unit: str, uri: str, *, current: bool) -> str:
     if current:
         return f"afresh materialize --force {unit} rebuilds it"
     return (
-        f"restore {uri} from a backup: it is an older version, which cannot be made again by itself; "
+        f"restore {uri} from a backup: an older version cannot be made again by itself; "
         f"should {unit} have that content once more, afresh materialize --force {unit} rebuilds it"
     )
 

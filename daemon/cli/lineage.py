@@ -73,6 +73,8 @@ def _tree(answer: dict[str, Any], *, down: bool) -> None:
         kind = " (source)" if node["kind"] == "source" else ""
         many = f" ({node['versions']} versions)" if node.get("versions", 1) > 1 else ""
         run = f"  run {runs[ref]}" if ref in runs else ""
+        if node.get("made_by"):
+            run = f"  made by run {node['made_by']}, confirmed by run {runs[ref]}"
         read = columns.get((parent, ref))
         return f"{ref}{kind}{many}{run}" + (f"  reads {', '.join(read)}" if read else "")
 

@@ -30,6 +30,11 @@ TOTAL = """
 def total(doubled: pd.DataFrame) -> pd.DataFrame:
     return doubled.sum().to_frame().T
 """
+COUNT = """
+@asset
+def count(days: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"rows": [len(days)]})
+"""
 ADDED = """
 @asset
 def added(days: pd.DataFrame) -> pd.DataFrame:
@@ -127,3 +132,21 @@ def test_a_run_that_a_deletion_alone_has_caused_names_it(tmp_path: Path, restart
     finally:
         daemon.stop()
         daemon.kill()
+
+
+def test_content_that_a_later_run_found_again_is_known_by_what_that_run_read(
+    tmp_path: Path,
+) -> None:
+    project = Living(Living.make(tmp_path / "project", PIPELINE + COUNT).folder)
+    for content in ("n\n1\n", "n\n2\n"):
+        project.land("mon.csv", content)
+        assert project.until_idle().returncode == 0
+    first, second = (row["run"] for row in project.runs("count"))
+    answer = project.json("lineage", "count")
+    assert answer["edges"] == [{"from": "days[mon]@2", "to": "count@1", "via": second}]
+    assert answer["nodes"][0]["made_by"] == first
+    told = project.run("lineage", "count").stdout
+    assert f"made by run {first}, confirmed by run {second}" in told
+    because = project.json("why", "count")["because"]
+    assert not any("did not run" in entry["detail"] for entry in because)
+    assert any(f"run {second} found the content" in entry["detail"] for entry in because)
