@@ -68,7 +68,9 @@ class Context:
     """What a run knows of itself. A plain value: `Context()` will do in a unit test.
 
     `run` is its id, `partition` what it makes, `events` the numbers of the events that caused it in
-    the journal; what is logged to `logger` is in the run's log.
+    the journal; what is logged to `logger` is in the run's log. `depth` is how many runs in a row
+    led to it, itself included: who sends something on that may come back, sends this along as the
+    header `afresh-depth` (HTTP, Kafka), or as `afreshdepth` of a CloudEvent; then a loop is found.
     """
 
     run: str = ""
@@ -77,6 +79,7 @@ class Context:
     attempt: int = 1
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger("afresh.run"))
     metadata: dict[str, str] = field(default_factory=dict)
+    depth: int = 1
 
     def add_metadata(self, **values: str | float | bool | None) -> None:
         """Keep values with the version that this run makes; all but strings are kept as JSON."""

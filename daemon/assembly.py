@@ -194,7 +194,14 @@ async def assemble(
         supervisor.paused = paused_sensors
         ports.on_read = supervisor.confirm
         ports.on_trouble = partial(tell_trouble, alerts, reactor)
-        _guard_against_storms(tasks, reactor, alerts, settings.project, stopped)
+        _guard_against_storms(
+            tasks,
+            reactor,
+            alerts,
+            project=settings.project,
+            stopped=stopped,
+            reader=reader,
+        )
 
         def follow(manifest: Manifest) -> None:
             supervisor.follow(manifest)
@@ -301,7 +308,13 @@ def _report(problem: Callable[[str], None], problems: tuple[Problem, ...]) -> No
 
 
 def _guard_against_storms(
-    tasks: TaskGroup, reactor: Reactor, alerts: Alerts, project: str, stopped: dict[str, str]
+    tasks: TaskGroup,
+    reactor: Reactor,
+    alerts: Alerts,
+    *,
+    project: str,
+    stopped: dict[str, str],
+    reader: Reader,
 ) -> None:
     """Look at each step for sources over their budget and for loops through outside writes."""
     storms = Storms(partial(tell_storm, alerts, reactor))
@@ -312,4 +325,6 @@ def _guard_against_storms(
         guard.look(planner)
 
     ports = reactor.ports
-    ports.on_events, ports.on_run, ports.after_step = guard.loops.arrived, guard.ended, after_step
+    ports.on_events, ports.on_end, ports.after_step = guard.loops.arrived, guard.ended, after_step
+    ports.depth_of, ports.depth_of_run = guard.loops.depth_of, guard.loops.depth_of_run
+    guard.restore(reader.rows)

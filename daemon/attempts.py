@@ -43,6 +43,8 @@ class Attempts:
         """
         journal, ports = self._reactor.journal, self._reactor.ports
         attempt.run, attempt.started_at = ports.new_id(), now
+        kind, event = attempt.cause
+        attempt.cause = (journal.kind_of(event, kind), event)
         if attempt.kind == "delete":
             self._put(Finished(attempt, None))
             return
@@ -59,7 +61,14 @@ class Attempts:
             streams = self._reactor.streams
             bound_reads(attempt, lambda asset: streams.segments((asset, "")), ports.most_new)
         try:
-            task = make_task(attempt, ports.artifacts, path, self._reactor.streams, batches)
+            task = make_task(
+                attempt,
+                ports.artifacts,
+                path,
+                self._reactor.streams,
+                batches,
+                depth=ports.depth_of(attempt),
+            )
         except LookupError as error:
             # Rows that it was to read are not kept any more; as of a newer epoch they are.
             failed = Failed("internal", f"Expected rows of a stream, found none at {error}")

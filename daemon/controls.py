@@ -154,6 +154,7 @@ class DaemonControls:
         def make(_epoch: int) -> tuple[list[Update], list[Change]]:
             nonlocal recorded
             recorded = reactor.journal.record(batches, now)
+            reactor.ports.on_events(recorded.events)
             seqs = [event["seq"] for event in recorded.events]
             row = self._request_row(request, op, now, seqs)
             return [*recorded.updates, row], [*recorded.changes]
@@ -204,6 +205,7 @@ class DaemonControls:
             left = [letter for letter in letters if letter[:2] in dead]
             taken.extend(letter[:2] for letter in left)
             recorded = reactor.journal.record([replay_batch(source, left, now)], now)
+            reactor.ports.on_events(recorded.events)
             updates = [
                 *recorded.updates,
                 *replaying_rows(recorded.events),

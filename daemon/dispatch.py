@@ -25,6 +25,8 @@ def make_task(
     path: str,
     streams: Streams | None = None,
     batches: tuple[RecordBatch, ...] = (),
+    *,
+    depth: int = 0,
 ) -> Task:
     """Describe an attempt; `path` is the file that an ingest reads, `batches` what a stream got."""
     node, plan = attempt.node, attempt.node.plan
@@ -91,6 +93,7 @@ def make_task(
         timeout_seconds=function.timeout_seconds if function is not None else None,
         appends=plan.incremental,
         merges=merges,
+        depth=depth,
     )
 
 

@@ -32,10 +32,12 @@ def end_attempt(reactor: Reactive, item: Finished, epoch: int, now: float) -> Ou
     attempt, result = item.attempt, item.result
     if attempt not in reactor.planner.running:
         return drop_run(attempt, result, now)
+    more = reactor.ports.on_end(attempt, result) if result is not None else []
     if attempt.kind == "run":
         assert result is not None
-        reactor.ports.on_run(attempt, result)
-        return end_run(attempt, result, now, reactor.ports.random, reactor.streams)
+        outcome = end_run(attempt, result, now, reactor.ports.random, reactor.streams)
+        outcome.updates += more
+        return outcome
     taken = epoch if is_change(attempt, result) else reactor.planner.epoch
     if result is None:
         outcome = end_delete(attempt, taken, now)

@@ -11,6 +11,7 @@ from afresh.sensors.base import Arrival, Batch
 from afresh.storage.ledger.commit import Update
 
 _encode = msgspec.json.Encoder().encode
+MOST_KINDS = 10_000
 STAGED_BYTES = 4 << 20
 """What a staged batch is taken for: nobody looks at the file before a worker does."""
 
@@ -58,6 +59,17 @@ class Journal:
         self.seq = seq
         self.pending: dict[int, dict[str, Any]] = {}
         self._newest: dict[tuple[str, str], int] = {}
+        self._kinds: dict[int, str] = {}
+
+    def kind_of(self, seq: int | None, kind: str) -> str:
+        """The kind of an event of late; of others what it is taken for."""
+        return self._kinds.get(seq, kind) if seq is not None else kind
+
+    def _note_kind(self, row: Mapping[str, Any]) -> None:
+        if row["kind"] != "arrived":
+            self._kinds[row["seq"]] = row["kind"]
+            if len(self._kinds) > MOST_KINDS:
+                del self._kinds[next(iter(self._kinds))]
 
     def next_seq(self) -> int:
         """The next event's number."""
@@ -110,6 +122,7 @@ class Journal:
     def keep(self, row: dict[str, Any]) -> None:
         """Note a pending event."""
         self.pending[row["seq"]] = row
+        self._note_kind(row)
         self._newest[row["sensor"], row["uri"]] = row["seq"]
 
     def close(self, seqs: Sequence[int], updates: Sequence[Update]) -> list[dict[str, Any]]:
@@ -127,7 +140,7 @@ class Journal:
         self, kind: str, source: str, detail: str, now: float, epoch: int
     ) -> dict[str, Any]:
         """An event that is a change by itself: a request by hand, new code."""
-        return {
+        row = {
             "seq": self.next_seq(),
             "epoch": epoch,
             "sensor": "",
@@ -143,7 +156,10 @@ class Journal:
             "payload": b"",
             "staged": "",
             "position": "",
+            "depth": 0,
         }
+        self._note_kind(row)
+        return row
 
     def gap(self, source: str, detail: str, position: str, now: float) -> dict[str, Any]:
         """An event that says what is no more: `position` is JSON."""
@@ -175,4 +191,5 @@ class Journal:
             "payload": arrival.payload,
             "staged": arrival.staged,
             "position": arrival.position,
+            "depth": arrival.depth,
         }

@@ -3,19 +3,25 @@
 from pathlib import Path
 
 from anyio.abc import TaskGroup
+from msgspec import json
 
 from afresh.assets.planner.changes import Paused
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Change, Planner
 from afresh.daemon.alerts import Alerts
-from afresh.daemon.loops import MOST_ROUNDS, Loops
+from afresh.daemon.loops import MOST_ROUNDS, Loops, Wrote
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.troubles import owner_of
 from afresh.daemon.workers.task import Result
+from afresh.sensors.buckets.url import object_path
 from afresh.sensors.uri import path_of
+from afresh.storage.ledger import queries
 from afresh.storage.ledger.commit import Update
-from afresh.storage.ledger.state import State
+from afresh.storage.ledger.state import Read, State
 
+WROTE = "wrote:"
+"""In the table of cursors, what a run has written of late."""
+_wrote = json.Decoder(Wrote)
 _SUBJECT = "loop through "
 
 
@@ -35,12 +41,35 @@ class LoopGuard:
         self._alerts = alerts
         reactor.planner.graph.stopped.update(stopped)
         root = str(Path(project).resolve())
-        self.loops = Loops(lambda uri: path_of(uri, root), self._stop, set(stopped))
+        self.loops = Loops(lambda uri: _real_path(uri, root), self._stop, set(stopped))
 
-    def ended(self, attempt: Attempt, result: Result) -> None:
-        """A function's run ended."""
-        if result.wrote:
-            self.loops.ended(attempt, result.wrote, self._reactor.ports.now())
+    def restore(self, read: Read) -> None:
+        """Know again what a restart has forgotten."""
+        depths: dict[int, int] = dict(reversed(read(queries.DEPTHS, {})))
+        written = {
+            path.removeprefix(WROTE): _wrote.decode(text)
+            for path, text in read(queries.WROTE, {"first": WROTE, "last": WROTE + "\U0010ffff"})
+        }
+        self.loops.restore(depths, written, self._reactor.ports.now())
+
+    def ended(self, attempt: Attempt, result: Result) -> list[Update]:
+        """An attempt ended; what is to be kept of it for a restart."""
+        now = self._reactor.ports.now()
+        found = self.loops.ended(attempt, result.wrote, now)
+        updates = []
+        if found.deeper:
+            rows = [{"seq": seq, "depth": depth} for seq, depth in found.deeper.items()]
+            updates.append(Update("patch", "event", rows))
+        if found.wrote:
+            kept = [
+                {"sensor": WROTE + path, "value": _text(wrote), "updated_at": now}
+                for path, wrote in found.wrote.items()
+            ]
+            updates.append(Update("upsert", "cursor", kept))
+        if found.forgotten:
+            gone = [{"sensor": WROTE + path} for path in found.forgotten]
+            updates.append(Update("delete", "cursor", gone))
+        return updates
 
     def look(self, planner: Planner) -> None:
         """See whether what was stopped goes on again."""
@@ -50,7 +79,7 @@ class LoopGuard:
     def _stop(self, name: str, path: str) -> None:
         planner = self._reactor.planner
         why = (
-            f"stopped: what it writes, {path}, led to it again {MOST_ROUNDS} times in a row; "
+            f"stopped: what it writes led to it again {MOST_ROUNDS} times in a row, by {path}; "
             f"afresh resume {name} lets it go on"
         )
         planner.graph.stopped[name] = why
@@ -78,6 +107,15 @@ def stopped_functions(state: State) -> dict[str, str]:
         for row in state.alerts
         if row.subject.startswith(_SUBJECT)
     }
+
+
+def _text(wrote: Wrote) -> str:
+    return json.encode(wrote).decode()
+
+
+def _real_path(uri: str, project: str) -> str:
+    """What a run that writes this is known to have written."""
+    return f"/{object_path(uri)}" if uri.startswith("file://") else path_of(uri, project)
 
 
 def _subject(name: str) -> str:

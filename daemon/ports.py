@@ -73,7 +73,9 @@ class Ports:
     lines: Lines = field(default_factory=Lines)
     on_trouble: Callable[[Node, bool], None] = lambda _node, _well: None
     on_events: Callable[[list[dict[str, Any]]], None] = lambda _events: None
-    on_run: Callable[[Attempt, Result], None] = lambda _attempt, _result: None
+    on_end: Callable[[Attempt, Result], list[Update]] = lambda _attempt, _result: []
+    depth_of: Callable[[Attempt], int] = lambda _attempt: 0
+    depth_of_run: Callable[[str], int] = lambda _run: 0
     after_step: Callable[[Planner], None] = lambda _planner: None
     on_read: Callable[[str, str, Identity | ObjectIdentity], None] = (
         lambda _source, _uri, _identity: None

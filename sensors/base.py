@@ -60,6 +60,8 @@ class Arrival(msgspec.Struct, frozen=True):
     staged: str = ""
     position: str = ""
     detail: str = ""
+    depth: int = 0
+    """How many runs in a row led to it, each to the next, as far as it says (see `depth`)."""
 
 
 class Batch(msgspec.Struct, frozen=True):

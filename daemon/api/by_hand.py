@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from afresh.assets.errors import UsageError
 from afresh.assets.manifest import Source
@@ -13,6 +14,7 @@ from afresh.assets.partition import Pattern
 from afresh.daemon.api.event_filter import event_range
 from afresh.daemon.api.view import Controls, View
 from afresh.sensors.base import Arrival, Batch, Identity, ObjectIdentity
+from afresh.sensors.depth import MOST
 from afresh.sensors.records import Record, encode_records
 
 _identity = msgspec.json.Decoder(Identity)
@@ -40,6 +42,7 @@ async def emit(view: View, controls: Controls, params: Mapping[str, Any]) -> dic
     source = _source(view, params["source"])
     make = _records if source.stream else _look_again
     arrival = make(view, source, params)
+    arrival = replace(arrival, depth=min(int(params.get("depth") or 0), MOST))
     batch = Batch(source.name, (arrival,))
     (seq,) = await controls.record(params["request"], "emit", [batch])
     return {

@@ -1,5 +1,6 @@
 """`afresh emit` and `afresh replay`: events made by hand, and events brought again."""
 
+import os
 import sys
 from base64 import b64encode
 from pathlib import Path
@@ -11,6 +12,7 @@ from afresh.assets.errors import UsageError
 from afresh.daemon.cli.call import Call, command
 from afresh.daemon.cli.output import print_table, say
 from afresh.daemon.cli.progress import progress
+from afresh.sensors.depth import VARIABLE, read_depth
 
 MOST_BYTES = 64 << 20
 
@@ -26,6 +28,7 @@ def emit(call: Call, source: str, data: str | None, lines: bool, **given: Any) -
     """Make an event of SOURCE: a record of a stream, or another look at a file."""
     values = _values(data, lines=lines) if data is not None else []
     params = {"source": source, "data": [b64encode(value).decode() for value in values], **given}
+    params["depth"] = read_depth(os.environ.get(VARIABLE))
     call.show(call.change("emit", params), lambda event: say(f"event {event['seq']}"))
 
 

@@ -47,6 +47,11 @@ def deliveries(
             if each.take
         ]
 
+    def depth(asset: str, run: str) -> int:
+        plan, _ = reactor.planner.topology.assets.get(asset, (None, 0))
+        made = plan is not None and plan.function is not None
+        return max(int(made), ports.depth_of_run(run))
+
     outbox = ports.outbox = Outbox(
         settings.name,
         {name: str(table.get("select", "")) for name, table in tables.items()},
@@ -54,6 +59,7 @@ def deliveries(
         manifest=manifest,
         parts=parts,
         now=ports.now,
+        depth=depth,
     )
     for name in outbox.waiting.keys() - tables.keys():
         _log.warning("%d events wait for %r, no target by now", outbox.waiting[name], name)

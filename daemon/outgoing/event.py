@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from afresh.assets.partition import format_ref
 from afresh.daemon.api.times import iso
 from afresh.sensors.cloudevents import to_json
+from afresh.sensors.depth import ATTRIBUTE
 
 COMMITTED = "dev.afresh.version.committed"
 DELETED = "dev.afresh.version.deleted"
@@ -24,11 +25,13 @@ def committed(
     valid: Mapping[str, Any],
     version: Mapping[str, Any],
     parts: Sequence[Mapping[str, Any]],
+    depth: int = 0,
 ) -> str:
     """Write the event of a unit that is at a version from an epoch on.
 
     `valid` is the row of the ledger that says so, `version` the version's row. Of a stream `parts`
-    say in which artifacts its rows are. The id is the same however often it is delivered.
+    say in which artifacts its rows are. `depth` is how many runs in a row led to it. The id is the
+    same however often it is delivered.
     """
     asset, key, number = valid["asset"], valid["partition"], version["version"]
     ref = format_ref(asset, key, number)
@@ -52,6 +55,8 @@ def committed(
     if parts:
         data["parts"] = parts
     attributes = _attributes(origin, COMMITTED, ref, valid["epoch"], str(data["run"]))
+    if depth:
+        attributes[ATTRIBUTE] = str(depth)
     return to_json({**attributes, "time": data["created_at"]}, data).decode()
 
 

@@ -7,6 +7,7 @@ import anyio
 
 from afresh.daemon.outgoing.base import Delivered, TargetError
 from afresh.sensors.cloudevents import STRUCTURED, from_json
+from afresh.sensors.depth import ATTRIBUTE, HEADER
 from afresh.sensors.kafka_topics.security import client_settings
 
 SEND_SECONDS = 30.0
@@ -80,4 +81,6 @@ def _message(event: bytes) -> dict[str, Any]:
     attributes = from_json(event).attributes
     unit = attributes["subject"].rpartition("@")[0] or attributes["subject"]
     headers = [("content-type", STRUCTURED.encode())]
+    if ATTRIBUTE in attributes:
+        headers.append((HEADER, attributes[ATTRIBUTE].encode()))
     return {"value": event, "key": unit.encode(), "headers": headers}

@@ -49,6 +49,7 @@ class Outbox:
         manifest: Callable[[], Manifest],
         parts: Parts,
         now: Callable[[], float],
+        depth: Callable[[str, str], int] = lambda _asset, _run: 0,
     ) -> None:
         self._name = name
         self._selections = selections
@@ -56,6 +57,7 @@ class Outbox:
         self._manifest = manifest
         self._parts = parts
         self._now = now
+        self._depth = depth
         self._number = int(read(_LAST, {})[0][0])
         self.waiting: dict[str, int] = dict.fromkeys(selections, 0)
         self.waiting |= {str(target): int(count) for target, count in read(_COUNTS, {})}
@@ -130,7 +132,8 @@ class Outbox:
         if version.get("end_row") is not None:
             start = version.get("start_row") or 0
             parts = self._parts(row["asset"], row["partition"], start, version["end_row"])
-        return committed(self._origin(), row, version, parts)
+        depth = self._depth(row["asset"], version["run"])
+        return committed(self._origin(), row, version, parts, depth)
 
     def _is_for(self, target: str, row: Mapping[str, Any]) -> bool:
         text = self._selections[target]

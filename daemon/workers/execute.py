@@ -27,6 +27,7 @@ from afresh.daemon.workers.revalidate import revalidate
 from afresh.daemon.workers.task import Part, Rejected, Result, Target, Task, Written
 from afresh.daemon.workers.wire import Plan
 from afresh.daemon.workers.writes import watching
+from afresh.sensors.depth import VARIABLE as DEPTH
 from afresh.storage.references import Reference
 
 
@@ -70,6 +71,8 @@ def _run(
     arguments.update(function.parameters)
     context = _special(task, function, facts, arguments)
     begin()
+    # Of `afresh emit`, should the function call it. Hygiene removes it.
+    os.environ[DEPTH] = str(task.depth)
     process = os.getpid()
     returned = function.callable(**arguments)
     if os.getpid() != process:
@@ -94,7 +97,7 @@ def _run(
 
 def _has_files(manifest: Manifest) -> bool:
     """Whether something that a function writes can come back to it."""
-    return any(source.sensor.kind == "file" for source in manifest.sources)
+    return any(source.sensor.kind in ("file", "bucket") for source in manifest.sources)
 
 
 def _outside(wrote: set[str], plan: Plan) -> tuple[str, ...]:
@@ -154,7 +157,13 @@ def _special(
 ) -> Context:
     """Add the values that are no data; give the run's context, asked for or not."""
     partition = Partition(task.partition, facts.captures(function.declaration.name))
-    context = Context(run=task.run, partition=partition, events=task.events, attempt=task.attempt)
+    context = Context(
+        run=task.run,
+        partition=partition,
+        events=task.events,
+        attempt=task.attempt,
+        depth=task.depth,
+    )
     special = function.declaration.special
     if "partition" in special:
         arguments[special["partition"]] = partition

@@ -97,6 +97,8 @@ class Task(msgspec.Struct, frozen=True):
     """Run: what is returned are new rows of the outputs, which are streams."""
     merges: tuple[Merge, ...] = ()
     """To be done beside; that it cannot be done is no failure."""
+    depth: int = 0
+    """Run: how many runs in a row led to it, itself included, each to the next."""
 
 
 class Written(msgspec.Struct, frozen=True, tag=True):

@@ -1,13 +1,17 @@
-"""Which files a function opens for writing, by Python's audit events: for finding loops.
+"""Which files and objects a function opens for writing: for finding loops.
 
-What libraries write by themselves (Arrow, Polars) is not seen, nor what goes to other services.
+Files by Python's audit events, objects by fsspec's way of opening them. What libraries write by
+themselves (Arrow, Polars, boto3) is not seen, nor what goes to other services.
 """
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
+
+from afresh.sensors.buckets.url import PROTOCOLS, object_uri
 
 MOST_PATHS = 100
 _WRITES = os.O_WRONLY | os.O_RDWR
@@ -19,6 +23,7 @@ class _Watch:
     def __init__(self) -> None:
         self.paths: set[str] | None = None
         self.installed = False
+        self.stores = False
 
     def hear(self, event: str, args: tuple[Any, ...]) -> None:
         """Note what an audit event says of writing."""
@@ -35,8 +40,35 @@ class _Watch:
         if isinstance(path, str | bytes):
             self.paths.add(os.path.realpath(os.fsdecode(path)))
 
+    def note_object(self, system: Any, path: Any) -> None:
+        """Note an object that is opened for writing; files are heard of anyway."""
+        if self.paths is None or len(self.paths) >= MOST_PATHS:
+            return
+        name = system.protocol if isinstance(system.protocol, str) else system.protocol[0]
+        protocol = PROTOCOLS.get(name, name)
+        if protocol != "file":
+            inside = str(system._strip_protocol(path)).lstrip("/")  # noqa: SLF001 - fsspec's own way
+            self.paths.add(object_uri(protocol, inside))
+
 
 _watch = _Watch()
+
+
+def _watch_stores() -> None:
+    """Have fsspec tell what is opened, once something has imported it."""
+    spec = sys.modules.get("fsspec.spec")
+    if spec is None or _watch.stores:
+        return
+    _watch.stores = True
+    original = spec.AbstractFileSystem.open
+
+    @wraps(original)
+    def told(self: Any, path: Any, mode: str = "rb", *args: Any, **options: Any) -> Any:
+        if mode[:1] in ("w", "a", "x"):
+            _watch.note_object(self, path)
+        return original(self, path, mode, *args, **options)
+
+    spec.AbstractFileSystem.open = told
 
 
 @contextmanager
@@ -49,6 +81,7 @@ def watching(wanted: bool) -> Iterator[set[str]]:
     if not _watch.installed:
         sys.addaudithook(_watch.hear)
         _watch.installed = True
+    _watch_stores()
     _watch.paths = found
     try:
         yield found

@@ -4,7 +4,7 @@ That a batch is of the topic and of the logs that the cursor means is asked afte
 a topic that was made anew, or a log that lost its end, is seen before anything of it is recorded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ import anyio
 
 from afresh.assets.errors import SensorError
 from afresh.sensors.base import Arrival, Batch, SensorContext
+from afresh.sensors.depth import depth_of
 from afresh.sensors.kafka_topics.client import Client, OffsetOutOfRangeError, Trouble
 from afresh.sensors.kafka_topics.gather import Gathering
 from afresh.sensors.kafka_topics.offsets import (
@@ -222,6 +223,7 @@ class Following:
             payload=carried.payload,
             staged=carried.staged,
             position=position_text(moved),
+            depth=_depth(taken),
         )
         await self._owner.emit(Batch(self._owner.name, (arrival,), after.encode()), after)
         self._owner.lay_down()
@@ -246,3 +248,11 @@ class Following:
                 hint="the connection is made anew",
             )
         return False
+
+
+def _depth(taken: Mapping[int, Sequence[Any]]) -> int:
+    """How deep the deepest of these messages is."""
+    return max(
+        (depth_of(m.headers) for messages in taken.values() for m in messages if m.headers),
+        default=0,
+    )

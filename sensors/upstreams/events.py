@@ -8,6 +8,7 @@ import msgspec
 
 from afresh.sensors.base import Arrival, ObjectIdentity
 from afresh.sensors.cloudevents import CloudEvent
+from afresh.sensors.depth import ATTRIBUTE, read_depth
 
 COMMITTED = "dev.afresh.version.committed"
 DELETED = "dev.afresh.version.deleted"
@@ -53,6 +54,8 @@ def read(event: CloudEvent, asset: str, now: float) -> News | None:
         arrival = Arrival(f"{uri}#deleted", "deleted", key, now)
     else:
         arrival = _committed(uri, key, data, stand, now)
+        depth = read_depth(event.attributes.get(ATTRIBUTE))
+        arrival = msgspec.structs.replace(arrival, depth=depth)
     return News(uri, f"{event.attributes['source']} {event.attributes['id']}", stand, arrival)
 
 

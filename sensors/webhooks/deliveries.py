@@ -7,6 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from afresh.sensors.cloudevents import CloudEvent, from_http
+from afresh.sensors.depth import HEADER
 from afresh.sensors.http_route import HttpRequest
 from afresh.sensors.records import Record
 from afresh.sensors.webhooks.signature import Form, Signed
@@ -41,7 +42,7 @@ def read(
     headers = request.headers
     kept = tuple(
         (name, headers[name].encode())
-        for name in dict.fromkeys(("content-type", *form.headers, *keep))
+        for name in dict.fromkeys(("content-type", HEADER, *form.headers, *keep))
         if name in headers
     )
     at_ms = int((now if signed is None or signed.at is None else signed.at) * 1000)

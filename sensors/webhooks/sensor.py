@@ -11,6 +11,7 @@ import msgspec
 
 from afresh.assets.errors import SensorError
 from afresh.sensors.base import Arrival, Batch, Emit, Health, ObjectIdentity, SensorContext
+from afresh.sensors.depth import depth_of
 from afresh.sensors.http_route import HttpRequest, HttpResponse, HttpRoutes, Route
 from afresh.sensors.records import INLINE_BYTES, encode_records
 from afresh.sensors.secret import Secret
@@ -254,6 +255,7 @@ class WebhookSensor:
             identity=ObjectIdentity(delivery.digest, digest, size, now),
             payload=payload,
             staged=staged,
+            depth=depth_of(delivery.record.headers),
         )
 
     async def _recall(self) -> None:

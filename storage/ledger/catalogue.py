@@ -46,6 +46,7 @@ TABLES = {
             "payload",
             "staged",
             "position",
+            "depth",
         ),
         key=("seq",),
         defaults={
@@ -56,6 +57,7 @@ TABLES = {
             "payload": b"",
             "staged": "",
             "position": "",
+            "depth": 0,
         },
     ),
     "failure": Shape(

@@ -275,6 +275,10 @@ DEAD_LETTERS = "SELECT seq, number FROM dead_letter WHERE source = :source AND s
 
 OUTGOING = "SELECT number FROM outgoing WHERE target = :target ORDER BY number LIMIT :limit"
 
+DEPTHS = "SELECT seq, depth FROM event WHERE depth > 0 ORDER BY seq DESC LIMIT 10000"
+
+WROTE = "SELECT sensor, value FROM cursor WHERE sensor >= :first AND sensor < :last"
+
 LETTER_COUNTS = "SELECT source, COUNT(*) FROM dead_letter GROUP BY source"
 
 LETTER_BYTES = """

@@ -50,6 +50,7 @@ class Event(Table, table=True):
     """The journal. `detail` is the reason of a rejection and the like; `identity` is JSON.
 
     A batch of a stream's records is in `payload`, or in the file `staged`; `position` is JSON.
+    `depth` is how many runs in a row led to it, each to the next by what it wrote.
     """
 
     __table_args__ = (
@@ -58,6 +59,12 @@ class Event(Table, table=True):
             "staged",
             sqlite_where=text("staged <> ''"),
             postgresql_where=text("staged <> ''"),
+        ),
+        Index(
+            "ix_event_depth",
+            "seq",
+            sqlite_where=text("depth > 0"),
+            postgresql_where=text("depth > 0"),
         ),
     )
     seq: int = Field(primary_key=True)
@@ -77,6 +84,7 @@ class Event(Table, table=True):
     )
     staged: str = Field(default="", sa_column_kwargs={"server_default": ""})
     position: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    depth: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
 class Path(Table, table=True):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.project import Project, rename_in
+from support.webhook_calls import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -84,3 +85,60 @@ def test_storm_is_spread_told_and_lost_is_nothing(tmp_path: Path) -> None:
         (row,) = [each for each in project.json("sensors") if each["sensor"] == "wild"]
         assert not row["error"]
         assert project.json("read", "calm") == [{"n": 40}]
+
+
+OUTSIDE = """
+import os
+import subprocess
+import sys
+import urllib.request
+import pandas as pd
+from afresh import Context, asset, source
+from afresh.sensors import webhook
+
+emitted = source("emitted", webhook("/hooks/emitted", secret=None))
+posted = source("posted", webhook("/hooks/posted", secret=None))
+
+
+@asset(new="emitted")
+def emits(emitted: pd.DataFrame) -> pd.DataFrame:
+    data = '{"n": %d}' % (emitted["n"].max() + 1)
+    afresh = os.path.join(os.path.dirname(sys.executable), "afresh")
+    subprocess.run([afresh, "emit", "emitted", "--data", data], check=True)
+    return emitted
+
+
+@asset(new="posted")
+def posts(posted: pd.DataFrame, context: Context) -> pd.DataFrame:
+    call = urllib.request.Request(
+        "http://127.0.0.1:PORT/hooks/posted",
+        b'{"n": %d}' % (posted["n"].max() + 1),
+        {"afresh-depth": str(context.depth), "content-type": "application/json"},
+    )
+    try:
+        urllib.request.urlopen(call).close()
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(error.read()) from None
+    return posted
+"""
+
+
+@pytest.mark.parametrize(("name", "what"), [("emits", "emitted"), ("posts", "posted")])
+def test_loops_through_the_daemon_itself_are_stopped_restarts_or_not(
+    tmp_path: Path, name: str, what: str
+) -> None:
+    port = free_port()
+    pipeline = OUTSIDE.replace("PORT", str(port))
+    project = Project.make(tmp_path / "p", pipeline, f'http = "127.0.0.1:{port}"\n')
+    count = "select count(*) from event where source in ('emitted', 'posted')"
+    with project.running():
+        project.run("emit", what, "--data", '{"n": 0}')
+        wait(lambda: project.rows(count)[0][0] >= 5)
+    assert states(project, name) != {"paused"}
+    with project.running():
+        wait(lambda: states(project, name) == {"paused"}, 60)
+        (unit,) = project.json("status", name)
+        assert "led to it again" in str(unit["reasons"])
+        time.sleep(1.0)
+        (seen,) = project.rows(count)[0]
+        assert 10 < seen <= 14

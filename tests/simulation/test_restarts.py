@@ -4,9 +4,12 @@ import anyio
 import pytest
 
 from afresh.assets.manifest import Manifest
-from afresh.assets.policy import Budget, Debounce
+from afresh.assets.policy import Budget, Debounce, Every
+from afresh.sensors.base import Arrival, Batch
+from afresh.sensors.records import Record, encode_records
 from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import Daemon, Workers, function, source
+from support.streaming import StreamDaemon, StreamWorkers, reader, stream
 
 pytestmark = pytest.mark.anyio
 
@@ -81,4 +84,40 @@ async def test_a_budget_that_is_spent_stays_so(restarts: int) -> None:
         await daemon.settle()
         assert len(workers.started) == 10
         assert anyio.current_time() - began_at == pytest.approx(140, abs=2)
+        tasks.cancel_scope.cancel()
+
+
+async def test_runs_name_the_tick_that_caused_them() -> None:
+    functions = (
+        function("clock", refresh=Every(60.0)),
+        function("hands", "clock"),
+        function("late", "s", refresh=Every(60.0)),
+        function("later", "late"),
+    )
+    manifest = Manifest("d", (source("s"),), functions)
+    workers = Workers()
+    daemon = Daemon(manifest, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        workers.files["landing/s"] = "x"
+        await daemon.arrive("s", "")
+        await anyio.sleep(61.0)
+        await daemon.settle()
+        kinds = dict(daemon.ledger.reader.rows("SELECT asset, cause_kind FROM run"))
+        ticked = dict.fromkeys(("clock", "hands", "late", "later"), "tick")
+        assert kinds == ticked | {"s": "arrived"}
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_schedule_that_is_a_source_is_the_cause_of_its_rows() -> None:
+    manifest = Manifest("d", (stream(),), (reader("new", "s"), reader("more", "new")))
+    daemon = StreamDaemon(manifest, StreamWorkers(), MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        payload = encode_records([Record(b"1")])
+        tick = Arrival("every://1m/60", "tick", "", anyio.current_time(), payload=payload)
+        await daemon.reactor.offer(Batch("s", (tick,)))
+        await daemon.settle()
+        kinds = dict(daemon.ledger.reader.rows("SELECT asset, cause_kind FROM run"))
+        assert kinds == dict.fromkeys(("s", "new", "more"), "tick")
         tasks.cancel_scope.cancel()

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from afresh.assets.manifest import Function, Manifest, Output
-from afresh.assets.planner.nodes import Attempt
+from afresh.assets.planner.content import Columns, Content
+from afresh.assets.planner.nodes import Attempt, Pinned
 from afresh.assets.planner.planner import Planner
-from afresh.assets.planner.topology import build_topology
+from afresh.assets.planner.topology import Edge, build_topology
 from afresh.daemon.loops import GRACE_SECONDS, MOST_REMEMBERED, MOST_ROUNDS, Loops
+from afresh.sensors.depth import depth_of
 
 OUT = "/p/landing/out.csv"
 
@@ -114,3 +116,71 @@ def test_no_more_is_remembered_than_so_much() -> None:
         world.arrive(f"landing/{number}.csv")
     assert len(world.loops._arrivals) == MOST_REMEMBERED
     assert len(world.loops._of_path) == MOST_REMEMBERED
+
+
+def test_depth_that_is_told_counts_wherever_it_comes_from() -> None:
+    world = World()
+    depth = 0
+    rounds = 0
+    while not world.stopped:
+        seq = world.arrive("kafka://t/0/1-2", payload=b"x", position="{}", depth=depth)
+        attempt = Attempt(world.node, "run", 1, "k", 1, events=(seq,), started_at=world.now)
+        depth = world.loops.depth_of(attempt)
+        world.loops.ended(attempt, (), world.now)
+        rounds += 1
+        assert rounds < 100
+    assert world.stopped == [("f", "kafka://t/0/1-2")]
+    assert MOST_ROUNDS < rounds <= MOST_ROUNDS + 2
+    world.planner.graph.stopped.clear()
+    assert world.loops.resumed(world.planner) == ["f"]
+    while len(world.stopped) == 1:
+        seq = world.arrive("kafka://t/0/1-2", payload=b"x", position="{}", depth=depth)
+        attempt = Attempt(world.node, "run", 1, "k", 1, events=(seq,), started_at=world.now)
+        depth = world.loops.depth_of(attempt)
+        world.loops.ended(attempt, (), world.now)
+        rounds += 1
+        assert rounds < 100
+    assert rounds > 2 * MOST_ROUNDS, "who lets it go on gets as many rounds again"
+
+
+def test_what_is_told_may_be_nonsense() -> None:
+    said = [b"3", b"-1", b"x", b"", None, b"99999999999", b"9" * 5]
+    assert [depth_of([("afresh-depth", text)]) for text in said] == [3, 0, 0, 0, 0, 0, 10_000]
+    assert depth_of([("other", b"7"), ("ce_afreshdepth", b"2"), ("afresh-depth", b"4")]) == 4
+
+
+def test_depth_goes_through_versions_between() -> None:
+    world = World()
+    first = world.arrive(payload=b"x", depth=6)
+    world.arrive(payload=b"x")
+    source = Attempt(world.node, "ingest", 1, "", 1, events=(first, first + 1), run="r1")
+    world.loops.ended(source, (), world.now)
+    assert world.loops.depth_of_run("r1") == 6
+    above = Attempt(world.node, "run", 1, "", 1, events=(first,), run="r2")
+    world.loops.ended(above, (), world.now)
+    assert world.loops.depth_of_run("r2") == 7
+    content = Content(1, "f", Columns.of({}), event=first, run="r2")
+    edge = Edge("p", world.node.plan, 0, "f", own=True, columns=())
+    # Of all that came to it the first event alone is known: its run knows the rest.
+    pinned = (Pinned(edge, (("", content),)),)
+    below = Attempt(world.node, "run", 1, "", 1, pinned, events=(first,), run="r3")
+    assert world.loops.depth_of(below) == 7
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_restart_forgets_no_depth(late: bool) -> None:
+    world = World()
+    seq = world.arrive()
+    rounds = 0
+    while not world.stopped:
+        seq = world.run(seq, OUT, late=late)
+        rounds += 1
+        assert rounds < 100
+        if not world.stopped:
+            depths, written = dict(world.loops._depths), dict(world.loops._written)
+            world.loops = Loops(lambda uri: f"/p/{uri}", world._stop)
+            world.now += 30.0
+            world.loops.restore(depths, written, world.now)
+            if late:
+                seq = world.arrive()
+    assert MOST_ROUNDS < rounds <= MOST_ROUNDS + 2

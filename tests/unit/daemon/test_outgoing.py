@@ -20,6 +20,7 @@ from afresh.daemon.outgoing.load import build_target, target_name
 from afresh.daemon.outgoing.outbox import Outbox
 from afresh.daemon.outgoing.webhook import WebhookTarget
 from afresh.sensors.cloudevents import from_json, to_json
+from afresh.sensors.upstreams.events import read as read_news
 from afresh.storage.ledger.commit import Commit, Update
 from afresh.storage.ledger.reader import Reader
 from support.ledgers import validity, version
@@ -100,6 +101,18 @@ def test_of_a_stream_it_says_where_the_rows_are(tmp_path: Path) -> None:
     outbox = an_outbox(filled(tmp_path, {}), all="")
     ((_, event),) = events(outbox.rows(a_version("daily", "", 4, start_row=2, end_row=9)))
     assert json.loads(event.data)["parts"] == [{"uri": "daily", "skip": 2, "rows": 9}]
+
+
+def test_a_version_says_how_deep_it_is(tmp_path: Path) -> None:
+    outbox = an_outbox(filled(tmp_path, {}), all="")
+    outbox._depth = lambda asset, run: 4 if (asset, run) == ("daily", "r7") else 0
+    updates = [*a_version("daily", "", 4, run="r7"), *a_version("flights", "k", 1)]
+    (deep, flat) = [event for _, event in events(outbox.rows(updates))]
+    assert deep.attributes["afreshdepth"] == "4"
+    assert "afreshdepth" not in flat.attributes
+    news = read_news(deep, "daily", 1.0)
+    assert news is not None
+    assert news.arrival.depth == 4
 
 
 def test_one_unit_may_be_chosen_and_other_rows_are_nobodys(tmp_path: Path) -> None:

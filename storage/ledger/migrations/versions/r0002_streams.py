@@ -19,6 +19,15 @@ def upgrade() -> None:
     )
     op.add_column("event", sa.Column("staged", sa.String(), nullable=False, server_default=""))
     op.add_column("event", sa.Column("position", sa.String(), nullable=False, server_default=""))
+    op.add_column("event", sa.Column("depth", sa.Integer(), nullable=False, server_default="0"))
+    op.create_index(
+        "ix_event_depth",
+        "event",
+        ["seq"],
+        unique=False,
+        sqlite_where=sa.text("depth > 0"),
+        postgresql_where=sa.text("depth > 0"),
+    )
     op.create_index(
         "ix_event_staged",
         "event",
