@@ -7,9 +7,9 @@ doubled, shuffled. Each change is a line of LOG.
 
 import json
 import logging
+import os
 import random
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,11 @@ def key(number: int) -> str:
     return f"days/{number:07}.csv"
 
 
+def body(number: int) -> bytes:
+    """Write an object: a table of one number."""
+    return f"n\n{number}\n".encode()
+
+
 def change(count: int, rate: float, share: float, log: Path) -> None:
     """Change what is to be changed, at this rate, and tell of it."""
     s3, sqs = s3_backends[ACCOUNT]["aws"], sqs_backends[ACCOUNT][REGION]
@@ -45,7 +50,7 @@ def change(count: int, rate: float, share: float, log: Path) -> None:
                 s3.delete_object(BUCKET, name)
                 etag = ""
             else:
-                etag = s3.put_object(BUCKET, name, f"again {number}".encode()).etag.strip('"')
+                etag = s3.put_object(BUCKET, name, body(count + number)).etag.strip('"')
             times = chosen.choice([0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
             change = {"key": name, "etag": etag, "at": time.time(), "sent_at": None}
             waiting += [change] * times
@@ -74,15 +79,16 @@ def main() -> None:
     s3 = s3_backends[ACCOUNT]["aws"]
     s3.create_bucket(BUCKET, REGION)
     for number in range(count):
-        s3.put_object(BUCKET, key(number), f"first {number}".encode())
+        s3.put_object(BUCKET, key(number), body(number))
     sqs_backends[ACCOUNT][REGION].create_queue(QUEUE)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
     compared(port, BUCKET, "days/")
-    sys.stdin.readline()
-    change(count, rate, share, Path(log))
-    threading.Event().wait()
+    if sys.stdin.readline():
+        change(count, rate, share, Path(log))
+        sys.stdin.read()  # until who started it is done, or gone
 
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # its threads serve for ever

@@ -1,11 +1,11 @@
 """A bucket of many objects whose notifications are lost, doubled and shuffled.
 
-`python -m benchmarks.objects 2000 100 0.25`: fewer objects, at another rate, another share of them.
+First the sensor alone with 100,000 objects, then a daemon that reads them too: of 5,000 objects, as
+each costs a run; BENCH_OBJECTS=100000 for all. `python -m benchmarks.objects 2000 100 0.25`: the
+sensor alone with fewer objects, at another rate, another share of them.
 """
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,11 +22,10 @@ from afresh.sensors.buckets.sqs import SqsNotifications
 from afresh.sensors.buckets.store import state_of
 from afresh.sensors.buckets.stores import open_store
 from afresh.sensors.buckets.url import object_uri
+from benchmarks.lake import Lake, running_lake
 from benchmarks.lake_server import BUCKET, QUEUE
+from benchmarks.objects_daemon import with_daemon
 from benchmarks.report import Row, judged, ms, table
-from services.java import free_ports
-from services.server import listens
-from services.stores import CREDENTIALS
 
 OBJECTS, RATE, SHARE, INTERVAL_SECONDS = 100_000, 100.0, 0.25, 60.0
 """A quarter changes: 20 % are overwritten, 5 % deleted."""
@@ -57,9 +56,9 @@ def memory_mib() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
 
-async def watch(port: int, server: "subprocess.Popen[bytes]", log: Path) -> dict[str, Any]:
+async def watch(lake: Lake) -> dict[str, Any]:
     """Run the sensor over all of it; give what was seen and what it cost."""
-    options = {"endpoint_url": f"http://127.0.0.1:{port}"}
+    options = {"endpoint_url": lake.endpoint}
     pattern = Pattern.parse(f"{BUCKET}/days/{{day}}.csv")
     before, seen, lags = memory_mib(), Seen(), []
     sensor = BucketSensor(
@@ -89,14 +88,12 @@ async def watch(port: int, server: "subprocess.Popen[bytes]", log: Path) -> dict
         listed = time.monotonic() - begun
         full, first_lags = memory_mib(), sorted(lags)
         lags.clear()
-        assert server.stdin is not None
-        server.stdin.write(b"go\n")
-        server.stdin.flush()
-        while not (log.exists() and b'"end"' in log.read_bytes()[-60:]):  # noqa: ASYNC110
+        lake.go()
+        while not lake.ended:  # noqa: ASYNC110
             await anyio.sleep(0.5)
         # Whatever was lost is found within an interval, deletions are confirmed after it.
         deadline = time.monotonic() + 2 * INTERVAL_SECONDS + listed
-        changes = read(log)
+        changes = lake.changes()
         while time.monotonic() < deadline and not all(known(seen, c) for c in changes):  # noqa: ASYNC110
             await anyio.sleep(0.2)
         await sensor.scan()
@@ -124,30 +121,18 @@ def uri_of(key: str) -> str:
     return object_uri("s3", f"{BUCKET}/{key}")
 
 
-def read(log: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    return [line for line in lines if "key" in line]
-
-
 def measure(
     folder: Path, count: int = OBJECTS, rate: float = RATE, share: float = SHARE
 ) -> list[Row]:
-    """Give the rows."""
-    os.environ.update(CREDENTIALS)
-    (port,) = free_ports(1)
-    log = folder / "changes.jsonl"
-    command = [sys.executable, "-m", "benchmarks.lake_server", str(port), str(count)]
-    command += [str(rate), str(share), str(log)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as server:
-        try:
-            while not listens(port):
-                if server.poll() is not None:
-                    raise RuntimeError("the server ended")
-                time.sleep(0.1)
-            found = anyio.run(watch, port, server, log)
-        finally:
-            server.kill()
-    return rows_of(found, count)
+    """Give the rows, those of a daemon too."""
+    few = int(os.environ.get("BENCH_OBJECTS", "5000"))
+    return [*alone(folder, count, rate, share), *with_daemon(folder / "daemon", few, rate, share)]
+
+
+def alone(folder: Path, count: int, rate: float, share: float) -> list[Row]:
+    """Give the rows of the sensor without a daemon."""
+    with running_lake(folder, count, rate, share) as lake:
+        return rows_of(anyio.run(watch, lake), count)
 
 
 def rows_of(found: dict[str, Any], count: int) -> list[Row]:
@@ -219,4 +204,4 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         given = [float(argument) for argument in sys.argv[1:]]
         count, rate, share = given or (OBJECTS, RATE, SHARE)
-        print(table(measure(Path(name), int(count), rate, share)))
+        print(table(alone(Path(name), int(count), rate, share)))
