@@ -18,8 +18,7 @@ LAST = 2**62
 
 _BREATH = 200
 _MAKER = (
-    "SELECT run FROM version WHERE asset = :asset AND partition = :partition"
-    " AND version = :version"
+    "SELECT run FROM version WHERE asset = :asset AND partition = :partition AND version = :version"
 )
 
 

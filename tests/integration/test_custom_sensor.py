@@ -87,7 +87,7 @@ async def poll(cursor):
     journal = Journal()
     sensor = a_sensor(tmp_path, body)
     async with running(sensor, journal):
-        await until(lambda: len(journal.batches) >= 4, 20)
+        await until(lambda: len(journal.batches) >= 4)
         assert sensor.checked
         assert sensor.health.state == "watching"
     assert [batch.cursor for batch in journal.batches[:4]] == ["1", "2", "3", "4"]
@@ -118,13 +118,13 @@ async def poll(cursor):
     sensor = a_sensor(tmp_path, body)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(sensor.run, emit)
-        await until(lambda: not sensor.is_quiet, 20)
+        await until(lambda: not sensor.is_quiet)
         assert not (tmp_path / "went-on").exists()
         hold.set()
-        await until(lambda: len(journal.batches) == 3, 20)
+        await until(lambda: len(journal.batches) == 3)
         await until(lambda: (tmp_path / "went-on").read_text() == "012")
         assert sensor.is_quiet
-        await until(lambda: sensor.checked, 10)
+        await until(lambda: sensor.checked)
         tasks.cancel_scope.cancel()
 
 
@@ -242,7 +242,7 @@ async def poll(cursor):
 """
     journal = Journal()
     async with running(a_sensor(tmp_path, body), journal):
-        await until(lambda: journal.batches, 20)
+        await until(lambda: journal.batches)
     (arrival,) = journal.arrivals
     assert arrival.payload == b""
     assert len(records(journal)) == 3
@@ -261,7 +261,7 @@ async def poll(cursor):
     async with anyio.create_task_group() as tasks:
 
         async def kill() -> None:
-            await until(lambda: pid.exists() and pid.read_text(), 20)
+            await until(lambda: pid.exists() and pid.read_text())
             os.kill(int(pid.read_text()), signal.SIGKILL)
 
         tasks.start_soon(kill)

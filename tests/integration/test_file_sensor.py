@@ -367,7 +367,7 @@ async def test_many_files_of_one_key_are_refused_at_the_cost_of_a_few(
     for number in range(3000):
         (landing / f"{number}.csv").touch()
     async with watching(tmp_path, "landing/*.csv", settle_seconds=0.05) as (_, journal):
-        await until(lambda: len(journal.arrivals) == 3000, 10)
+        await until(lambda: len(journal.arrivals) == 3000)
     assert all("Expected one file for source days" in a.problem for a in journal.arrivals)
     assert max(len(a.problem) for a in journal.arrivals) < 300
 

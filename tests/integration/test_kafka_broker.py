@@ -47,13 +47,13 @@ async def test_a_broker_that_is_killed_and_comes_back_costs_nothing(
             if life == 1:  # while records are on their way
                 await until(lambda: len(journal.records) > 310)
             await apart(kafka.kill)
-            await until(lambda: sensor.health.state == "failed", 10)
+            await until(lambda: sensor.health.state == "failed")
             assert kafka.servers in sensor.health.error
             assert sensor.is_quiet
             await apart(kafka.start)
-            await until(lambda: sensor.health.state == "watching", 20)
+            await until(lambda: sensor.health.state == "watching")
             assert sensor.health.error == ""
-            await until(lambda n=written: len(journal.records) == n, 20)
+            await until(lambda n=written: len(journal.records) == n)
     assert sorted(journal.places) == sorted((p, o) for p in range(3) for o in range(300))
     assert journal.gaps == []
 
@@ -64,10 +64,10 @@ async def test_a_broker_that_is_not_there_yet_is_waited_for(kafka: Kafka, stagin
     await produce(kafka.servers, "later", [b"1"])
     await apart(kafka.stop)
     async with reading("later", kafka.servers, staging, journal, well=False) as sensor:
-        await until(lambda: sensor.health.state == "failed", 5)
+        await until(lambda: sensor.health.state == "failed")
         assert "Connect call failed" in sensor.health.error
         await apart(kafka.start)
-        await until(lambda: journal.values == [b"1"], 20)
+        await until(lambda: journal.values == [b"1"])
 
 
 async def test_a_broker_that_hangs_is_noticed_and_nothing_is_lost(
@@ -81,11 +81,11 @@ async def test_a_broker_that_hangs_is_noticed_and_nothing_is_lost(
         await until(lambda: journal.values == [b"before"])
         kafka.hang()
         try:
-            await until(lambda: sensor.health.state == "failed", 15)
+            await until(lambda: sensor.health.state == "failed")
         finally:
             kafka.go_on()
         await produce(kafka.servers, "hangs", [b"after"])
-        await until(lambda: journal.values == [b"before", b"after"], 20)
+        await until(lambda: journal.values == [b"before", b"after"])
     assert journal.gaps == []
 
 
@@ -99,18 +99,18 @@ async def test_a_consumer_that_hangs_is_made_anew(kafka: Kafka, staging: Path) -
     await produce(kafka.servers, "stuck", [b"1"])
     pace = Pace(look=0.2, stalled=1.0, first_pause=0.05)
     async with reading("stuck", kafka.servers, staging, journal, pace=pace) as sensor:
-        await until(lambda: journal.values == [b"1"], 10)
+        await until(lambda: journal.values == [b"1"])
         following = sensor._following
         assert following is not None
         hung = following._client._consumer
         hung._fetcher._fetch_task.cancel()
-        await until(lambda: all(task.done() for task in hung._fetcher._pending_tasks), 5)
+        await until(lambda: all(task.done() for task in hung._fetcher._pending_tasks))
         written_at = time.monotonic()
         await produce(kafka.servers, "stuck", [b"2"])
-        await until(lambda: sensor.health.state == "failed", 10)
+        await until(lambda: sensor.health.state == "failed")
         assert "Expected records of 'stuck' that are there, found none for" in sensor.health.error
         assert time.monotonic() - written_at > 1.0
-        await until(lambda: journal.values == [b"1", b"2"], 10)
+        await until(lambda: journal.values == [b"1", b"2"])
         assert sensor.health.error == ""
         following = sensor._following
         assert following is not None
@@ -143,7 +143,7 @@ async def test_a_log_that_lost_its_end_is_told_and_what_follows_is_read(
     await apart(kafka.start)
     await produce(kafka.servers, topic, [b"new %d" % number for number in range(written)])
     async with reading(topic, kafka.servers, staging, journal, pace=FAST):
-        await until(lambda: len(journal.records) == 40 + written, 20)
+        await until(lambda: len(journal.records) == 40 + written)
     assert journal.values[40:] == [b"new %d" % number for number in range(written)]
     ((position, detail),) = journal.gaps
     kept = journal.records[40].offset

@@ -48,7 +48,7 @@ async def test_other_leaders_are_followed_and_nothing_is_lost_or_doubled(
             # The others lead what it led: it is not needed.
             await until(lambda n=written: len(journal.records) == n, 30)
             await anyio.to_thread.run_sync(cluster.start)
-        await until(lambda: sensor.health.state == "watching", 15)
+        await until(lambda: sensor.health.state == "watching")
     assert sorted(journal.places) == [(p, offset) for p in range(6) for offset in range(100)]
     assert sorted(map(int, journal.values)) == list(range(600))
     assert journal.gaps == []
@@ -75,7 +75,7 @@ async def test_a_leader_that_was_behind_is_told_with_what_it_lost(
         await until(lambda: len(journal.records) == 20)
         await anyio.to_thread.run_sync(behind.kill)
         await produce(servers, topic, [b"one %d" % n for n in range(15)], acks="all")
-        await until(lambda: len(journal.records) == 35, 20)
+        await until(lambda: len(journal.records) == 35)
         await anyio.to_thread.run_sync(ahead.kill)
         await anyio.to_thread.run_sync(behind.start)
         await produce(servers, topic, [b"new %d" % n for n in range(5)], acks="all")

@@ -63,13 +63,13 @@ async def test_a_network_that_fails_costs_nothing(
                 proxy.latency_seconds = 0.1
         await produce(broker.servers, topic, values[300:], partitions=3)
         if fault in ("down", "stalled"):
-            await until(lambda: sensor.health.state == "failed", 15)
+            await until(lambda: sensor.health.state == "failed")
             await anyio.sleep(1)
             assert len(journal.records) < 6000
             proxy.bring_up()
         await until(lambda: len(journal.records) == 6000, 40)
         proxy.bring_up()
-        await until(lambda: sensor.health.state == "watching", 15)
+        await until(lambda: sensor.health.state == "watching")
     assert sorted(journal.places) == sorted((p, o) for p in range(3) for o in range(2000))
     assert journal.gaps == []
 
@@ -90,6 +90,6 @@ async def test_connections_that_go_silent_for_good_are_made_anew(
         await produce(broker.servers, topic, [b"meanwhile"])
         await until(lambda: sensor.health.state == "failed", 2 * client.REQUEST_SECONDS)
         assert len(journal.records) == 1
-        await until(lambda: journal.values == [b"before", b"meanwhile"], 5)
+        await until(lambda: journal.values == [b"before", b"meanwhile"])
         assert sensor.health.error == ""
     assert journal.gaps == []

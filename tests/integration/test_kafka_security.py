@@ -132,7 +132,7 @@ async def test_a_wrong_password_is_told_without_it_and_read_again_when_it_is_men
     async with reading(
         TOPIC, secured.with_password, staging, journal, well=False, security=security
     ) as sensor:
-        await until(lambda: sensor.health.state == "failed", 15)
+        await until(lambda: sensor.health.state == "failed")
         told = sensor.health
         assert f"Expected Kafka at {secured.with_password}" in told.error
         assert "uthentication failed" in told.error
@@ -140,7 +140,7 @@ async def test_a_wrong_password_is_told_without_it_and_read_again_when_it_is_men
         assert OTHER not in str(told)
         assert journal.batches == []
         secret.write_text(f"{PASSWORD}\n")
-        await until(lambda: journal.values == [b"1", b"2"], 15)
+        await until(lambda: journal.values == [b"1", b"2"])
         assert sensor.health.error == ""
 
 
@@ -154,13 +154,13 @@ async def test_an_authority_that_is_not_the_brokers_is_told_and_mended(
     async with reading(
         TOPIC, secured.with_password, staging, journal, well=False, security=security
     ) as sensor:
-        await until(lambda: sensor.health.state == "failed", 15)
+        await until(lambda: sensor.health.state == "failed")
         told = sensor.health
         assert secured.with_password in told.error
         assert "certificate verify failed" in told.error
         assert told.hint == f"mend ca, which is {ca}: it must have signed the broker's certificate"
         ca.write_bytes(secured.authority.ca.read_bytes())
-        await until(lambda: journal.values == [b"1", b"2"], 15)
+        await until(lambda: journal.values == [b"1", b"2"])
     await anyio.sleep(0.1)  # a handshake that was cut off closes its socket in the next turns
 
 
@@ -188,7 +188,7 @@ async def test_who_does_not_talk_as_the_broker_wants_is_told_what_to_look_at(
             address = secured.with_password
     journal = TopicJournal()
     async with reading(TOPIC, address, staging, journal, well=False, security=security) as sensor:
-        await until(lambda: sensor.health.state == "failed", 15)
+        await until(lambda: sensor.health.state == "failed")
         assert address in sensor.health.error
         assert hint in sensor.health.hint
         assert journal.batches == []
@@ -208,10 +208,10 @@ async def test_a_password_that_is_not_there_is_named(
         well=False,
         security=with_password(secured),
     ) as sensor:
-        await until(lambda: sensor.health.state == "failed", 15)
+        await until(lambda: sensor.health.state == "failed")
         assert "TEST_KAFKA_PASSWORD" in sensor.health.error
         monkeypatch.setenv("TEST_KAFKA_PASSWORD", PASSWORD)
-        await until(lambda: journal.values == [b"1", b"2"], 15)
+        await until(lambda: journal.values == [b"1", b"2"])
 
 
 PIPELINE = """

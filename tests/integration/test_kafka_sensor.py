@@ -188,7 +188,7 @@ async def test_a_log_truncated_while_it_is_read_is_a_gap(kafka_servers: str, sta
         await until(lambda: len(journal.batches) == 2)
         await truncate(kafka_servers, "under_way", {0: 2990})
         release.set()
-        await until(lambda: journal.places[-1:] == [(0, 2999)], 20)
+        await until(lambda: journal.places[-1:] == [(0, 2999)])
         tasks.cancel_scope.cancel()
     ((position, _),) = journal.gaps
     start, end = position["0"]
@@ -207,12 +207,12 @@ async def test_a_topic_made_anew_is_told_and_read_from_its_beginning(
         async with reading(name, kafka_servers, staging, journal) as sensor:
             await until(lambda journal=journal: len(journal.records) == 10)
             await delete_topic(kafka_servers, name)
-            await until(lambda sensor=sensor: sensor.health.state == "failed", 10)
+            await until(lambda sensor=sensor: sensor.health.state == "failed")
             assert "Expected a topic" in sensor.health.error
             await make_topic(kafka_servers, name, 2)
             await produce(kafka_servers, name, numbers(100, 100 + count), partitions=2)
             everything = 10 + count
-            await until(lambda j=journal, n=everything: len(j.records) == n, 20)
+            await until(lambda j=journal, n=everything: len(j.records) == n)
             assert sensor.health.state == "watching"
         assert sorted(journal.values[10:]) == sorted(numbers(100, 100 + count))
         (made_anew,), (new,) = journal.gaps, journal.news
@@ -281,14 +281,14 @@ async def test_what_was_seen_of_a_topic_that_is_made_anew_after_the_end_is_told_
 async def test_looking_for_a_topic_does_not_make_it(kafka_servers: str, staging: Path) -> None:
     journal = TopicJournal()
     async with reading("absent", kafka_servers, staging, journal, well=False) as sensor:
-        await until(lambda: sensor.health.state == "failed", 10)
+        await until(lambda: sensor.health.state == "failed")
         await anyio.sleep(1)
         async with admin(kafka_servers) as client:
             assert "absent" not in await client.list_topics()
         assert not sensor.checked
         await make_topic(kafka_servers, "absent")
         await produce(kafka_servers, "absent", numbers(0, 3))
-        await until(lambda: len(journal.records) == 3, 10)
+        await until(lambda: len(journal.records) == 3)
 
 
 async def test_new_partitions_are_news_and_read_from_their_beginning(
@@ -300,7 +300,7 @@ async def test_new_partitions_are_news_and_read_from_their_beginning(
     async with reading("grows", kafka_servers, staging, journal, start="end"):
         await add_partitions(kafka_servers, "grows", 3)
         await produce(kafka_servers, "grows", numbers(4, 34), partitions=3)
-        await until(lambda: len(journal.records) == 30, 10)
+        await until(lambda: len(journal.records) == 30)
     assert sorted(journal.places) == [(0, o) for o in range(4, 14)] + [
         (p, o) for p in (1, 2) for o in range(10)
     ]
@@ -323,8 +323,8 @@ async def test_only_committed_records_are_read_and_marks_of_transactions_are_no_
                     await producer.abort_transaction()
                 else:
                     await producer.commit_transaction()
-        await until(lambda: len(journal.records) == 3, 10)
-        await until(lambda: sensor.health.lag == 0, 10)
+        await until(lambda: len(journal.records) == 3)
+        await until(lambda: sensor.health.lag == 0)
         assert await sensor.scan() == 0
         await produce(kafka_servers, "transactions", [b"last"])
         await until(lambda: len(journal.records) == 4)
@@ -352,7 +352,7 @@ async def test_keys_headers_and_times_are_kept_and_large_batches_are_staged(
             )
             await producer.send_and_wait("large", big)
             await producer.send_and_wait("large", None, key=b"gone")
-        await until(lambda: len(journal.records) == 3, 10)
+        await until(lambda: len(journal.records) == 3)
     small, large, tombstone = journal.records
     assert (small.value, small.key, small.timestamp_ms) == (b"small", b"k", 1_700_000_000_123)
     assert small.headers == (("trace", b"1"), ("trace", b"2"))
@@ -426,7 +426,7 @@ async def test_records_that_come_one_by_one_do_not_wait_for_others(
         producing(kafka_servers) as producer,
     ):
         await producer.send_and_wait("alone", b"first")
-        await until(lambda: journal.values == [b"first"], 3)
+        await until(lambda: journal.values == [b"first"])
         await producer.send_and_wait("alone", b"second")
         await anyio.sleep(0.3)
         assert journal.values == [b"first"]

@@ -73,7 +73,7 @@ async def test_what_compaction_took_out_is_no_gap(servers: str, staging: Path) -
         while offsets[0] < 57:  # all that compaction may leave of three keys, and the newest
             offsets = await left(servers, topic)
     async with reading(topic, servers, staging, journal) as sensor:
-        await until(lambda: journal.places[-1] == (0, 60), 10)
+        await until(lambda: journal.places[-1] == (0, 60))
         await until(lambda: sensor.checked and sensor.health.lag == 0)
     assert [offset for _, offset in journal.places[first:]] == offsets
     assert journal.gaps == []
@@ -100,7 +100,7 @@ async def test_a_thousand_partitions_are_read_and_bounded_while_nobody_takes(
     sensor = kafka_sensor(topic, servers, staging, batch_bytes=1 << 20)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(sensor.run, held)
-        await until(lambda: not sensor.is_quiet, 20)
+        await until(lambda: not sensor.is_quiet)
         await anyio.sleep(3)
         following = sensor._following
         assert following is not None

@@ -36,16 +36,15 @@ class TopicJournal(Journal):
     def __init__(self) -> None:
         super().__init__()
         self.cursor = ""
+        self.records: list[Record] = []
 
     async def emit(self, batch: Batch) -> None:
         await super().emit(batch)
         if batch.cursor:
             self.cursor = batch.cursor
-
-    @property
-    def records(self) -> list[Record]:
-        arrived = [arrival for arrival in self.arrivals if arrival.kind == "arrived"]
-        return [record for arrival in arrived for record in records_of(arrival)]
+        for arrival in batch.arrivals:
+            if arrival.kind == "arrived":
+                self.records += records_of(arrival)
 
     @property
     def places(self) -> list[tuple[int, int]]:
@@ -119,7 +118,7 @@ async def reading(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(sensor.run, journal.emit)
         if well:
-            await until(lambda: sensor.health.state == "watching", 20)
+            await until(lambda: sensor.health.state == "watching")
         yield sensor
         tasks.cancel_scope.cancel()
 

@@ -49,8 +49,8 @@ class Journal:
         return [(arrival.kind, arrival.uri) for arrival in self.arrivals]
 
 
-async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
-    """Return when the condition holds; an AssertionError if it never does."""
+async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    """Return when the condition holds; an AssertionError where it does not for long."""
     with anyio.move_on_after(seconds):
         while not condition():  # noqa: ASYNC110 - of things that tell nobody
             await anyio.sleep(0.002)
