@@ -95,9 +95,11 @@ class LiveView:
 
 def _assets(rows: list[dict[str, Any]]) -> Table:
     """Draw a line an asset; those that are not fresh first where there are too many."""
-    grid = Table(box=None, pad_edge=False)
-    for title in ("asset", "state", "version", "reason"):
+    # What is left of the line is the reason's: names and states are cut last.
+    grid = Table(box=None, pad_edge=False, expand=True)
+    for title in ("asset", "state", "version"):
         grid.add_column(title, no_wrap=True, overflow="ellipsis")
+    grid.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1)
     restless = sorted(rows, key=lambda row: set(row["states"]) <= {"fresh"})
     shown = rows if len(rows) <= _MOST_ASSETS else restless[:_MOST_ASSETS]
     for row in shown:
