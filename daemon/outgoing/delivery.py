@@ -8,6 +8,7 @@ import anyio
 
 from afresh.daemon.outgoing.base import AT_ONCE, Delivered, Target
 from afresh.daemon.outgoing.outbox import Outbox
+from afresh.sensors.backoff import Backoff
 from afresh.storage.ledger.commit import Commit, Ledger, Require, Update
 from afresh.storage.ledger.state import Read
 
@@ -46,7 +47,7 @@ class Delivery:
         self._ledger = ledger
         self._read = read
         self._require = require
-        self._random = random
+        self._backoff = Backoff(random, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         self._alert = alert
 
     async def run(self) -> None:
@@ -92,8 +93,9 @@ class Delivery:
             self._note(f"{error} ({waiting} events wait)")
         if failures in (1, ALERT_AFTER):
             _log.warning("outgoing %s, %d events wait: %s", self.name, waiting, error)
-        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 20))
-        await anyio.sleep(max(wanted, pause * (0.5 + 0.5 * self._random.random())))
+        if failures == 1:
+            self._backoff.reset()
+        await anyio.sleep(max(wanted, self._backoff.next_seconds()))
 
     def _note(self, error: str) -> None:
         if bool(error) != bool(self.error):

@@ -7,6 +7,7 @@ import anyio
 import anyio.lowlevel
 
 from afresh.assets.errors import SensorError
+from afresh.sensors.backoff import Backoff
 from afresh.sensors.buckets.absent import find_absent, is_worth_it
 from afresh.sensors.buckets.listing import Comparison, Missing
 from afresh.sensors.buckets.objects import Objects
@@ -102,7 +103,8 @@ class Lister:
         accept, self._accept = self._accept, False
         self.comparison = Comparison(self._objects.known, self.missed)
         pages = self._store.pages()
-        self.unmatched, failures, pause = 0, 0, FIRST_PAUSE_SECONDS
+        self.unmatched, failures = 0, 0
+        backoff = Backoff(self._random, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while True:
             asked_at = anyio.current_time()
             try:
@@ -114,10 +116,10 @@ class Lister:
                 if failures >= TRIES_OF_ONE_LISTING:
                     self.comparison = None
                     return
-                await anyio.sleep(pause * (0.5 + 0.5 * self._random.random()))
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                await anyio.sleep(backoff.next_seconds())
                 continue
-            failures, pause = 0, FIRST_PAUSE_SECONDS
+            failures = 0
+            backoff.reset()
             self._say("", "")
             if page is None:
                 break

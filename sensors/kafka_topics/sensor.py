@@ -10,6 +10,7 @@ import msgspec
 from aiokafka.errors import KafkaError
 
 from afresh.assets.errors import SensorError
+from afresh.sensors.backoff import Backoff
 from afresh.sensors.base import Batch, Emit, Health, SensorContext
 from afresh.sensors.kafka_topics.advice import advise
 from afresh.sensors.kafka_topics.client import Trouble, connected
@@ -54,7 +55,7 @@ class KafkaSensor:
     async def run(self, emit: Emit) -> None:
         """Read until cancelled. Trouble with the broker is not the end: it is tried again."""
         self._emit = emit
-        pause = self._pace.first_pause
+        backoff = Backoff(self._context.random, self._pace.first_pause, self._pace.longest_pause)
         try:
             while True:
                 before = self._cursor
@@ -65,9 +66,8 @@ class KafkaSensor:
                 moved = self._cursor is not before
                 self._choose_size(moved=moved)
                 if moved:
-                    pause = self._pace.first_pause
-                await anyio.sleep(pause * (0.5 + 0.5 * self._context.random.random()))
-                pause = min(2 * pause, self._pace.longest_pause)
+                    backoff.reset()
+                await anyio.sleep(backoff.next_seconds())
         finally:
             self._emit = None
             self._busy = False
