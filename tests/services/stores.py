@@ -23,8 +23,10 @@ from services.java import CACHE, classpath, free_ports
 from services.missing import Missing, skip
 from services.server import Server
 
-AZURITE = "azurite@3.37.0"
+AZURITE = "azurite@3.35.0"
+"""The last one that runs on Debian 12's Node 18."""
 FAKE_GCS = "github.com/fsouza/fake-gcs-server@v1.56.1"
+_AZURITE_FOLDER = CACHE / "npm" / AZURITE
 GCS_FOLDER = CACHE / "go" / FAKE_GCS.rpartition("@")[2]
 # Azurite's own, published: no secret.
 _AZURE_ACCOUNT = "devstoreaccount1"
@@ -144,23 +146,21 @@ def run_azurite(folder: Path) -> tuple[Server, ObjectStore]:
 
 
 def _azurite() -> str:
-    folder = CACHE / "npm"
-    command = folder / "node_modules" / ".bin" / "azurite-blob"
-    if not command.exists():
-        install_azurite()
-    return str(command)
+    install_azurite()
+    return str(_AZURITE_FOLDER / "node_modules" / ".bin" / "azurite-blob")
 
 
 def install_azurite() -> None:
     """Have npm put it below `.cache/`. Raises Missing if it cannot."""
     if shutil.which("npm") is None or shutil.which("node") is None:
         raise Missing("npm is not installed (apt install npm)")
-    folder = CACHE / "npm"
+    folder = _AZURITE_FOLDER
     if (folder / "node_modules" / ".bin" / "azurite-blob").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
+    quiet = ("--loglevel=error", "--no-fund", "--no-audit")
     done = subprocess.run(
-        ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(folder), AZURITE],
+        ["npm", "install", *quiet, "--prefix", str(folder), AZURITE],
         capture_output=True,
         text=True,
         check=False,
