@@ -222,10 +222,11 @@ def kafka(
 
     `servers` are `host:port`, in a list or separated by commas. `format` is how values are written:
     "json" (an object each), "jsonl" (objects, a line each), "avro", "protobuf", "json_schema" (the
-    last three with a Confluent-compatible `registry`, its URL; plain http to another host takes
-    `options={"registry_plaintext": True}`). `start` counts when the source is new: "beginning",
-    "end", a time with its zone (records from then on), or `{partition: offset}` (partitions that
-    are not named begin at their beginning).
+    last three with a Confluent-compatible `registry`, its URL; what it needs goes to `options`:
+    "registry_username", "registry_password_env" or "registry_password_file" (where it is),
+    "registry_ca"; plain http to another host takes "registry_plaintext": True). `start` counts when
+    the source is new: "beginning", "end", a time with its zone (records from then on), or
+    `{partition: offset}` (partitions that are not named begin at their beginning).
 
     A batch is recorded when it has `batch_rows` records or about `batch_bytes` of them, or
     `batch_seconds` after the one before; so a record that comes alone does not wait. `columns` adds

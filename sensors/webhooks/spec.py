@@ -46,6 +46,11 @@ class WebhookSpec(msgspec.Struct, frozen=True):
                 f"Expected signature= one of {', '.join(FORMS)}, found {self.signature!r}",
                 hint="the docstring of webhook says what each is",
             )
+        if self.secret is None and self.signature != "afresh":
+            raise DefinitionError(
+                f"Expected a secret for signature={self.signature!r}, found None",
+                hint='name it by secret=env("ORDERS_SECRET"), or leave signature out',
+            )
         if not isinstance(self.max_bytes, int) or not 1 <= self.max_bytes <= MOST_BYTES:
             raise DefinitionError(
                 f"Expected max_bytes from 1 to {MOST_BYTES}, found {self.max_bytes!r}",

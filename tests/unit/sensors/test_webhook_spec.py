@@ -43,6 +43,7 @@ def test_secrets_are_named() -> None:
         {"secret": ["hunter2"]},
         {"secret": []},
         {"signature": "md5"},
+        {"signature": "stripe", "secret": None},
         {"tolerance": "soon"},
         {"tolerance": "2d"},
         {"remember": -1},
