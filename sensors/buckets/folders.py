@@ -13,10 +13,9 @@ from afresh.sensors.buckets.store import (
     PAGE,
     Entry,
     Pages,
-    RefusedError,
     StoreError,
     identity_of,
-    is_refusal,
+    not_known,
 )
 
 DEADLINE_SECONDS = 60.0
@@ -118,8 +117,7 @@ class FolderStore:
         except Exception as error:
             # Each client has errors of its own; all of them mean that it is not known.
             text = getattr(error, "strerror", "") or str(error) or type(error).__name__
-            kind = RefusedError if is_refusal(error) else StoreError
-            raise kind(f"cannot {what}: {text.splitlines()[0]}") from error
+            raise not_known(what, text.splitlines()[0], error) from error
 
 
 class _FolderPages:

@@ -14,10 +14,9 @@ from afresh.sensors.buckets.store import (
     PAGE,
     Entry,
     Pages,
-    RefusedError,
     StoreError,
     identity_of,
-    is_refusal,
+    not_known,
 )
 
 DEADLINE_SECONDS = 30.0
@@ -143,8 +142,7 @@ async def _asking(what: str) -> AsyncIterator[None]:
             f"cannot {what}"
         ) from error
     except _ERRORS as error:
-        kind = RefusedError if is_refusal(error) else StoreError
-        raise kind(f"cannot {what}: {error}") from error
+        raise not_known(what, str(error), error) from error
 
 
 def _parse_listing(

@@ -30,9 +30,21 @@ class RefusedError(StoreError):
     """The store answered that it will not say: asking again would not change it."""
 
 
+def not_known(what: str, text: str, error: Exception) -> StoreError:
+    """Make the error for a call that failed: `what` it was to do, and the client's text."""
+    if is_refusal(error):
+        return RefusedError(
+            f"cannot {what}: {text}",
+            hint="check the credentials, and that they may list the bucket and read its objects",
+        )
+    return StoreError(f"cannot {what}: {text}")
+
+
 def is_refusal(error: Exception) -> bool:
     """Whether an error of a client is a store's answer for good: no rights, no such name."""
     if isinstance(error, PermissionError | UnicodeError):
+        return True
+    if str(error).startswith("Forbidden: "):  # gcsfs has no other sign of it
         return True
     response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
     status: Any = getattr(error, "status_code", None) or getattr(error, "code", None)

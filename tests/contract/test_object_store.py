@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from afresh.assets.partition import Pattern
 from afresh.daemon.workers.originals import read_original
 from afresh.sensors.base import ObjectIdentity
 from afresh.sensors.buckets import folders, s3, tokens
-from afresh.sensors.buckets.store import Entry, Store, StoreError, state_of
+from afresh.sensors.buckets.store import Entry, RefusedError, Store, StoreError, state_of
 from afresh.sensors.buckets.stores import open_store
 from afresh.sensors.buckets.url import object_uri
 from services.fault_proxy import FaultProxy
@@ -191,6 +192,30 @@ async def test_a_page_is_asked_for_again_after_an_error(
             while (page := await pages.next()) is not None:
                 found += [entry.path for entry in page]
     assert found == paths
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("name", list(RUNS))
+async def test_without_rights_it_says_so_and_goes_on_when_it_has_them(
+    name: str, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = stores.get(name)
+    with FaultProxy(("127.0.0.1", real.port)) as proxy:
+        settings = at(real, proxy.port)
+        for variable in real.environment:
+            monkeypatch.setenv(variable, settings[variable])
+        world = World(real.protocol, f"{real.new_bucket()}/days", real.files(), {})
+        path = world.put("a.csv")
+        world.options = {option: settings[option] for option in real.options}
+        async with world.store() as store:
+            proxy.answer = 403
+            pages = store.pages()
+            for ask in (pages.next, partial(store.look, path), partial(store.find, path)):
+                with pytest.raises(RefusedError, match="cannot") as caught:
+                    await ask()
+                assert "credentials" in caught.value.hint
+            proxy.bring_up()
+            assert [entry.path for entry in await pages.next() or ()] == [path]
 
 
 @pytest.mark.service
