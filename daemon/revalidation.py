@@ -16,6 +16,7 @@ from afresh.assets.partition import format_ref
 from afresh.assets.planner.look import Looks
 from afresh.daemon.changed_schemas import schema_names
 from afresh.daemon.reactor import Reactor
+from afresh.daemon.troubles import owner_of
 from afresh.daemon.validator import Piece, Validator, Work
 from afresh.daemon.workers.task import Part
 from afresh.storage.ledger import validations
@@ -198,8 +199,8 @@ class Revalidation:
 
     def _tell(self, asset: str) -> None:
         """Tell the owner which heads fail; all of an asset are one trouble."""
-        names = schema_names(self._manifest())
-        owner = _owner(self._manifest(), asset)
+        plan, _ = self._reactor.planner.topology.assets.get(asset, (None, 0))
+        owner = owner_of(plan, asset)
         rows = self._read(validations.SUSPECT_HEADS_OF_ASSET, {"asset": asset})
         subject = f"schema of {asset}"
         if not rows:
@@ -211,7 +212,7 @@ class Revalidation:
         for partition, version, error in rows:
             failing.setdefault(format_ref(asset, partition, version), error)
         why = tuple(f"{ref}: {error}" for ref, error in list(failing.items())[:_NAMED])
-        name = names.get(asset, "")
+        name = schema_names(self._manifest()).get(asset, "")
         error = f"{len(failing)} stored versions fail {name or 'the schema'}: {why[0]}"
         self._alarms.failed(subject, error, why, owner)
         if asset not in self._warned:
@@ -228,12 +229,6 @@ def _kept(manifest: Manifest) -> set[str]:
     """Assets whose modules do not import: their schemas are not at hand."""
     kept = set(manifest.kept)
     return kept | {o.asset for f in manifest.functions if f.name in kept for o in f.outputs}
-
-
-def _owner(manifest: Manifest, asset: str) -> str:
-    owners = {source.name: source.owner for source in manifest.sources}
-    owners |= {o.asset: o.owner for f in manifest.functions for o in f.outputs}
-    return owners.get(asset, "")
 
 
 def _piece(row: tuple[Any, ...]) -> Piece:
