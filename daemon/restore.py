@@ -13,6 +13,7 @@ from afresh.assets.planner.growth import add_units
 from afresh.assets.planner.nodes import NEVER, Node, Trouble
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import Plan, Topology
+from afresh.daemon.code_events import code_events
 from afresh.daemon.journal import batch_size
 from afresh.daemon.kept import Kept
 from afresh.daemon.restore_policies import restore_policies, restore_roots
@@ -44,6 +45,7 @@ def restore_planner(
             for node in planner.graph.nodes[plan.name].values():
                 _restore_function(node, kept)
                 node.code_event = code_event
+    _name_code(planner, read)
     _restore_pending(planner, state, now)
     _pause(planner, state, now)
     restore_policies(planner, read, now)
@@ -56,6 +58,20 @@ def restore_planner(
     planner.reach(functions, planner.epoch, now)
     planner.policies.date_back()
     return planner
+
+
+def _name_code(planner: Planner, read: saved.Read) -> None:
+    """Of what was made by other code, which change of definitions brought the code it has now."""
+    changed = [
+        (plan.name, node)
+        for plan in planner.topology.plans.values()
+        if plan.function is not None
+        for node in planner.graph.nodes[plan.name].values()
+        if node.heads[0] is not None and node.heads[0].code != plan.code
+    ]
+    events = code_events(read, planner.topology, {name for name, _ in changed})
+    for name, node in changed:
+        node.code_event = events.get(name, node.code_event)
 
 
 def _some(read: saved.Read, plans: Sequence[Plan]) -> Iterator[Kept]:

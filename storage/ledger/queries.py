@@ -31,6 +31,12 @@ AND epoch = (SELECT MAX(epoch) FROM definitions)
 """
 """The journal's event of the definitions that are in force."""
 
+CODE_EVENTS = """
+SELECT e.seq, d.manifest FROM definitions d JOIN event e
+ON e.epoch = d.epoch AND e.kind = 'code' AND e.sensor = '' ORDER BY d.epoch DESC LIMIT :limit
+"""
+"""The definitions that were in force, newest first, each with the event of the journal."""
+
 PAUSES = "SELECT kind, name, partition, at FROM pause ORDER BY kind, name, partition"
 
 ALERTS = "SELECT subject, state, since, detail FROM alert ORDER BY since, subject"

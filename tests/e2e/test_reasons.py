@@ -95,6 +95,24 @@ def test_what_older_code_made_names_the_new_code_and_is_made_anew_by_hand(projec
     assert (left["version"], left["reasons"]) == (1, ["code"])
 
 
+def test_code_that_is_behind_names_the_change_that_brought_it_whatever_changed_since(
+    tmp_path: Path,
+) -> None:
+    project = Living(Living.make(tmp_path / "project", PIPELINE).folder)
+    project.land("mon.csv", "n\n1\n")
+    assert project.until_idle().returncode == 0
+    pipeline = project.folder / "pipeline.py"
+    pipeline.write_text(pipeline.read_text().replace("days * 2", "days * 20"))
+    assert project.until_idle().returncode == 0
+    brought = last_code_event(project)
+    pipeline.write_text(pipeline.read_text() + ADDED)
+    assert project.until_idle().returncode == 0
+    assert last_code_event(project) > brought
+    (entry,) = [e for e in project.json("why", "doubled[mon]")["because"] if e["kind"] == "code"]
+    assert entry["event"] == brought
+    assert project.json("materialize", "doubled[mon]")[0]["version"] == 2
+
+
 def test_a_deletion_is_named_where_it_leads_to(project: Living) -> None:
     (project.folder / "landing" / "mon.csv").unlink()
     project.settle()
