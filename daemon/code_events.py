@@ -26,7 +26,11 @@ def code_events(read: saved.Read, topology: Topology, names: Iterable[str]) -> d
     if not left:
         return found
     for seq, manifest in read(queries.CODE_EVENTS, {"limit": MOST_LOOKED_AT}):
-        older = build_topology(msgspec.msgpack.decode(manifest, type=Manifest))
+        try:
+            older = build_topology(msgspec.msgpack.decode(manifest, type=Manifest))
+        except msgspec.MsgspecError:
+            # Of another release: nobody knows what was the same then.
+            break
         for name in list(left):
             if _is_same(left[name], older.plans.get(name)):
                 found[name] = seq
