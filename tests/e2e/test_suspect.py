@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.living import Living, until
+from support.webhook_calls import free_port
 
 if TYPE_CHECKING:
     from support.project import Daemon
@@ -225,3 +226,47 @@ def test_all_there_is_to_do_includes_it(tmp_path: Path) -> None:
     project.run("up", "--until-idle")
     assert project.reasons("orders[mon]") == ["suspect"], "without a daemon too"
     assert project.marks("orders") == {"orders[mon]@1": "suspect"}
+
+
+STREAM = """
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import DataFrame
+from afresh import asset, source
+from afresh.sensors import webhook
+
+class Order(pa.DataFrameModel):
+    amount: int = pa.Field(ge=0)
+
+orders = source("orders", webhook("/hooks/orders"), schema=Order)
+
+@asset(new="orders")
+def large(orders: DataFrame[Order]) -> DataFrame[Order]:
+    return orders[orders["amount"] > 5].reset_index(drop=True)
+"""
+
+
+def test_rows_of_a_stream_are_looked_at_where_they_lie(tmp_path: Path) -> None:
+    settings = f'http = "127.0.0.1:{free_port()}"\n'
+    project = Edited(Living.make(tmp_path / "project", STREAM, settings).folder)
+    with project.running():
+        for amounts in ([1, 2], [99], [3, 8]):
+            lines = "\n".join(json.dumps({"amount": amount}) for amount in amounts)
+            project.run("emit", "orders", "--lines", "--data", lines)
+            project.settle()
+        runs = project.runs_so_far()
+        project.edit(LOOSE, TIGHT)
+        assert project.marks("orders") == {
+            "orders@3": "suspect", "orders@2": "suspect", "orders@1": "kept",
+        }  # fmt: skip
+        assert project.reasons("orders") == ["suspect"]
+        assert project.reasons("large") == ["suspect"], "it promises the same"
+        assert "99" in project.why("orders")
+        assert [row["amount"] for row in project.read("orders")] == [1, 2, 99, 3, 8]
+        project.run("emit", "orders", "--data", '{"amount": 4}')
+        project.settle()
+        assert project.reasons("orders") == ["suspect"], "the rows are in what comes later, too"
+        assert project.runs_so_far() == runs + 2, "one for what came, one for its reader"
+        project.edit("le=10", "le=100")
+        assert project.reasons("orders") == project.reasons("large") == []
+        assert set(project.marks("orders").values()) == {"head", "kept"}
