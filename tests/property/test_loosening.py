@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 import pandera.pandas as pan
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from afresh.assets.errors import InvalidData
@@ -31,7 +31,7 @@ def checks_of_numbers(draw: st.DrawFn) -> list[Any]:
         lambda: check.isin(draw(st.lists(numbers, min_size=1, unique=True))),
         lambda: check.notin(draw(st.lists(numbers, min_size=1, max_size=2, unique=True))),
     ]
-    return [draw(st.sampled_from(kinds))() for _ in range(draw(st.integers(0, 2)))]
+    return [draw(st.sampled_from(kinds))() for _ in range(draw(st.sampled_from([0, 1, 1, 2])))]
 
 
 @st.composite
@@ -61,27 +61,37 @@ def schemas(draw: st.DrawFn) -> pan.DataFrameSchema:
     return pan.DataFrameSchema(columns, strict=draw(st.booleans()), unique=unique, name="S")
 
 
+CHANGES = ("checks", "checks", "nullable", "unique", "required", "gone", "new", "strict", "rule")
+
+
 @st.composite
 def changed(draw: st.DrawFn, old: pan.DataFrameSchema) -> pan.DataFrameSchema:
-    """Change a schema here and there, so that many come out looser, and many do not."""
-    columns = {}
-    for name, was in old.columns.items():
-        if draw(st.integers(0, 5)) == 0:
-            continue
-        checks = was.checks
-        if draw(st.booleans()):
+    """Change one thing about a schema: what two changes hide from each other is shown by one."""
+    columns, strict, unique = dict(old.columns), old.strict, old.unique
+    name = draw(st.sampled_from(sorted(columns)))
+    was = columns[name]
+    checks, nullable, alone, required = was.checks, was.nullable, was.unique, was.required
+    match draw(st.sampled_from(CHANGES)):
+        case "checks":
             checks = draw(checks_of_numbers() if name == "n" else checks_of_text())
+        case "nullable":
+            nullable = not nullable
+        case "unique":
+            alone = not alone
+        case "required":
+            required = not required
+        case "gone":
+            columns.pop(name)
+        case "new":
+            columns["x"] = column(draw, float, draw(checks_of_numbers()))
+        case "strict":
+            strict = not strict
+        case _:
+            unique = None if unique else ["n"]
+    if name in columns:
         columns[name] = pan.Column(
-            was.dtype,
-            checks,
-            nullable=was.nullable or draw(st.booleans()),
-            unique=was.unique and draw(st.booleans()),
-            required=was.required and draw(st.booleans()),
+            was.dtype, checks, nullable=nullable, unique=alone, required=required
         )
-    if draw(st.integers(0, 5)) == 0:
-        columns["x"] = column(draw, float, draw(checks_of_numbers()))
-    strict = old.strict if draw(st.booleans()) else draw(st.booleans())
-    unique = old.unique if draw(st.booleans()) else draw(st.sampled_from([None, ["n"]]))
     return pan.DataFrameSchema(columns, strict=strict, unique=unique, name="S")
 
 
@@ -94,7 +104,7 @@ frames = st.builds(
     lambda n, t, extra: pd.DataFrame(
         {**({"n": n} if n else {}), **({"t": t} if t else {}), **({"x": extra} if extra else {})}
     ),
-    few(-1.0, 0.0, 0.5, 1.0, None),
+    few(-1.0, 0.0, 0.5, 1.0, 2.0, None),
     few("", "a", "bb", "ccc"),
     few(-1.0, 2.0),
 )
@@ -111,11 +121,11 @@ def is_valid(frame: pd.DataFrame, schema: pan.DataFrameSchema) -> bool:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_what_was_valid_stays_valid_under_a_looser_schema(data: st.DataObject) -> None:
     old = data.draw(schemas())
     new = data.draw(changed(old))
     assume(is_looser(describe(old), describe(new)))
-    frame = data.draw(frames)
-    if is_valid(frame, old):
-        assert is_valid(frame, new)
+    for frame in data.draw(st.lists(frames, min_size=4, max_size=4)):
+        if is_valid(frame, old):
+            assert is_valid(frame, new)
