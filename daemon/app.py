@@ -104,7 +104,7 @@ async def _serve(settings: Settings, *, until_idle: bool, observer: Observer) ->
 async def _serve_until(
     stop: "Stop", patience: Patience, settings: Settings, *, until_idle: bool, observer: Observer
 ) -> int:
-    async with _running(settings, observer.problem, patience) as daemon:
+    async with _running(settings, observer.problem, patience, strict=until_idle) as daemon:
         stop.daemon = daemon
         observer.watching(daemon.view)
         await daemon.first_scan()
@@ -129,7 +129,7 @@ async def perform(settings: Settings, op: str, params: dict[str, Any], *, reques
         patience = Patience(_silence)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(patience.end, tasks.cancel_scope)
-            async with _running(settings, _silence, patience) as daemon:
+            async with _running(settings, _silence, patience, strict=True) as daemon:
                 await daemon.first_scan()
                 params = {**params, "request": request}
                 answer = await perform_operation(daemon.view, daemon.controls, op, params)
@@ -164,7 +164,7 @@ def _unwrapped() -> Iterator[None]:
 
 @asynccontextmanager
 async def _running(
-    settings: Settings, problem: Callable[[str], None], patience: Patience
+    settings: Settings, problem: Callable[[str], None], patience: Patience, *, strict: bool
 ) -> AsyncIterator[Daemon]:
     """Lease, ledger, workers and everything above them; given back in the reverse order."""
     for folder in (Path(settings.state), Path(settings.state, "logs")):
@@ -177,7 +177,9 @@ async def _running(
         ledger = SqliteLedger(Path(settings.ledger), patience.problem)
         try:
             async with _pool(settings) as pool:
-                manifest, broken = await load_first(pool, settings, ledger.reader, problem)
+                manifest, broken = await load_first(
+                    pool, settings, ledger.reader, problem, strict=strict
+                )
                 await pool.activate(manifest.digest)
                 random = Random()  # noqa: S311 - jitter, not secrets
                 ids = IdMaker(_now, random)

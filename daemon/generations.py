@@ -85,12 +85,17 @@ def refusal(manifest: Manifest) -> DefinitionError | None:
 
 
 async def load_first(
-    pool: Loads, settings: Settings, reader: Reader, problem: Callable[[str], None]
+    pool: Loads,
+    settings: Settings,
+    reader: Reader,
+    problem: Callable[[str], None],
+    *,
+    strict: bool,
 ) -> tuple[Manifest, tuple[str, ...]]:
     """Load what a daemon starts with: what is on disk, or where that is refused what was last good.
 
     And what of that is declared by modules that do not import now. Raises DefinitionError when
-    there is neither.
+    there is neither; what is `strict` has no use for other definitions than those on disk.
     """
     last = last_manifest(reader)
     manifest = await load_manifest(pool, settings, last)
@@ -102,6 +107,8 @@ async def load_first(
         if refused is not None:
             raise refused
         return manifest, ()
+    if refused is not None and strict:
+        raise refused
     problem("the definitions on disk are refused: those that were last in force stay")
     parameters = parameters_of(root, settings)
     loaded = await pool.load(root, last.digest, settings.definitions, parameters)

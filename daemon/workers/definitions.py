@@ -256,7 +256,7 @@ def _without_unknown(
         problems += [
             msgspec.structs.replace(
                 problem,
-                hint=f"{modules} did not import and may declare it",
+                hint=f"{_near(problem)}{modules} did not import and may declare it",
                 module=failed[0].module,
             )
             for _, problem in found
@@ -267,6 +267,10 @@ def _without_unknown(
         names -= gone
         manifest = msgspec.structs.replace(manifest, functions=tuple(left))
     return manifest, problems
+
+
+def _near(problem: Problem) -> str:
+    return f"{problem.hint} " if problem.hint.startswith("did you mean") else ""
 
 
 def _distributions() -> dict[str, str]:

@@ -96,3 +96,44 @@ def test_wrong_settings(tmp_path: Path, settings: str, said: list[str]) -> None:
     problem = json.loads(done.stderr.splitlines()[-1])
     text = " ".join(problem.values())
     assert [word for word in said if word not in text] == []
+
+
+GOOD = """\
+import pandas as pd
+from afresh import asset, source
+from afresh.sensors import files
+
+orders = source("orders", files("landing/{k}.csv"))
+
+@asset
+def total(orders: pd.DataFrame) -> pd.DataFrame:
+    return orders
+"""
+
+
+def test_what_has_an_end_does_not_go_on_by_other_definitions_than_those_on_disk(
+    tmp_path: Path,
+) -> None:
+    project = Living.make(tmp_path / "project", GOOD)
+    project.land("a.csv", "n\n1\n")
+    assert project.until_idle().returncode == 0
+    pipeline = project.folder / "pipeline.py"
+    pipeline.write_text(GOOD.replace("def total(orders:", "def total(order:"))
+    for command in (("up", "--until-idle"), ("materialize", "total")):
+        done = project.run(*command, check=False)
+        assert done.returncode == 2, command
+        assert "did you mean 'orders'" in done.stderr
+    with project.running() as daemon:
+        assert "those that were last in force stay" in daemon.output()
+        project.land("b.csv", "n\n2\n")
+        project.wait_for("select count(*) = 2 from version where asset = 'total'")
+
+
+def test_the_nearest_name_is_told_though_a_module_does_not_import(tmp_path: Path) -> None:
+    project = Living.make(
+        tmp_path / "project", GOOD.replace("def total(orders:", "def total(order:")
+    )
+    (project.folder / "broken.py").write_text("import nothing_there\n")
+    (project.folder / "afresh.toml").write_text('definitions = ["pipeline", "broken"]\n')
+    told = project.run("check", check=False).stderr
+    assert "did you mean 'orders'? broken did not import and may declare it" in told
