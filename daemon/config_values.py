@@ -28,6 +28,19 @@ def _text(value: object) -> str:
     return value
 
 
+def _store(value: object) -> str:
+    text = _text(value)
+    protocol, found, path = text.partition("://")
+    if found and protocol == "memory":
+        msg = f"Expected artifacts where all processes find them, found {text!r}"
+        raise ValueError(msg)
+    credentials, at, _ = path.partition("/")[0].rpartition("@")
+    if found and at and ":" in credentials:
+        # It would be in the ledger, and is not shown here either.
+        raise ValueError("Expected a URL without credentials, found some before the @")
+    return text
+
+
 def _count(value: object) -> int:
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
     if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= 4096:
@@ -125,7 +138,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "definitions": _modules,
     "state": _text,
     "ledger": _text,
-    "artifacts": _text,
+    "artifacts": _store,
     "workers": _count,
     "max_wait": _duration,
     "scan_interval": _interval,

@@ -113,6 +113,8 @@ def test_a_near_miss_in_the_environment_is_an_error(tmp_path: Path) -> None:
         ("scan_interval = 0", "afresh.toml:1", "setting 'scan_interval'"),
         ("new_rows = 0", "afresh.toml:1", "setting 'new_rows'"),
         ('new_bytes = "much"', "afresh.toml:1", "setting 'new_bytes'"),
+        ('artifacts = "memory://x"', "afresh.toml:1", "setting 'artifacts'"),
+        ('artifacts = "s3://me:hunter2@lake/x"', "afresh.toml:1", "setting 'artifacts'"),
         ('state = ""', "afresh.toml:1", "setting 'state'"),
         ('state = "."', "afresh.toml", ""),
         ('state = ".."', "afresh.toml", ""),
