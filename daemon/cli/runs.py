@@ -16,13 +16,34 @@ _PIECE = 1 << 16
 _MOST_JSON_BYTES = 1 << 20
 
 
+_UNDER_WAY = frozenset({"queued", "running"})
+_ENDED = "the daemon ended while this ran: the next one tries it again"
+
+
 @command("runs")
 @click.argument("selection", nargs=-1)
 @paged
 def runs(call: Call, selection: tuple[str, ...], limit: int | None, after: str | None) -> None:
     """Show the runs, in the order in which they were dispatched."""
     params = {"selection": one(selection), "limit": limit, "after": after}
-    call.show(call.ledger("runs", params, empty=[]), _people)
+    call.show(_cut_off(call, call.ledger("runs", params, empty=[])), _people)
+
+
+def _cut_off(call: Call, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Say of runs without an end that they were cut off, where no daemon is there to end them."""
+    if not any(row["state"] in _UNDER_WAY for row in rows):
+        return rows
+    # Lazy: only where something is under way.
+    from pathlib import Path  # noqa: PLC0415
+
+    from afresh.storage.ledger.lock import is_held  # noqa: PLC0415
+
+    if is_held(Path(call.settings.ledger).parent):
+        return rows
+    return [
+        {**row, "state": "interrupted", "error": _ENDED} if row["state"] in _UNDER_WAY else row
+        for row in rows
+    ]
 
 
 def _people(rows: list[dict[str, Any]]) -> None:
@@ -59,6 +80,7 @@ def _cause(cause: dict[str, Any]) -> str:
 def logs(call: Call, run: str) -> None:
     """Show what one run printed, and how it ended."""
     answer = call.ledger("log", {"run": run})
+    answer["rows"] = _cut_off(call, answer["rows"])
     path = os.path.join(call.settings.state, "logs", f"{answer['run']}.log")
     if call.as_json:
         call.show({**answer, "output": _head(path)}, lambda _: None)

@@ -75,6 +75,10 @@ def test_two_signals_end_it_at_once(project: Living, gate: Path) -> None:
         assert daemon.process.poll() is not None, "at once"
     finally:
         daemon.kill()
+    (cut,) = project.runs("slow")
+    assert cut["state"] == "interrupted", "nobody is there that could end it"
+    assert "daemon ended" in cut["error"]
+    assert project.json("logs", cut["run"])["rows"][0]["state"] == "interrupted"
     gate.touch()
     assert project.until_idle().returncode == 0
     assert [run["state"] for run in project.runs("slow")] == ["interrupted", "succeeded"]
