@@ -45,9 +45,9 @@ class Freshness(msgspec.Struct, frozen=True, tag="freshness"):
 
 
 class Debounce(msgspec.Struct, frozen=True, tag="debounce"):
-    """Runs after a quiet time, at the latest so long after the first change.
+    """Runs after a quiet time: at the latest so long after the first change, or at `most` changes.
 
-    Or as soon as `most` changes have come; 0 for any number.
+    0 stands for any number of them.
     """
 
     quiet_seconds: float

@@ -181,10 +181,7 @@ class Generations:
             await self._take_over(manifest)
 
     async def _take_over(self, manifest: Manifest) -> None:
-        """Nothing is dispatched between the two generations.
-
-        No run has the name of the other's code.
-        """
+        """Dispatch nothing between the two: no run has the name of the other's code."""
         reactor = self.reactor
         assert reactor is not None
         reactor.dispatching = False

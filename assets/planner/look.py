@@ -1,7 +1,4 @@
-"""What to say of a unit to people.
-
-Its state, the first of CLI.md's list that matches, and the reasons.
-"""
+"""What to say of a unit to people: its state, the first in their order that fits, and why."""
 
 from collections.abc import Iterator
 

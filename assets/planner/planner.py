@@ -24,10 +24,7 @@ Change = Arrived | Ended | Requested | Paused | Ticked
 
 
 class Planner:
-    """The state of the graph.
-
-    Times are given, in seconds.
-    """
+    """The state of the graph. Times are given to it, in seconds."""
 
     def __init__(
         self, topology: Topology, *, max_wait_seconds: float = 1.0, epoch: int = 0

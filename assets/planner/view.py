@@ -23,10 +23,7 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class UnitView(msgspec.Struct, frozen=True):
-    """One unit, as `afresh status` shows it. `version` is the head's.
-
-    `epoch` the one it is settled at.
-    """
+    """One unit as `afresh status` shows it: the head's `version`, settled at `epoch`."""
 
     asset: str
     partition: str

@@ -47,7 +47,7 @@ def schema_of_annotation(annotation: Any) -> tuple[Given, object | None] | None:
 def _frame(kind: object) -> Given | None:
     """Which frame a class is, its bases included: pandera's typed frames derive from the plain.
 
-    By name, since a project need not have polars.
+    It is told by its name, since a project need not have polars.
     """
     for base in getattr(kind, "__mro__", ()):
         found = _FRAMES.get((base.__module__.partition(".")[0], base.__name__))
