@@ -4,10 +4,12 @@
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from afresh.assets.errors import DefinitionError, UsageError
+from afresh.assets.selection import check_syntax
 from afresh.daemon.outgoing.base import AT_ONCE, Target
 from afresh.sensors.secret import Secret
 
@@ -17,6 +19,10 @@ _KINDS = {
     "kafka": ({"servers", "topic"}, {"security", "allow_plaintext"}),
 }
 _COMMON = {"kind", "name", "select"}
+_SECURITY = (
+    'servers = "host:9092", topic = "versions", security = { tls = true, sasl = "SCRAM-SHA-512", '
+    'username = "me", password = { env = "NAME" } }, or allow_plaintext = true'
+)
 
 
 def target_name(table: Mapping[str, Any]) -> str:
@@ -34,26 +40,75 @@ def check_outgoing(tables: object) -> tuple[dict[str, Any], ...]:
         raise ValueError(f'Expected tables like [[outgoing]] with kind = "file", found {tables!r}')
     names = set()
     for table in tables:
-        kind = table.get("kind")
-        if kind not in _KINDS:
-            raise ValueError(f"Expected kind = one of {', '.join(_KINDS)}, found {kind!r}")
-        needed, optional = _KINDS[kind]
-        for key in sorted(needed - table.keys()):
-            raise ValueError(f"Expected {key} = ... in [[outgoing]] of kind {kind!r}, found none")
-        for key in table.keys() - needed - optional - _COMMON:
-            known = ", ".join(sorted(needed | optional | _COMMON))
-            raise ValueError(f"Expected keys of [[outgoing]] ({known}), found {key!r}")
-        for key in ("name", "select", "path", "url", "topic", "ca"):
-            if not isinstance(table.get(key, ""), str):
-                raise ValueError(f"Expected text as {key} of [[outgoing]], found {table[key]!r}")  # noqa: TRY004 - a setting
+        _check_keys(table)
         if (name := target_name(table)) in names:
             raise ValueError(f"Expected another name = ... for each target, found {name!r} twice")
         names.add(name)
         _secret(table.get("secret"))
+        _check_select(table.get("select"))
         batch = table.get("batch", 1)
         if not isinstance(batch, int) or isinstance(batch, bool) or not 1 <= batch <= AT_ONCE:
             raise ValueError(f"Expected batch of 1 to {AT_ONCE} in [[outgoing]], found {batch!r}")
+        if table["kind"] == "webhook":
+            _check_url(table["url"])
+        if table["kind"] == "kafka":
+            _cluster(table)
     return tuple(tables)
+
+
+def _check_keys(table: Mapping[str, Any]) -> None:
+    kind = table.get("kind")
+    if kind not in _KINDS:
+        raise ValueError(f"Expected kind = one of {', '.join(_KINDS)}, found {kind!r}")
+    needed, optional = _KINDS[kind]
+    for key in sorted(needed - table.keys()):
+        raise ValueError(f"Expected {key} = ... in [[outgoing]] of kind {kind!r}, found none")
+    for key in table.keys() - needed - optional - _COMMON:
+        known = ", ".join(sorted(needed | optional | _COMMON))
+        raise ValueError(f"Expected keys of [[outgoing]] ({known}), found {key!r}")
+    for key in ("name", "select", "path", "url", "topic", "ca"):
+        if not isinstance(table.get(key, ""), str):
+            raise ValueError(f"Expected text as {key} of [[outgoing]], found {table[key]!r}")  # noqa: TRY004 - a setting
+
+
+def _check_select(text: str | None) -> None:
+    try:
+        check_syntax(text)
+    except UsageError as error:
+        raise ValueError(f"{error.error} as select of [[outgoing]]") from error
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        # Not shown: the path of a webhook is often its secret.
+        raise ValueError('Expected url = "https://HOST/PATH" in [[outgoing]], found something else')
+    if "@" in parts.netloc:
+        raise ValueError(
+            "Expected url without credentials in [[outgoing]], found some before the @: "
+            'secret = { env = "NAME" } signs what is sent'
+        )
+
+
+def _cluster(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the servers and the security of a cluster as `kafka(...)` declares them."""
+    # Lazy: only who tells Kafka pays for it.
+    from afresh.sensors.kafka_topics.spec import kafka  # noqa: PLC0415
+
+    security, plaintext = table.get("security", {}), table.get("allow_plaintext", False)
+    if not isinstance(security, dict) or not isinstance(plaintext, bool):
+        raise ValueError(f"Expected [[outgoing]] with {_SECURITY}, found something else")  # noqa: TRY004 - a setting
+    named = {
+        name: _secret(value) if isinstance(value, dict) else value
+        for name, value in security.items()
+    }
+    try:
+        declared = kafka(
+            table["topic"], servers=table["servers"], security=named, allow_plaintext=plaintext
+        ).declared()
+    except DefinitionError as error:
+        raise ValueError(f"{error.error} in [[outgoing]]: {_SECURITY}") from error
+    return declared.sensor.options
 
 
 def build_target(table: Mapping[str, Any], *, project: str, now: Callable[[], float]) -> Target:
@@ -75,23 +130,9 @@ def build_target(table: Mapping[str, Any], *, project: str, now: Callable[[], fl
             authorities=os.path.join(project, authorities) if authorities else None,
         )
     from afresh.daemon.outgoing.kafka import KafkaTarget  # noqa: PLC0415
-    from afresh.sensors.kafka_topics.security import declared_security, is_loopback  # noqa: PLC0415
 
-    servers = table["servers"]
-    servers = servers.split(",") if isinstance(servers, str) else list(servers)
-    security = {
-        name: _secret(value) if isinstance(value, dict) else value
-        for name, value in table.get("security", {}).items()
-    }
-    try:
-        declared = declared_security(
-            {name: value for name, value in security.items() if value is not None},
-            beyond_loopback=not all(map(is_loopback, servers)),
-            allow_plaintext=bool(table.get("allow_plaintext")),
-        )
-    except DefinitionError as error:
-        raise UsageError(error.error, hint=error.hint, where="[[outgoing]]") from error
-    return KafkaTarget(servers, table["topic"], declared, project)
+    cluster = _cluster(table)
+    return KafkaTarget(cluster["servers"], table["topic"], cluster["security"], project)
 
 
 def _secret(value: object) -> Secret | None:

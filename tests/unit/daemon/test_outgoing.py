@@ -16,7 +16,7 @@ from afresh.daemon.config import load_settings
 from afresh.daemon.outgoing.base import Delivered
 from afresh.daemon.outgoing.delivery import ALERT_AFTER, Delivery
 from afresh.daemon.outgoing.file import FileTarget
-from afresh.daemon.outgoing.load import build_target, target_name
+from afresh.daemon.outgoing.load import build_target, check_outgoing, target_name
 from afresh.daemon.outgoing.outbox import Outbox
 from afresh.daemon.outgoing.webhook import WebhookTarget
 from afresh.sensors.cloudevents import from_json, to_json
@@ -302,6 +302,17 @@ def test_targets_are_settings(tmp_path: Path) -> None:
         '[[outgoing]]\nkind = "file"\npath = 5',
         '[[outgoing]]\nkind = "webhook"\nurl = "http://x"\nsecret = "hunter2"',
         '[[outgoing]]\nkind = "file"\npath = "x"\n[[outgoing]]\nkind = "file"\npath = "x"',
+        '[[outgoing]]\nkind = "file"\npath = "x"\nselect = "a,,b"',
+        '[[outgoing]]\nkind = "webhook"\nurl = "hunter2.example"',
+        '[[outgoing]]\nkind = "webhook"\nurl = "https://me:hunter2@x.example/y"',
+        '[[outgoing]]\nkind = "kafka"\nservers = "127.0.0.1"\ntopic = "t"',
+        '[[outgoing]]\nkind = "kafka"\nservers = "127.0.0.1:1"\ntopic = "a b"',
+        '[[outgoing]]\nkind = "kafka"\nservers = "x.example:1"\ntopic = "t"',
+        '[[outgoing]]\nkind = "kafka"\nservers = "127.0.0.1:1"\ntopic = "t"\nsecurity = 5',
+        (
+            '[[outgoing]]\nkind = "kafka"\nservers = "127.0.0.1:1"\ntopic = "t"\n'
+            '[outgoing.security]\nsasl = "PLAIN"\nusername = "me"\npassword = "hunter2"'
+        ),
     ],
 )
 def test_wrong_targets_are_told_and_no_secret_is(tmp_path: Path, text: str) -> None:
@@ -311,11 +322,12 @@ def test_wrong_targets_are_told_and_no_secret_is(tmp_path: Path, text: str) -> N
     assert "hunter2" not in str(raised.value)
 
 
-def test_plaintext_to_a_broker_beyond_this_machine_is_a_choice(tmp_path: Path) -> None:
+def test_plaintext_to_a_broker_beyond_this_machine_is_a_choice() -> None:
     table = {"kind": "kafka", "servers": ["kafka.example:9092"], "topic": "t"}
-    with pytest.raises(UsageError, match="TLS"):
-        build_target(table, project=str(tmp_path), now=lambda: 1.0)
-    assert build_target({**table, "allow_plaintext": True}, project="/", now=lambda: 1.0)
+    with pytest.raises(ValueError, match="TLS"):
+        check_outgoing([table])
+    (checked,) = check_outgoing([{**table, "allow_plaintext": True}])
+    assert build_target(checked, project="/", now=lambda: 1.0)
 
 
 def test_a_put_row_is_read(tmp_path: Path) -> None:
