@@ -21,8 +21,9 @@ def schema_names(manifest: Manifest) -> dict[str, str]:
 def revalidation_rows(
     old: Manifest | None, new: Manifest, read: Read, event: int | None
 ) -> list[Update]:
-    """The work that follows from these definitions. A schema that is proven looser makes none,
-    unless it may clear what is suspect.
+    """The work that follows from these definitions.
+
+    A schema that is proven looser makes none, unless it may clear what is suspect.
     """
     if old is None:
         return []

@@ -66,7 +66,7 @@ class Reactor:
         make: Callable[[int], tuple[list[Update], list[Change]]],
         after: Callable[[int], None] = lambda _epoch: None,
     ) -> None:
-        """Commit what `make(epoch)` gives and tell the planner, in one step with what else is due."""
+        """Commit what `make(epoch)` gives and tell the planner, in one step with what is due."""
         item = Told(make, after, anyio.Event())
         self._put(item)
         await item.done.wait()
