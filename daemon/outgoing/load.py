@@ -98,7 +98,7 @@ def _cluster(table: Mapping[str, Any]) -> dict[str, Any]:
     security, plaintext = table.get("security", {}), table.get("allow_plaintext", False)
     if not isinstance(security, dict) or not isinstance(plaintext, bool):
         raise ValueError(f"Expected [[outgoing]] with {_SECURITY}, found something else")  # noqa: TRY004 - a setting
-    named = {
+    named: dict[str, Any] = {
         name: _secret(value) if isinstance(value, dict) else value
         for name, value in security.items()
     }
