@@ -139,7 +139,7 @@ def run_rows(attempt: Attempt, task: Task, now: float) -> list[dict[str, Any]]:
 
 
 def lineage_rows(attempt: Attempt) -> list[dict[str, Any]]:
-    """What a run read: a row an input, of a whole asset one row for all its units (DESIGN, cut)."""
+    """What a run read: a row an input, of a whole asset one row for all its units."""
     rows = []
     for item in attempt.pinned:
         single = item.edge.own or not item.edge.producer.partitioned

@@ -208,7 +208,7 @@ class Supervisor:
         return sensor.health
 
     def rows(self, last: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """One row a sensor, with CLI.md's keys; `last` has the time of each one's last event."""
+        """One row a sensor, as it is printed; `last` has the time of each one's last event."""
         rows = []
         for name, sensor in sorted(self.sensors.items()):
             health = self._health(sensor)

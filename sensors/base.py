@@ -36,7 +36,7 @@ class ObjectIdentity(msgspec.Struct, frozen=True, tag="object"):
 class Arrival(msgspec.Struct, frozen=True):
     """Something appeared, changed or went. `uri` is what the source's key is captured from.
 
-    For files: the path relative to the project with `/`, percent-encoded as CLI.md says for keys
+    For files: the path relative to the project with `/`, percent-encoded as keys are
     (`% , [ ] @ *`, control characters, bytes that are not UTF-8). `partition` is the captured key
     ("" without captures), None when the uri matches no source pattern: then it is unmatched, and a
     `deleted` only says that it need not be remembered.
@@ -73,7 +73,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """How a sensor is: state as in CLI.md, what it lags behind, and its last error.
+    """How a sensor is: its state, what it lags behind, and its last error.
 
     `note` is what is worth knowing though nothing is wrong, such as 'no notifications on nfs'.
     """

@@ -1,4 +1,4 @@
-"""Two files of one key: neither is data while both are there (SEMANTICS: refused, both named).
+"""Two files of one key: neither is data while both are there (refused, both named).
 
 A moment is given to those that replace the one by the other: gzip closes `d.csv.gz`, then removes
 `d.csv`. What is left when the others are gone is news, even if it was known.

@@ -2,7 +2,7 @@
 
 A notification only means 'look at this path'; a scan only raises suspicions. What is reported is
 decided by one look at the path at the end (`sightings`), so lost, late, doubled and reordered
-notifications make no difference (SEMANTICS, Arrivals and events).
+notifications make no difference.
 """
 
 from collections.abc import Callable, Collection, Iterable

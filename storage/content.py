@@ -1,4 +1,4 @@
-"""The canonical hash of a table by column: identity of content, whatever its encoding (TRAPS).
+"""The canonical hash of a table by column: identity of content, whatever its encoding.
 
 Equal tables in any chunking, slicing, dictionary or run-end encoding, 32 or 64 bit offsets, views,
 file format or garbage in null slots hash equal. Any other value, null, order, name or type hashes

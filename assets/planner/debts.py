@@ -1,4 +1,4 @@
-"""Targets and debts: how joins that read fast and slow branches still meet (DESIGN 3, liveness).
+"""Targets and debts: how joins that read fast and slow branches still meet.
 
 A stale join that found no common epoch for `max_wait` takes a target; the ancestors that are not
 settled at it owe it: they do not pass it, and serve what they owe, oldest first. A debt belongs to

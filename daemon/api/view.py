@@ -74,7 +74,7 @@ class View(Protocol):
         ...
 
     def sensors(self) -> list[dict[str, Any]]:
-        """Return one row a sensor with CLI.md's keys; `last_event_at` in seconds or None."""
+        """Return a row a sensor, as it is printed; `last_event_at` in seconds or None."""
         ...
 
     def now(self) -> float:
@@ -159,7 +159,7 @@ class Controls(Protocol):
         ...
 
     def subscribe(self) -> AsyncIterator[dict[str, Any]]:
-        """Lines from now on: {"type": "event", ...} and {"type": "run", ...} with CLI.md's keys.
+        """Lines from now on: {"type": "event", ...} and {"type": "run", ...} as they are printed.
 
         Times are seconds since 1970 here. A subscriber that is too slow misses lines and gets
         {"type": "missed", "count": n} instead: the daemon never waits for one.

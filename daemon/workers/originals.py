@@ -39,7 +39,7 @@ class Original(NamedTuple):
 
 
 def read_original(path: str, source: Source, schema: Schema | None, project: str) -> Original:
-    """Read one whole state, again while it is being replaced (SEMANTICS).
+    """Read one whole state, again while it is being replaced.
 
     `path` is a file's absolute path, or an object's URL as in the journal. Raises VanishedData,
     UnreadableData, UsageError where the declaration does not fit the format, StorageUnavailable.

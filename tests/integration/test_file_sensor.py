@@ -1,4 +1,4 @@
-"""The file sensor on the real file system: each row of SEMANTICS' table of arrivals about files."""
+"""The file sensor on the real file system: what is an arrival and what is none."""
 
 import os
 import subprocess

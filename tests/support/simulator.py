@@ -348,7 +348,7 @@ class World:
     def _tell_oracle(
         self, attempt: Attempt, result: Result | None, epoch: int, *, changed: bool
     ) -> None:
-        """What a source's unit is now, by SEMANTICS' table of arrivals."""
+        """What a source's unit is now, by what an arrival means."""
         unit = attempt.node.name
         source = next(each for each in self.spec.sources if each.name == unit[0])
         last = self.oracle.last(unit)

@@ -1,4 +1,4 @@
-"""The states of CLI.md, each as the planner comes to it."""
+"""The states of a unit, each as the planner comes to it."""
 
 from random import Random
 
