@@ -100,7 +100,7 @@ emitted = source("emitted", webhook("/hooks/emitted", secret=None))
 posted = source("posted", webhook("/hooks/posted", secret=None))
 
 
-@asset(new="emitted")
+@asset(new="emitted", retries=5)
 def emits(emitted: pd.DataFrame) -> pd.DataFrame:
     data = '{"n": %d}' % (emitted["n"].max() + 1)
     afresh = os.path.join(os.path.dirname(sys.executable), "afresh")
@@ -108,7 +108,7 @@ def emits(emitted: pd.DataFrame) -> pd.DataFrame:
     return emitted
 
 
-@asset(new="posted")
+@asset(new="posted", retries=5)
 def posts(posted: pd.DataFrame, context: Context) -> pd.DataFrame:
     call = urllib.request.Request(
         "http://127.0.0.1:PORT/hooks/posted",
