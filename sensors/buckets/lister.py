@@ -19,6 +19,8 @@ CONFIRM_SECONDS = 5.0
 """Many absences are confirmed by a second whole listing so soon after the first."""
 SLACK = 1.5
 """The next listing may take so many times as long as the last one, and still be in time."""
+RESERVE, RESERVE_SECONDS = 0.1, 1.5
+"""Of an interval, and at most: what a listing may take longer if something is absent."""
 MOST_OFTEN = 0.25
 """Of an interval: how soon the next listing begins at the earliest."""
 FIRST_PAUSE_SECONDS = 0.2
@@ -72,7 +74,8 @@ class Lister:
             started_at = anyio.current_time()
             await self._list()
             took = anyio.current_time() - started_at
-            wait = max(self._interval * MOST_OFTEN, self._interval - SLACK * took)
+            reserve = min(RESERVE_SECONDS, RESERVE * self._interval) + SLACK * took
+            wait = max(self._interval * MOST_OFTEN, self._interval - reserve)
             if self.missed and not self.suspicion:
                 wait = min(wait, CONFIRM_SECONDS)
             with anyio.move_on_after(max(0.0, started_at + wait - anyio.current_time())):

@@ -109,12 +109,16 @@ def unseen(project: Project, changes: list[dict[str, Any]]) -> list[dict[str, An
 
 def listed(lake: Lake) -> dict[str, str]:
     """List the bucket: etags by uri."""
-    pages = boto3.client("s3", endpoint_url=lake.endpoint).get_paginator("list_objects_v2")
-    return {
-        object_uri("s3", f"{BUCKET}/{item['Key']}"): item["ETag"].strip('"')
-        for page in pages.paginate(Bucket=BUCKET, Prefix="days/")
-        for item in page.get("Contents", ())
-    }
+    s3 = boto3.client("s3", endpoint_url=lake.endpoint)
+    found: dict[str, str] = {}
+    after: dict[str, str] = {}
+    while True:
+        page = s3.list_objects_v2(Bucket=BUCKET, Prefix="days/", **after)
+        for item in page.get("Contents", ()):
+            found[object_uri("s3", f"{BUCKET}/{item['Key']}")] = item["ETag"].strip('"')
+        if not page["IsTruncated"]:
+            return found
+        after = {"StartAfter": page["Contents"][-1]["Key"]}
 
 
 def differences(project: Project, lake: Lake, count: int) -> list[str]:
