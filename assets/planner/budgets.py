@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from afresh.assets.planner.nodes import Node
 from afresh.assets.planner.topology import Plan, Topology
+from afresh.assets.policy import Budget
 
 
 class Bucket(Struct, eq=False):
@@ -88,6 +89,13 @@ class Budgets:
         """When the next of those that wait may be read."""
         times = [bucket.next_at for bucket in self._buckets.values() if bucket.waiting]
         return min(times, default=None)
+
+    def over(self, plan: Plan) -> Budget | None:
+        """Give the budget of a source of which some units wait for it."""
+        bucket = self._buckets.get(plan)
+        if bucket is None or not bucket.waiting or plan.source is None:
+            return None
+        return plan.source.budget
 
     def waiting(self) -> dict[str, int]:
         """Of each source that is over its budget, how many of its units wait."""

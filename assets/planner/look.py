@@ -81,7 +81,10 @@ class Looks:
             return "failed", reasons, False
         if node.pending:
             event = node.pending[-1][0]
-            return "stale", [Reason("event", f"event {event} waits to be read", event=event)], True
+            budget = self._planner.ingests.budgets.over(node.plan)
+            over = f": {node.plan.name} is over its budget of {budget}" if budget else ""
+            text = f"event {event} waits to be read{over}"
+            return "stale", [Reason("event", text, event=event)], True
         if node.heads[0] is None:
             name = format_ref(node.plan.name, node.key)
             return "missing", [Reason("missing", f"nothing has arrived for {name} yet")], False

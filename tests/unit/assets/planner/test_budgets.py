@@ -4,6 +4,7 @@ import pytest
 
 from afresh.assets.manifest import Function, Input, Manifest, Output, Sensor, Source
 from afresh.assets.planner.changes import Arrived, Paused
+from afresh.assets.planner.look import Looks
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import build_topology
 from afresh.assets.policy import Budget
@@ -101,3 +102,15 @@ def test_storm_is_told_when_it_begins_and_when_it_is_over() -> None:
     started(planner, 120.0)
     storms.look(planner)
     assert told == [("wild", "1/1m", 2), ("wild", "", 0)]
+
+
+def test_what_waits_for_the_budget_says_so() -> None:
+    planner = make(Budget(1, 60.0))
+    arrive(planner, "wild", 2)
+    assert started(planner, 0.0) == ["000001"]
+    (reason,) = Looks(planner).look("wild", "000002", 0.0).reasons
+    assert reason.detail == "event 2 waits to be read: wild is over its budget of 1/1m"
+    calm = make(None)
+    arrive(calm, "wild", 1)
+    (reason,) = Looks(calm).look("wild", "000001", 0.0).reasons
+    assert reason.detail == "event 1 waits to be read"
