@@ -113,8 +113,9 @@ def _built(context: SensorContext) -> Sensor:
     except AfreshError:
         raise
     except Exception as error:
+        first_line = str(error).partition("\n")[0]
         raise SensorError(
-            f"Expected a sensor that can be built, found {type(error).__name__}: {error}",
+            f"Expected a sensor that can be built, found {type(error).__name__}: {first_line:.300}",
             hint="check what is installed, and the options of the source",
         ) from error
 

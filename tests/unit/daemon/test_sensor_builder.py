@@ -84,7 +84,7 @@ def test_whatever_is_raised_while_one_is_built_costs_it_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def build(_: SensorContext) -> None:
-        raise RuntimeError("no such thing")
+        raise RuntimeError("no such thing\nin a hundred places")
 
     monkeypatch.setattr(sensor_builder, "build_sensor", build)
     builder = SensorBuilder(
@@ -100,4 +100,4 @@ def test_whatever_is_raised_while_one_is_built_costs_it_alone(
     declared = kafka("orders", servers="127.0.0.1:9").declared()
     sensor = builder.build(Source("orders", declared.sensor))
     assert sensor.health.state == "failed"
-    assert "found RuntimeError: no such thing" in sensor.health.error
+    assert sensor.health.error.endswith("found RuntimeError: no such thing")
