@@ -161,6 +161,12 @@ class Journal:
         self._note_kind(row)
         return row
 
+    def again(self, source: str, partition: str, uri: str, now: float) -> dict[str, Any]:
+        """An event that has what is there read again: new definitions read it otherwise."""
+        event = self.request("code", source, "", now, 0)
+        place = {"sensor": source, "partition": partition, "uri": uri}
+        return event | place | {"epoch": None, "state": "pending"}
+
     def gap(self, source: str, detail: str, position: str, now: float) -> dict[str, Any]:
         """An event that says what is no more: `position` is JSON."""
         event = self.request("gap", source, detail, now, 0)

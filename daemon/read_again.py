@@ -54,23 +54,8 @@ def _events(
             key, position = _place_of(reader, path.seq)
         if key is None or (only is not None and key not in only):
             continue
-        event = {
-            "seq": reactor.journal.next_seq(),
-            "epoch": None,
-            "sensor": source.name,
-            "source": source.name,
-            "partition": key,
-            "kind": "code",
-            "uri": uri,
-            "observed_at": now,
-            "state": "pending",
-            "run": None,
-            "detail": "",
-            "identity": path.identity,
-            "payload": b"",
-            "staged": "",
-            "position": position,
-        }
+        event = reactor.journal.again(source.name, key, uri, now)
+        event |= {"identity": path.identity, "position": position}
         reactor.journal.keep(event)
         events.append(event)
     return events
