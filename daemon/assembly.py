@@ -1,68 +1,52 @@
 """The running parts of a daemon put together: reactor, sensors, generations, alerts, controls."""
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from random import Random
-from typing import Any
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from afresh.assets.errors import ArtifactError, SensorError
+from afresh.assets.errors import SensorError
 from afresh.assets.manifest import Manifest, Problem
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.segments import Most
-from afresh.assets.planner.topology import Topology
 from afresh.daemon.alerts import Alerts
 from afresh.daemon.compaction import Compaction
 from afresh.daemon.config import Settings
 from afresh.daemon.controls import DaemonControls
 from afresh.daemon.generations import (
     Generations,
-    definitions_rows,
-    rebuild,
     say,
 )
 from afresh.daemon.housekeeping import keep_house
 from afresh.daemon.http.paths import declared_paths, hint_paths
 from afresh.daemon.http.server import HttpServer
-from afresh.daemon.interrupted import interrupted_rows
-from afresh.daemon.journal import Journal
-from afresh.daemon.last_good import last_manifest, mark
 from afresh.daemon.letter_keeping import LetterKeeping
 from afresh.daemon.live_view import DaemonView
-from afresh.daemon.loop_guard import LoopGuard, stopped_functions
+from afresh.daemon.loop_guard import LoopGuard
 from afresh.daemon.memory import release_when_idle
-from afresh.daemon.moved import moved_rows
-from afresh.daemon.notifiers.load import build
 from afresh.daemon.outgoing.assemble import deliveries
 from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.recorded import LedgerRecords
+from afresh.daemon.recovery import discard, recover
 from afresh.daemon.revalidation import Revalidation
 from afresh.daemon.storms import Storms
-from afresh.daemon.stream_files import StreamFiles, remove_unnamed
-from afresh.daemon.streams import load_streams
+from afresh.daemon.stream_files import StreamFiles
 from afresh.daemon.supervisor import Supervisor
 from afresh.daemon.troubles import tell_health, tell_storm, tell_trouble
 from afresh.daemon.workers.pool import WorkerPool
 from afresh.sensors.buckets.url import object_path
 from afresh.sensors.uri import path_of
 from afresh.sensors.watcher import FolderWatcher
-from afresh.storage.artifacts.files import delete
-from afresh.storage.ledger import queries
-from afresh.storage.ledger import state as saved
-from afresh.storage.ledger.commit import Commit, Require
+from afresh.storage.ledger.commit import Require
 from afresh.storage.ledger.reader import Reader
 from afresh.storage.ledger.sqlite import SqliteLedger
-
-_log = logging.getLogger("afresh")
 
 
 @dataclass(eq=False)
@@ -130,23 +114,11 @@ async def assemble(
 ) -> AsyncIterator[Daemon]:
     """Rebuild the state from the ledger, start all parts, and end them in the reverse order."""
     reader = ledger.reader
-    old = await _close_interrupted(ledger, require, now, settings)
     watcher = FolderWatcher(
         settings.project,
         now=now,
         interval_seconds=settings.scan_interval_seconds,
         skip=[settings.state],
-    )
-    state = saved.load_state(reader.rows)
-    journal = Journal(state.seq)
-    for event in state.pending:
-        journal.keep(event._asdict())
-    alerts = Alerts(
-        [build(**table) for table in map(_kind_first, settings.alerts)],
-        ledger,
-        (require,),
-        now,
-        {row.subject for row in state.alerts},
     )
     ports = Ports(
         now=now,
@@ -158,23 +130,12 @@ async def assemble(
         artifacts=settings.artifacts,
         path_of=lambda uri: path_of(uri, settings.project),
         relative_of=lambda uri: _matched(uri, watcher, settings.project),
-        discard=partial(_discard, settings),
+        discard=discard,
         most_new=Most(settings.new_rows, settings.new_bytes),
     )
-    staging = str(Path(settings.state, "staged"))
-    remove_unnamed(staging, reader.rows)
-    reactor = Reactor(Planner(Topology()), journal, ports, load_streams(reader.rows))
+    recovered = await recover(settings, ports, reader, manifest, broken)
+    reactor, alerts = recovered.reactor, recovered.alerts
     pool.on_lent = reactor.wake
-    _set_bounds(reactor.planner, settings)
-    if old is None or old.digest != manifest.digest:
-        rows = definitions_rows(reactor, manifest, old, reader, state.epoch + 1)
-        await ledger.commit(Commit(tuple(rows), (require,)))
-    paused_sensors = {row.name for row in state.pauses if row.kind == "sensor"}
-    epoch = max(state.epoch, 1)
-    stopped = stopped_functions(state)
-    # This frame lives as long as the daemon: thousands of rows must not, nor beside the next ones.
-    del old, state
-    reactor.planner = mark(rebuild(reactor, manifest, reader, epoch), broken)
     async with anyio.create_task_group() as tasks:
         http = HttpServer(
             settings.http, tasks, now=now, expected=lambda: declared_paths(generations.manifest)
@@ -186,12 +147,12 @@ async def assemble(
             emit=reactor.offer,
             recorded=LedgerRecords(reader),
             project=settings.project,
-            staging=staging,
+            staging=recovered.staging,
             now=now,
             random=random,
             on_health=partial(tell_health, alerts, reactor),
         )
-        supervisor.paused = paused_sensors
+        supervisor.paused = recovered.paused_sensors
         ports.on_read = supervisor.confirm
         ports.on_trouble = partial(tell_trouble, alerts, reactor)
         _guard_against_storms(
@@ -199,7 +160,7 @@ async def assemble(
             reactor,
             alerts,
             project=settings.project,
-            stopped=stopped,
+            stopped=recovered.stopped,
             reader=reader,
         )
 
@@ -249,41 +210,6 @@ def _keep_streams(tasks: TaskGroup, reactor: Reactor, reader: Reader, settings: 
         tasks.start_soon(keeper.run)
 
 
-def _set_bounds(planner: Planner, settings: Settings) -> None:
-    planner.max_wait_seconds = settings.max_wait_seconds
-    planner.ingests.most_pending = settings.most_pending
-
-
-async def _close_interrupted(
-    ledger: SqliteLedger, require: Require, now: Callable[[], float], settings: Settings
-) -> Manifest | None:
-    """End the runs that the last daemon left, collect what they staged; the last definitions.
-
-    Before all else, artifacts are looked for where they are now.
-    """
-    read = ledger.reader.rows
-    if moved := moved_rows(read, settings.artifacts):
-        await ledger.commit(Commit(tuple(moved), (require,)))
-    under_way = [saved.RunRow(*row) for row in read(queries.RUNS_UNDER_WAY, {})]
-    if under_way:
-        updates, staged = interrupted_rows(under_way, read, now())
-        await _discard(settings, staged)
-        await ledger.commit(Commit(tuple(updates), (require,)))
-    return last_manifest(ledger.reader)
-
-
-async def _discard(settings: Settings, uris: list[str]) -> None:
-    """Delete artifacts that nothing refers to.
-
-    What cannot be deleted is found by `afresh verify`.
-    """
-    del settings
-    try:
-        await anyio.to_thread.run_sync(delete, uris)
-    except (OSError, ArtifactError) as error:
-        _log.warning("cannot delete what is not needed: %s", error)
-
-
 async def _listen(http: HttpServer, problem: Callable[[str], None]) -> None:
     """Listen though nothing is declared that needs it, as the settings say."""
     try:
@@ -295,11 +221,6 @@ async def _listen(http: HttpServer, problem: Callable[[str], None]) -> None:
 def _matched(uri: str, watcher: FolderWatcher, project: str) -> str:
     """Give what patterns are matched with: of a file its path in the project, of an object its."""
     return object_path(uri) if "://" in uri else watcher.relative(path_of(uri, project))
-
-
-def _kind_first(table: dict[str, Any]) -> dict[str, Any]:
-    """A notifier's table as `build` takes it."""
-    return {"kind": table["kind"], "options": {k: v for k, v in table.items() if k != "kind"}}
 
 
 def _report(problem: Callable[[str], None], problems: tuple[Problem, ...]) -> None:

@@ -116,7 +116,7 @@ class World:
     # The daemon's life
 
     def _boot(self) -> None:
-        """Start over the ledger: as `daemon/assembly.py` and `generations.rebuild` do."""
+        """Start over the ledger: as `daemon/recovery.py` and `generations.rebuild` do."""
         state = saved.load_state(self.ledger.reader.rows)
         rows, _ = interrupted_rows(state.under_way, self.ledger.reader.rows, self.now)
         if state.under_way:
