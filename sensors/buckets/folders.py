@@ -23,6 +23,9 @@ THREADS = 4
 """A slow store must not hold the threads that others wait for: its sensor has so many, its own."""
 
 
+_WORDS = {"ls": "list", "info": "look at"}
+
+
 class FolderStore:
     """The objects below one folder; `recursive` if those in folders below it count too."""
 
@@ -88,7 +91,7 @@ class FolderStore:
         return entries, folders
 
     async def _call(self, method: str, *args: Any, **options: Any) -> Any:
-        what = f"{method} {args[0]!r}"
+        what = f"{_WORDS.get(method, method)} {args[0]!r}"
         if self._is_async:
             return await self.ask(what, getattr(self.system, f"_{method}"), *args, **options)
         self._limiter = self._limiter or anyio.CapacityLimiter(THREADS)
@@ -111,8 +114,8 @@ class FolderStore:
             raise
         except TimeoutError as error:
             raise StoreError(
-                f"Expected the store to answer within {DEADLINE_SECONDS:g} s, found nothing: "
-                f"cannot {what}"
+                f"Expected the store to {what} within {DEADLINE_SECONDS:g} s, found no answer",
+                hint="it is asked again; check that it can be reached",
             ) from error
         except Exception as error:
             # Each client has errors of its own; all of them mean that it is not known.

@@ -50,8 +50,14 @@ class S3Store:
     async def connect(self) -> None:
         """Make the connection pool. Raises StoreError for settings that boto refuses."""
         if self._client is None:
-            async with _asking("connect to S3"):
-                self._client = await self.system.set_session()
+            async with _asking("take a connection"):
+                try:
+                    self._client = await self.system.set_session()
+                except TypeError as error:
+                    raise StoreError(
+                        f"Expected storage_options that S3's client takes, found: {error}",
+                        hint="correct storage_options",
+                    ) from error
             self._client.meta.events.register("before-parse.s3.ListObjectsV2", _parse_listing)
 
     async def close(self) -> None:
@@ -138,8 +144,8 @@ async def _asking(what: str) -> AsyncIterator[None]:
         raise
     except TimeoutError as error:
         raise StoreError(
-            f"Expected the store to answer within {DEADLINE_SECONDS:g} s, found nothing: "
-            f"cannot {what}"
+            f"Expected the store to {what} within {DEADLINE_SECONDS:g} s, found no answer",
+            hint="it is asked again; check that it can be reached",
         ) from error
     except _ERRORS as error:
         raise not_known(what, str(error), error) from error

@@ -32,12 +32,13 @@ class RefusedError(StoreError):
 
 def not_known(what: str, text: str, error: Exception) -> StoreError:
     """Make the error for a call that failed: `what` it was to do, and the client's text."""
+    message = f"Expected the store to {what}, found: {text}"
     if is_refusal(error):
         return RefusedError(
-            f"cannot {what}: {text}",
+            message,
             hint="check the credentials, and that they may list the bucket and read its objects",
         )
-    return StoreError(f"cannot {what}: {text}")
+    return StoreError(message, hint="it is asked again; check that it can be reached")
 
 
 def is_refusal(error: Exception) -> bool:

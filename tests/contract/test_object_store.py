@@ -211,7 +211,7 @@ async def test_without_rights_it_says_so_and_goes_on_when_it_has_them(
             proxy.answer = 403
             pages = store.pages()
             for ask in (pages.next, partial(store.look, path), partial(store.find, path)):
-                with pytest.raises(RefusedError, match="cannot") as caught:
+                with pytest.raises(RefusedError, match="Expected the store to ") as caught:
                     await ask()
                 assert "credentials" in caught.value.hint
             proxy.bring_up()
@@ -230,3 +230,23 @@ async def test_a_bucket_that_is_not_there_is_named(
     async with world.store() as store:
         with pytest.raises(StoreError, match="no-such-bucket"):
             await store.pages().next()
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"endpont_url": "x"}, "Expected storage_options that S3's client takes, found: "),
+        (
+            {"endpoint_url": "http://127.0.0.1:1"},
+            "Expected the store to list s3://lake/days/, found: Could not connect",
+        ),
+    ],
+)
+async def test_wrong_options_are_told_with_a_way_out(options: dict[str, Any], found: str) -> None:
+    keys = {"key": "k", "secret": "s", "client_kwargs": {"region_name": "us-east-1"}}
+    store = open_store("s3", Pattern.parse("lake/days/{name}.csv"), {**keys, **options})
+    with pytest.raises(StoreError) as caught:
+        await store.pages().next()
+    await store.close()
+    assert caught.value.error.startswith(found)
+    assert caught.value.hint
