@@ -126,6 +126,8 @@ class FolderStore:
 class _FolderPages:
     """One folder after the other, in order of their names; at most `PAGE` objects at once."""
 
+    at_once = 1
+
     def __init__(self, store: FolderStore) -> None:
         self._store = store
         self._folders = [store.root]

@@ -11,16 +11,16 @@ from afresh.sensors.backoff import Backoff
 from afresh.sensors.buckets.absent import find_absent, is_worth_it
 from afresh.sensors.buckets.listing import Comparison, Missing
 from afresh.sensors.buckets.objects import Objects
-from afresh.sensors.buckets.store import Entry, Store, StoreError
+from afresh.sensors.buckets.store import Entry, Pages, Store, StoreError
 
 SLICE = 100
 """Entries that are compared before the daemon's loop has its turn: about a millisecond."""
 CONFIRM_SECONDS = 5.0
 """Many absences are confirmed by a second whole listing so soon after the first."""
-SLACK = 1.5
+SLACK = 2.0
 """The next listing may take so many times as long as the last one, and still be in time."""
-RESERVE, RESERVE_SECONDS = 0.1, 1.5
-"""Of an interval, and at most: what a listing may take longer if something is absent."""
+RESERVE = 0.15
+"""Of an interval: what it may take beyond that, when much has changed or is absent."""
 MOST_OFTEN = 0.25
 """Of an interval: how soon the next listing begins at the earliest."""
 FIRST_PAUSE_SECONDS = 0.2
@@ -65,6 +65,7 @@ class Lister:
         self._ended = 0
         self._begun = 0
         self._turn = anyio.Event()
+        self._given_up = False
 
     async def run(self) -> None:
         """List until cancelled."""
@@ -74,7 +75,7 @@ class Lister:
             started_at = anyio.current_time()
             await self._list()
             took = anyio.current_time() - started_at
-            reserve = min(RESERVE_SECONDS, RESERVE * self._interval) + SLACK * took
+            reserve = RESERVE * self._interval + SLACK * took
             wait = max(self._interval * MOST_OFTEN, self._interval - reserve)
             if self.missed and not self.suspicion:
                 wait = min(wait, CONFIRM_SECONDS)
@@ -106,7 +107,24 @@ class Lister:
         accept, self._accept = self._accept, False
         self.comparison = Comparison(self._objects.known, self.missed)
         pages = self._store.pages()
-        self.unmatched, failures = 0, 0
+        self.unmatched, self._given_up = 0, False
+        async with anyio.create_task_group() as tasks:
+            for _ in range(pages.at_once):
+                tasks.start_soon(self._take, pages, tasks.cancel_scope)
+        if self._given_up:
+            self.comparison = None
+            return
+        known = self._objects.known
+        missing = self.comparison.missing(known, accept=accept, of=self._suspicious_of)
+        self._end(missing)
+        if self.missed and is_worth_it(len(self.missed), len(known)):
+            await self._confirm()
+        self._ended = number
+        self._next_turn()
+
+    async def _take(self, pages: Pages, all_of_them: anyio.CancelScope) -> None:
+        """Take pages until there are no more; after an error ask again, after some give it up."""
+        failures = 0
         backoff = Backoff(self._random, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while True:
             asked_at = anyio.current_time()
@@ -117,7 +135,8 @@ class Lister:
                 if failures >= TRIES_BEFORE_FAILED:
                     self._say(str(error.error), error.hint)
                 if failures >= TRIES_OF_ONE_LISTING:
-                    self.comparison = None
+                    self._given_up = True
+                    all_of_them.cancel()
                     return
                 await anyio.sleep(backoff.next_seconds())
                 continue
@@ -125,15 +144,8 @@ class Lister:
             backoff.reset()
             self._say("", "")
             if page is None:
-                break
+                return
             await self._compare(page, asked_at)
-        known = self._objects.known
-        missing = self.comparison.missing(known, accept=accept, of=self._suspicious_of)
-        self._end(missing)
-        if self.missed and is_worth_it(len(self.missed), len(known)):
-            await self._confirm()
-        self._ended = number
-        self._next_turn()
 
     async def _compare(self, page: list[Entry], asked_at: float) -> None:
         objects, comparison = self._objects, self.comparison

@@ -10,6 +10,7 @@ import anyio
 from botocore.exceptions import BotoCoreError, ClientError
 from s3fs import S3FileSystem
 
+from afresh.sensors.buckets.spans import Marks, SpanPages
 from afresh.sensors.buckets.store import (
     PAGE,
     Entry,
@@ -46,6 +47,7 @@ class S3Store:
         # Who calls tries again, with pauses of its own, and says what is wrong meanwhile.
         self.system.retries = 1
         self._client: Any = None
+        self._marks = Marks()
 
     async def connect(self) -> None:
         """Make the connection pool. Raises StoreError for settings that boto refuses."""
@@ -68,7 +70,7 @@ class S3Store:
 
     def pages(self) -> Pages:
         """Begin to list."""
-        return _S3Pages(self)
+        return SpanPages(self.bucket, self.list_after, self._marks)
 
     async def look(self, path: str) -> Entry | None:
         """Ask for one object's head."""
@@ -110,28 +112,6 @@ class S3Store:
                 hint="correct the URL, or make the bucket",
             ) from error
         return listed
-
-
-class _S3Pages:
-    """Goes on after the last name that it gave: nothing has to be kept by the server."""
-
-    def __init__(self, store: S3Store) -> None:
-        self._store = store
-        self._after = ""
-        self._ended = False
-
-    async def next(self) -> list[Entry] | None:
-        if self._ended:
-            return None
-        listed = await self._store.list_after(self._after)
-        bucket = self._store.bucket
-        found = listed.get("Contents", ())
-        if not found:
-            self._ended = True
-            return None
-        self._ended = not listed.get("IsTruncated", False)
-        self._after = found[-1]["Key"]
-        return [Entry(f"{bucket}/{item['Key']}", identity_of(item)) for item in found]
 
 
 @asynccontextmanager

@@ -86,11 +86,11 @@ def bucket(
     looked at. `format`, `options` and `key_columns` are as those of `files(...)`.
 
     All objects below the pattern's static part are listed again and again, so that each change is
-    known within `interval` seconds: the next listing begins as much earlier as one takes (at the
-    earliest after a quarter of it). What is new or has another etag arrives; what is absent from a
-    whole listing, and a second later from a listing of its name, is deleted. If more than half is
-    gone at once the sensor fails, and nothing counts as deleted until the objects are
-    back, or `afresh sensors scan NAME --accept` confirms it.
+    known within `interval` seconds: the next listing begins as much earlier as one takes, and some
+    (at the earliest after a quarter of it). What is new or has another etag arrives; what is absent
+    from a whole listing, and a second later from a listing of its name, is deleted. If more than
+    half is gone at once the sensor fails, and nothing counts as deleted until the objects are back,
+    or `afresh sensors scan NAME --accept` confirms it.
 
     `notifications` make reaction take moments, and the listing finds what they lose:
     `"sqs://queue"` (a name, or the queue's whole URL after `sqs:`) reads what S3 sends to SQS, by

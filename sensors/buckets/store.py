@@ -55,7 +55,12 @@ def is_refusal(error: Exception) -> bool:
 
 
 class Pages(Protocol):
-    """One listing under way. After an error `next` goes on where it was."""
+    """One listing under way. After an error `next` goes on where it was.
+
+    So many may call `next` at once; each of them does so until it is given None.
+    """
+
+    at_once: int
 
     async def next(self) -> list[Entry] | None:
         """Give the next page, None at the end. Raises StoreError."""

@@ -100,6 +100,8 @@ class AzureStore(FolderStore):
 class _TokenPages:
     """Remembers the token of the next page, so that it can be asked for again."""
 
+    at_once = 1
+
     def __init__(self, store: GcsStore | AzureStore) -> None:
         self._store = store
         self._token: str | None = None

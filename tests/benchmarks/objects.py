@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 
 from afresh.assets.partition import Pattern
+from afresh.daemon.memory import release_memory
 from afresh.sensors.base import Batch
 from afresh.sensors.buckets.sensor import BucketSensor
 from afresh.sensors.buckets.sqs import SqsNotifications
@@ -27,7 +28,7 @@ from benchmarks.lake_server import BUCKET, QUEUE
 from benchmarks.objects_daemon import with_daemon
 from benchmarks.report import Row, judged, ms, table
 
-OBJECTS, RATE, SHARE, INTERVAL_SECONDS = 100_000, 100.0, 0.25, 60.0
+OBJECTS, RATE, SHARE, INTERVAL_SECONDS = 100_000, 60.0, 0.25, 60.0
 """A quarter changes: 20 % are overwritten, 5 % deleted."""
 
 
@@ -60,6 +61,7 @@ async def watch(lake: Lake) -> dict[str, Any]:
     """Run the sensor over all of it; give what was seen and what it cost."""
     options = {"endpoint_url": lake.endpoint}
     pattern = Pattern.parse(f"{BUCKET}/days/{{day}}.csv")
+    release_memory()  # and have the collector at rest, as a daemon has
     before, seen, lags = memory_mib(), Seen(), []
     sensor = BucketSensor(
         name="days",
@@ -182,7 +184,13 @@ def rows_of(found: dict[str, Any], count: int) -> list[Row]:
             f"an interval ({INTERVAL_SECONDS:.0f} s)",
             judged(max(lost.values()) <= INTERVAL_SECONDS),
         ),
-        Row("... first listing, recorded", f"{found['listed']:.1f} s", "", "", "reported"),
+        Row(
+            "... first listing, recorded / listed again",
+            f"{found['listed']:.1f} s / {found['again']:.1f} s",
+            "",
+            "",
+            "reported",
+        ),
         Row(
             "... lag of the loop p99, first listing / changes",
             f"{ms(found['lag_listing'])} / {ms(found['lag'])}",

@@ -1,6 +1,6 @@
 """A daemon over a bucket of many objects whose notifications are lost, doubled and shuffled.
 
-    PYTHONPATH=tests python -m benchmarks.objects_daemon [100000 [100 [0.25]]]
+    PYTHONPATH=tests python -m benchmarks.objects_daemon [100000 [60 [0.25]]]
 
 Each object is a unit that is read, validated and kept. In the end what the ledger has is compared
 with a listing, object by object, and the data of a thousand versions with what was written.
@@ -24,7 +24,7 @@ from benchmarks.lake_server import BUCKET, QUEUE
 from benchmarks.report import Row, judged, ms, table
 from support.project import Daemon, Project, memory_mib
 
-OBJECTS, RATE, SHARE, INTERVAL_SECONDS = 5_000, 100.0, 0.25, 60.0
+OBJECTS, RATE, SHARE, INTERVAL_SECONDS = 5_000, 60.0, 0.25, 60.0
 SAMPLE = 1_000
 PIPELINE = """
 import pandera.pandas as pa

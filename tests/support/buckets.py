@@ -69,6 +69,8 @@ class FakeStore:
 
 
 class _FakePages:
+    at_once = 1
+
     def __init__(self, store: FakeStore) -> None:
         self._store = store
         self._after = ""

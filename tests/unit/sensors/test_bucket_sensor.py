@@ -59,7 +59,7 @@ async def test_a_deletion_takes_two_listings() -> None:
     async with running(make_sensor(store, interval_seconds=30), journal) as sensor:
         await settle(sensor)
         store.delete("lake/days/b.csv")
-        await anyio.sleep(29)
+        await anyio.sleep(26)
         assert len(journal.arrivals) == 3
         assert not sensor.is_quiet
         await anyio.sleep(5)
@@ -71,7 +71,7 @@ async def test_an_object_that_was_missed_once_is_not_deleted() -> None:
     async with running(make_sensor(store, interval_seconds=30), journal) as sensor:
         await settle(sensor)
         kept = store.objects.pop("lake/days/b.csv")
-        await anyio.sleep(29)
+        await anyio.sleep(26)
         store.objects["lake/days/b.csv"] = kept
         await anyio.sleep(60)
         assert len(journal.arrivals) == 3
@@ -118,7 +118,7 @@ async def test_what_one_listing_has_not_is_listed_by_its_name() -> None:
         calls = store.calls
         store.delete("lake/days/b.csv")
         kept = store.objects.pop("lake/days/c.csv")
-        await anyio.sleep(29)
+        await anyio.sleep(26)
         assert store.calls == calls + 4  # three pages, and the end
         store.objects["lake/days/c.csv"] = kept
         await anyio.sleep(2)
@@ -132,7 +132,7 @@ async def test_an_absence_that_cannot_be_confirmed_waits_for_the_next_listing() 
     async with running(make_sensor(store, interval_seconds=30), journal) as sensor:
         await settle(sensor)
         store.delete("lake/days/b.csv")
-        await anyio.sleep(29)
+        await anyio.sleep(26)
         store.failures = 1
         await anyio.sleep(2)
         assert len(journal.arrivals) == 3
@@ -159,7 +159,7 @@ async def test_an_object_that_came_back_while_it_was_looked_for_is_not_deleted()
     async with running(make_sensor(store, interval_seconds=30), journal) as sensor:
         await settle(sensor)
         store.delete("lake/days/b.csv")
-        await anyio.sleep(29)
+        await anyio.sleep(26)
         store.seconds = 1.0
         await anyio.sleep(0.7)
         store.put("lake/days/b.csv")  # the answer that it is not there is on its way
