@@ -91,7 +91,7 @@ def test_what_code_does_costs_its_own_attempt_alone(tmp_path: Path) -> None:
             project.land(f"{mode}.csv", f"mode\n{mode}\n")
         asked_at = time.monotonic()
         project.status("made[hangs]")
-        assert time.monotonic() - asked_at < 3.0, "the loop is never blocked"
+        assert time.monotonic() - asked_at < 10.0, "the loop is never blocked"
         answer = project.settle()
         assert set(answer["failed"]) == {f"made[{mode}]" for mode in FAILS}
         assert set(answer["blocked"]) == {f"after[{mode}]" for mode in FAILS}

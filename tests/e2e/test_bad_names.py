@@ -92,12 +92,14 @@ def test_each_is_a_unit_of_its_own(project: Living) -> None:
 
 
 def test_each_can_be_named_on_the_command_line(project: Living) -> None:
-    seen: dict[int, str] = {}
-    for row in project.json("status", "own"):
+    seen = {row["n"]: row["parts"] for row in project.read("own")}
+    for number, row in enumerate(project.json("status", "own")):
         unit = f"own[{row['partition']}]"
-        (read,) = project.read(unit)
-        seen[read["n"]] = read["parts"]
-        if len(seen) % 8 == 1:
+        (version,) = project.json("versions", unit)
+        assert version["ref"] == f"{unit}@1"
+        if number % 8 == 0:
+            (read,) = project.read(unit)
+            assert seen[read["n"]] == read["parts"]
             assert project.json("why", unit)["ref"] == f"{unit}@1"
             assert project.json("lineage", f"{unit}@1")["nodes"]
     parts = [seen[1 << number] for number in range(len(NAMES))]

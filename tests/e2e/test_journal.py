@@ -3,7 +3,10 @@
 import json
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -26,12 +29,25 @@ def total(flights: pd.DataFrame) -> pd.DataFrame:
 """
 
 
-def follow(project: Living, *options: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+@contextmanager
+def following(project: Living, *options: str) -> Iterator[list[str]]:
+    """Gather what `events --follow` prints meanwhile."""
+    follower = subprocess.Popen(
         [project.command, "events", "--follow", *options, "--project", str(project.folder)],
         stdout=subprocess.PIPE,
         text=True,
     )
+    lines: list[str] = []
+    assert follower.stdout is not None
+    reading = Thread(target=lines.extend, args=(follower.stdout,))
+    reading.start()
+    try:
+        yield lines
+    finally:
+        follower.send_signal(signal.SIGINT)
+        follower.wait(60)
+        reading.join()
+        follower.stdout.close()
 
 
 def test_what_arrived_can_be_filtered_followed_and_brought_again(tmp_path: Path) -> None:
@@ -49,9 +65,11 @@ def test_what_arrived_can_be_filtered_followed_and_brought_again(tmp_path: Path)
         assert [e["seq"] for e in project.json("events", "--since", str(last))] == [last]
         assert project.json("events", "--until", "2001-01-01") == []
         assert len(project.json("events", "--since", "10m")) == 3
-        follower = follow(project, "--kind", "arrived", "--state", "unchanged")
-        try:
+        with following(project, "--kind", "arrived", "--state", "unchanged") as lines:
             runs = len(project.runs("total"))
+            # It follows once it has told of one.
+            until(lambda: bool(project.run("emit", "flights", "--partition", "k2")) and lines)
+            project.settle()
             emitted = project.json("emit", "flights", "--partition", "k1")
             assert emitted["uri"] == "landing/k1.csv"
             project.settle()
@@ -59,13 +77,9 @@ def test_what_arrived_can_be_filtered_followed_and_brought_again(tmp_path: Path)
             rows: list[dict[str, Any]] = json.loads(done.stdout)
             assert [row["state"] for row in rows] == ["unchanged", "unchanged"]
             assert len(project.runs("total")) == runs
-            assert follower.stdout is not None
-            seen = [json.loads(follower.stdout.readline()) for _ in range(3)]
-            assert {row["seq"] for row in seen} == {emitted["seq"], *(r["replay"] for r in rows)}
-        finally:
-            follower.send_signal(signal.SIGINT)
-            follower.wait(10)
-            follower.communicate()
+            told = {emitted["seq"], *(row["replay"] for row in rows)}
+            until(lambda: told <= {json.loads(line)["seq"] for line in lines})
+            assert {json.loads(line)["state"] for line in lines} == {"unchanged"}
         # A file that changed unseen is new data; one that is gone fails the replay.
         (project.folder / "landing" / "k2.csv").unlink()
         until(lambda: project.json("events", "--kind", "deleted"))

@@ -115,12 +115,14 @@ def test_bad_records_are_shown_and_tried_again_once_each(project: Living) -> Non
 
 
 def test_small_segments_are_merged_though_nothing_comes(project: Living) -> None:
+    """At a start: that it goes on so while nothing is to do is simulated."""
     count = "select count(*) from segment where asset in ('orders', 'big')"
     with project.running():
         for number in range(6):
             emit(project, order(10 + number))
         before = project.json("versions", "orders")
         assert len(before) == 6
+    with project.running():
         until(lambda: project.rows(count)[0][0] <= 6)
         assert [r["id"] for r in project.json("read", "orders@3")] == [10, 11, 12]
         assert [r["id"] for r in project.json("read", "big")] == [*range(10, 16)]
