@@ -4,6 +4,8 @@
 DAYS ?= 365
 KILLS ?= 50
 RECORDS ?= 1000000
+# Each starts servers of its own, Kafka's and others': more than two are slower on most machines.
+JOBS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
 # An environment that someone else made may have a pip that knows no dependency groups.
@@ -15,7 +17,7 @@ INSTALL = $(PY) -m pip install --quiet 'pip>=25.1' && $(PY) -m pip install --qui
 help:
 	@echo "make demo [DAYS=365]    replay real flights through a running afresh, into ./flights-demo"
 	@echo "make demo-kafka         the same flights as messages, live, while the broker is killed"
-	@echo "make test [ARGS=...]    all tests but benchmarks"
+	@echo "make test [ARGS=... JOBS=2]  all tests but benchmarks"
 	@echo "make lint               ruff, mypy, import-linter"
 	@echo "make bench [ARGS=...]   the table of measures, each beside its floor"
 	@echo "make campaign [KILLS=50 RECORDS=1000000]  kill -9 at random, restart, compare: files, then Kafka;"
@@ -48,7 +50,7 @@ demo-kafka: $(VENV)/.test $(VENV)/.services
 	PYTHONPATH=tests $(PY) deploy/demo/live.py flights-live
 
 test: $(VENV)/.test $(VENV)/.services
-	$(PY) -m pytest -m "not benchmark" $(ARGS)
+	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile -m "not benchmark" $(ARGS)
 
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check
