@@ -11,7 +11,7 @@ import sys
 import threading
 from typing import Any
 
-from afresh.daemon.workers.linux import end_children, resident_bytes
+from afresh.daemon.workers.linux import children, end_children, resident_bytes
 
 MOST_TASKS = 1000
 """A new worker costs 100 ms to fork and warm: every thousandth task, that is nothing."""
@@ -37,6 +37,7 @@ class Hygiene:
         self._peak = _peak_bytes()
         self._descriptors = len(os.listdir("/proc/self/fd"))
         self._signals = {n: signal.getsignal(n) for n in _SIGNALS}
+        self._children = frozenset(children())
         self.tasks = 0
 
     def prepare(self) -> None:
@@ -51,7 +52,7 @@ class Hygiene:
         """Put back what can be put back; give the reason why the worker must not go on, or ""."""
         if not self._restore():
             return "its output was closed"
-        if _has_children() and end_children():
+        if _has_children() and end_children(self._children):
             return "processes were left running"
         # What is left of Python threads cannot be ended, only left behind.
         leaked = [t.name for t in threading.enumerate() if t is not threading.main_thread()]

@@ -38,6 +38,11 @@ def hide(monkeypatch: pytest.MonkeyPatch, distribution: str, package: str) -> No
         if name == distribution or name.startswith(f"{distribution}."):
             monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, distribution, None)
+    # What was asked for once is not imported again.
+    fsspec = sys.modules.get("fsspec.registry")
+    for name, kind in list(fsspec._registry.items()) if fsspec is not None else ():
+        if kind.__module__.startswith(distribution):
+            monkeypatch.delitem(fsspec._registry, name)
 
 
 @pytest.mark.parametrize("case", MISSING)

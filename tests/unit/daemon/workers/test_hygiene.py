@@ -1,6 +1,7 @@
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -43,6 +44,16 @@ def test_what_can_be_put_back_is_put_back(hygiene: Hygiene, tmp_path: Path) -> N
     assert (sys.stdout, sys.stderr) == streams
     assert signal.getsignal(signal.SIGALRM) == handler
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_process_left_running_is_ended_and_one_that_was_there_before_is_not() -> None:
+    with subprocess.Popen(["sleep", "60"]) as before:
+        made = Hygiene()
+        with subprocess.Popen(["sleep", "60"]) as left:
+            assert made.clean() == "processes were left running"
+            left.returncode = 0  # it is reaped
+        assert before.poll() is None
+        before.kill()
 
 
 def test_a_thread_left_running_is_named(hygiene: Hygiene) -> None:
