@@ -45,21 +45,23 @@ class Number(pa.DataFrameModel):
 RATE = 3.0
 CALM_SECONDS = 20.0
 RECOVERED_WITHIN_SECONDS, GIVEN_UP_SECONDS = 60.0, 300.0
+CUTS = [(60, None), (400, None), (2000, None), (None, 100), (None, 300)]
+"""After so many bytes of answers, or of requests."""
 SLOW_BYTES_A_SECOND = 300
 SLACK_SECONDS = 0.1
 """What the median of the others may take longer: two cores are shared with all that fails."""
 
 
 def _cut(proxy: FaultProxy) -> None:
-    """Cut answers, or requests, within a body: each for a while."""
+    """Cut answers, or requests, within a head or a body, each for a while: some are short."""
     chance = Random(0)
 
     def change() -> None:
         while proxy.cut_after is not None or proxy.cut_asked_after is not None:
-            proxy.cut_after, proxy.cut_asked_after = chance.choice([(160, None), (None, 330)])
+            proxy.cut_after, proxy.cut_asked_after = chance.choice(CUTS)
             time.sleep(1.0)
 
-    proxy.cut_after = 160
+    proxy.cut_after = 60
     threading.Thread(target=change, daemon=True).start()
 
 
@@ -127,6 +129,15 @@ class Outages:
         faults: Sequence[str] = tuple(FAULTS),
     ) -> Outcome:
         """Let each thing fail in each way for so long; then compare."""
+        try:
+            return self._run(seconds, calm, only, faults)
+        finally:
+            for party in self.parties:
+                party.close()
+
+    def _run(
+        self, seconds: float, calm: float, only: Sequence[str], faults: Sequence[str]
+    ) -> Outcome:
         senders = [threading.Thread(target=self._send, args=(party,)) for party in self.parties]
         with self.project.running():
             for sender in senders:
@@ -148,8 +159,6 @@ class Outages:
                 self._taken(party, GIVEN_UP_SECONDS)
             self.project.run("wait", "--timeout", "120")
             self._judge()
-        for party in self.parties:
-            party.close()
         return self.outcome
 
     def _send(self, party: Party) -> None:
