@@ -1,6 +1,7 @@
 """What the fast paths import: a module too many costs every start of the command."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -54,8 +55,10 @@ def imported(arguments: list[str]) -> set[str]:
         "sys.stderr.write(json.dumps(sorted(sys.modules)))\n"
         "sys.exit(code)"
     )
+    # A variable that may be a misspelt setting is looked up, with what that takes.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AFRESH_")}
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, env=clean
     )
     return set(json.loads(done.stderr))
 
