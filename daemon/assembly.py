@@ -15,35 +15,35 @@ from afresh.assets.errors import SensorError
 from afresh.assets.manifest import Manifest, Problem
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.segments import Most
-from afresh.daemon.alerts import Alerts
-from afresh.daemon.compaction import Compaction
 from afresh.daemon.config import Settings
 from afresh.daemon.controls import DaemonControls
-from afresh.daemon.generations import (
+from afresh.daemon.definitions.generations import (
     Generations,
     say,
 )
+from afresh.daemon.definitions.revalidation import Revalidation
+from afresh.daemon.guards.loop_guard import LoopGuard
+from afresh.daemon.guards.storms import Storms
 from afresh.daemon.housekeeping import keep_house
 from afresh.daemon.http.paths import declared_paths, hint_paths
 from afresh.daemon.http.server import HttpServer
-from afresh.daemon.letter_keeping import LetterKeeping
 from afresh.daemon.live_view import DaemonView
-from afresh.daemon.loop_guard import LoopGuard
 from afresh.daemon.memory import release_when_idle
+from afresh.daemon.notifiers.alerts import Alerts
+from afresh.daemon.notifiers.troubles import tell_health, tell_storm, tell_trouble
 from afresh.daemon.outgoing.assemble import deliveries
 from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
-from afresh.daemon.recorded import LedgerRecords
-from afresh.daemon.recovery import discard, recover
-from afresh.daemon.revalidation import Revalidation
-from afresh.daemon.storms import Storms
-from afresh.daemon.stream_files import StreamFiles
-from afresh.daemon.supervisor import Supervisor
-from afresh.daemon.troubles import tell_health, tell_storm, tell_trouble
+from afresh.daemon.sensing.recorded import LedgerRecords
+from afresh.daemon.sensing.supervisor import Supervisor
+from afresh.daemon.startup.recovery import discard, recover
+from afresh.daemon.streams.compaction import Compaction
+from afresh.daemon.streams.leftovers import StreamFiles
+from afresh.daemon.streams.letter_keeping import LetterKeeping
 from afresh.daemon.workers.pool import WorkerPool
 from afresh.sensors.buckets.url import object_path
+from afresh.sensors.folders.watcher import FolderWatcher
 from afresh.sensors.uri import path_of
-from afresh.sensors.watcher import FolderWatcher
 from afresh.storage.ledger.commit import Require
 from afresh.storage.ledger.reader import Reader
 from afresh.storage.ledger.sqlite import SqliteLedger

@@ -14,11 +14,11 @@ from afresh.assets.manifest import Manifest
 from afresh.assets.planner.changes import Paused, Requested
 from afresh.assets.planner.planner import Change
 from afresh.daemon.api.view import Key
-from afresh.daemon.dead_letters import letters_under_way, replay_batch, replaying_rows
 from afresh.daemon.journal import Recorded
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.run_lines import event_line
-from afresh.daemon.supervisor import Supervisor
+from afresh.daemon.sensing.supervisor import Supervisor
+from afresh.daemon.streams.dead_letters import letters_under_way, replay_batch, replaying_rows
 from afresh.sensors.base import Batch
 from afresh.storage.ledger import queries
 from afresh.storage.ledger.commit import Update

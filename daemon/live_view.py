@@ -9,10 +9,10 @@ import anyio.lowlevel
 from afresh.assets.manifest import Manifest
 from afresh.assets.planner.look import Looks
 from afresh.daemon.config import Settings
-from afresh.daemon.generations import Generations
+from afresh.daemon.definitions.generations import Generations
+from afresh.daemon.guards.storms import budget_of
 from afresh.daemon.reactor import Reactor
-from afresh.daemon.storms import budget_of
-from afresh.daemon.supervisor import Supervisor
+from afresh.daemon.sensing.supervisor import Supervisor
 from afresh.storage.ledger import queries
 from afresh.storage.ledger.reader import Reader
 

@@ -11,13 +11,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from afresh.assets.planner.planner import Change, Planner
-from afresh.daemon.attempts import Attempts
+from afresh.daemon.attempts.outcome_rows import Outcome
+from afresh.daemon.attempts.under_way import Attempts
 from afresh.daemon.journal import Journal
-from afresh.daemon.outcome_rows import Outcome
 from afresh.daemon.ports import Ports
 from afresh.daemon.run_lines import end_line, event_line, run_line
 from afresh.daemon.settled import settle_rows
-from afresh.daemon.streams import Streams
+from afresh.daemon.streams.segments import Streams
 from afresh.daemon.ticks import LONGEST_SLEEP_SECONDS, budget_rows, released_rows, tick_rows
 from afresh.daemon.turns import Begun, Finished, Item, Offered, Step, Told
 from afresh.sensors.base import Batch

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from afresh.daemon.attempts.outcome_rows import Outcome
 from afresh.daemon.lines import Line
-from afresh.daemon.outcome_rows import Outcome
 
 
 def run_line(row: dict[str, Any]) -> Line:

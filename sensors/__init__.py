@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from afresh.sensors.buckets.spec import bucket
     from afresh.sensors.custom_spec import custom
-    from afresh.sensors.file_spec import files
+    from afresh.sensors.folders.spec import files
     from afresh.sensors.kafka_topics.spec import kafka
     from afresh.sensors.records import Record
     from afresh.sensors.secret import env, secret_file
@@ -30,7 +30,7 @@ _HOMES = {
     "bucket": "afresh.sensors.buckets.spec",
     "custom": "afresh.sensors.custom_spec",
     "env": "afresh.sensors.secret",
-    "files": "afresh.sensors.file_spec",
+    "files": "afresh.sensors.folders.spec",
     "kafka": "afresh.sensors.kafka_topics.spec",
     "secret_file": "afresh.sensors.secret",
     "upstream": "afresh.sensors.upstreams.spec",

@@ -1,1 +1,1 @@
-"""."""
+"""What lasts: the ledger, artifacts, and the formats that data comes in."""

@@ -11,7 +11,7 @@ from typing import Any
 from afresh.assets.errors import AfreshError, LedgerError
 from afresh.daemon.api.outgoing import waiting_rows
 from afresh.daemon.config import Settings
-from afresh.sensors.probe import probe
+from afresh.sensors.folders.probe import probe
 from afresh.storage.ledger.filesystem import refuse_network
 from afresh.storage.ledger.lock import holder_of, is_held
 from afresh.storage.ledger.reader import Reader

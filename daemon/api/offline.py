@@ -15,7 +15,7 @@ from afresh.assets.manifest import Manifest
 from afresh.assets.planner.look import Looks
 from afresh.assets.planner.topology import build_topology
 from afresh.daemon.config import Settings
-from afresh.daemon.restore import restore_planner
+from afresh.daemon.restore.planner import restore_planner
 from afresh.storage.ledger import queries
 from afresh.storage.ledger.reader import Reader
 from afresh.storage.ledger.state import load_state

@@ -191,5 +191,5 @@ class Observer(Protocol):
 #   serve(settings, *, until_idle: bool, observer: Observer) -> int      the exit code
 #   perform(settings, op: str, params: dict, *, request: str) -> Any     lease, operation, release
 #   load(settings) -> Manifest                                           with all problems found
-# and daemon/restore.py, without anyio, for reading while no daemon runs:
+# and daemon/restore/planner.py, without anyio, for reading while no daemon runs:
 #   restore(reader: Reader, manifest: Manifest) -> Looks

@@ -6,8 +6,8 @@ from typing import Any
 
 from afresh.assets.manifest import Manifest
 from afresh.assets.planner.segments import slices
-from afresh.daemon.alerts import Alerts
 from afresh.daemon.config import Settings
+from afresh.daemon.notifiers.alerts import Alerts
 from afresh.daemon.outgoing.delivery import Delivery
 from afresh.daemon.outgoing.load import build_target, target_name
 from afresh.daemon.outgoing.outbox import Outbox

@@ -17,7 +17,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from afresh.assets.manifest import Where
 from afresh.daemon.api.stream import LocalStream
-from afresh.daemon.sensing_wire import (
+from afresh.daemon.sensing.custom_wire import (
     BEAT_SECONDS,
     Ack,
     Beat,

@@ -1,1 +1,1 @@
-"""."""
+"""Objects of a store: listings are the truth, notifications make it fast."""

@@ -1,1 +1,1 @@
-"""."""
+"""Formats of files: one file a format, all to Arrow and back."""

@@ -16,8 +16,8 @@ from afresh.assets.partition import Pattern
 from afresh.sensors.base import Batch, Identity, Sensor
 from afresh.sensors.buckets.sensor import BucketSensor
 from afresh.sensors.buckets.stores import open_store
-from afresh.sensors.file import FileSensor
-from afresh.sensors.watcher import FolderWatcher
+from afresh.sensors.folders.sensor import FileSensor
+from afresh.sensors.folders.watcher import FolderWatcher
 from support.watching import Journal, until
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from afresh.assets.errors import SensorError
 from afresh.assets.manifest import Sensor, Source
-from afresh.daemon.sensing import CustomSensor
+from afresh.daemon.sensing.custom import CustomSensor
 from afresh.sensors.base import Batch, SensorContext
 from afresh.sensors.records import Record, decode_records
 from support.watching import Journal, until

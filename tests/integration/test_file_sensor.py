@@ -11,9 +11,9 @@ import pytest
 from afresh.assets.errors import SensorError
 from afresh.assets.partition import Pattern
 from afresh.sensors.base import Identity
-from afresh.sensors.file import FileSensor
-from afresh.sensors.look import Seen, identity_of
-from afresh.sensors.watcher import FolderWatcher
+from afresh.sensors.folders.look import Seen, identity_of
+from afresh.sensors.folders.sensor import FileSensor
+from afresh.sensors.folders.watcher import FolderWatcher
 from support.watching import Journal, clock, until, watching
 
 
@@ -188,7 +188,7 @@ async def test_what_notifications_missed_a_scan_finds(
     (landing / "b.csv").write_text("1")
     async with watching(tmp_path, settle_seconds=0.05) as (sensor, journal):
         await until(lambda: len(journal.arrivals) == 2)
-        monkeypatch.setattr("afresh.sensors.notify.Notifications.drain", lambda *_: [])
+        monkeypatch.setattr("afresh.sensors.folders.notify.Notifications.drain", lambda *_: [])
         (landing / "a.csv").unlink()
         (landing / "c.csv").write_text("1")
         (landing / "b.csv").write_text("22")
@@ -203,7 +203,7 @@ async def test_what_notifications_missed_a_scan_finds(
 async def test_an_interval_scan_needs_nobody_to_ask(
     tmp_path: Path, landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("afresh.sensors.notify.Notifications.drain", lambda *_: [])
+    monkeypatch.setattr("afresh.sensors.folders.notify.Notifications.drain", lambda *_: [])
     async with watching(tmp_path, settle_seconds=0.05, interval_seconds=0.1) as (_, journal):
         (landing / "a.csv").write_text("1")
         await until(lambda: journal.arrivals)
@@ -381,7 +381,7 @@ async def test_a_change_within_the_clocks_granularity_is_not_missed(
     def look(path: str, _: tuple[str, ...]) -> Seen | None:
         return Seen(Identity(1, 1, at, at)) if os.path.exists(path) else None  # noqa: PTH110
 
-    monkeypatch.setattr("afresh.sensors.sightings.look", look)
+    monkeypatch.setattr("afresh.sensors.folders.sightings.look", look)
     async with watching(tmp_path) as (_, journal):
         (landing / "a.csv").write_text("1")
         await until(lambda: len(journal.arrivals) == 1)

@@ -12,7 +12,7 @@ import anyio.to_thread
 import pytest
 
 from afresh.sensors.base import Batch, Identity
-from afresh.sensors.look import identity_of
+from afresh.sensors.folders.look import identity_of
 from support.watching import Journal, until, watching
 
 PATTERN = "landing/**/{day}.csv"

@@ -11,10 +11,10 @@ import pytest
 
 from afresh.assets.errors import SensorError
 from afresh.assets.partition import Pattern
-from afresh.sensors.file import FileSensor
-from afresh.sensors.probe import file_system
-from afresh.sensors.scan import Place, place_of
-from afresh.sensors.watcher import FolderWatcher
+from afresh.sensors.folders.probe import file_system
+from afresh.sensors.folders.scan import Place, place_of
+from afresh.sensors.folders.sensor import FileSensor
+from afresh.sensors.folders.watcher import FolderWatcher
 from support.watching import Journal, clock, until, watching
 
 
@@ -150,7 +150,7 @@ async def test_on_another_device_nothing_counts_as_deleted(
             return Place(place.device + 1, place.inode)
 
         with monkeypatch.context() as patch:
-            patch.setattr("afresh.sensors.scan.place_of", elsewhere)
+            patch.setattr("afresh.sensors.folders.scan.place_of", elsewhere)
             (landing / "0.csv").unlink()
             with pytest.raises(SensorError, match="device"):
                 await sensor.scan()
@@ -182,7 +182,7 @@ async def test_an_error_in_listing_fails_the_sensor(
             def scandir(path: str) -> None:
                 raise OSError(errno.EIO, "Input/output error", path)
 
-            patch.setattr("afresh.sensors.scan.os.scandir", scandir)
+            patch.setattr("afresh.sensors.folders.scan.os.scandir", scandir)
             with pytest.raises(SensorError, match="Input/output error"):
                 await sensor.scan()
             assert sensor.health.state == "failed"
@@ -241,8 +241,8 @@ async def test_without_watches_a_folder_is_scanned_and_says_so(
     def watch(*_: object) -> None:
         raise OSError(errno.ENOSPC, "inotify watch limit reached")
 
-    monkeypatch.setattr("afresh.sensors.notify._Reader.add_callback", watch)
-    monkeypatch.setattr("afresh.sensors.folder.UNNOTIFIED_SECONDS", 0.05)
+    monkeypatch.setattr("afresh.sensors.folders.notify._Reader.add_callback", watch)
+    monkeypatch.setattr("afresh.sensors.folders.folder.UNNOTIFIED_SECONDS", 0.05)
     async with watching(tmp_path, settle_seconds=0.05) as (sensor, journal):
         (landing / "a.csv").write_text("1")
         await until(lambda: journal.arrivals)
@@ -256,8 +256,10 @@ async def test_without_any_notifications_folders_are_scanned(
     def create(_: object) -> int:
         raise OSError(errno.EMFILE, "inotify instance limit reached")
 
-    monkeypatch.setattr("afresh.sensors.notify._Reader._create_inotify_fd", classmethod(create))
-    monkeypatch.setattr("afresh.sensors.folder.UNNOTIFIED_SECONDS", 0.05)
+    monkeypatch.setattr(
+        "afresh.sensors.folders.notify._Reader._create_inotify_fd", classmethod(create)
+    )
+    monkeypatch.setattr("afresh.sensors.folders.folder.UNNOTIFIED_SECONDS", 0.05)
     async with watching(tmp_path, settle_seconds=0.05) as (sensor, journal):
         (landing / "a.csv").write_text("1")
         await until(lambda: journal.arrivals)
@@ -270,9 +272,9 @@ async def test_when_reading_notifications_fails_folders_are_scanned(
     def read(_: object) -> list[object]:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("afresh.sensors.folder.UNNOTIFIED_SECONDS", 0.05)
+    monkeypatch.setattr("afresh.sensors.folders.folder.UNNOTIFIED_SECONDS", 0.05)
     async with watching(tmp_path, settle_seconds=0.05) as (sensor, journal):
-        monkeypatch.setattr("afresh.sensors.notify._Reader.read_events", read)
+        monkeypatch.setattr("afresh.sensors.folders.notify._Reader.read_events", read)
         (landing / "a.csv").write_text("1")
         (landing / "b.csv").write_text("1")
         await until(lambda: len(journal.arrivals) == 2)
@@ -284,9 +286,9 @@ async def test_when_reading_notifications_fails_folders_are_scanned(
 async def test_a_network_file_system_is_scanned_and_says_so(
     tmp_path: Path, landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("afresh.sensors.scanner.probe", lambda _: file_system("nfs4"))
-    monkeypatch.setattr("afresh.sensors.notify.Notifications.drain", lambda *_: [])
-    monkeypatch.setattr("afresh.sensors.folder.UNNOTIFIED_SECONDS", 0.05)
+    monkeypatch.setattr("afresh.sensors.folders.scanner.probe", lambda _: file_system("nfs4"))
+    monkeypatch.setattr("afresh.sensors.folders.notify.Notifications.drain", lambda *_: [])
+    monkeypatch.setattr("afresh.sensors.folders.folder.UNNOTIFIED_SECONDS", 0.05)
     async with watching(tmp_path, settle_seconds=0.05) as (sensor, journal):
         (landing / "a.csv").write_text("1")
         await until(lambda: journal.arrivals)

@@ -14,7 +14,7 @@ from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.nodes import Node, Prepared
 from afresh.assets.planner.policies import Policies
 from afresh.assets.planner.quiet import Quiets
-from afresh.daemon import restore_policies
+from afresh.daemon.restore import policies
 from support.finding import Found
 from support.scripts import random_case
 from support.simulator import World
@@ -97,12 +97,12 @@ def unit_that_was_never_let_run_belongs_to_its_asset(patch: pytest.MonkeyPatch) 
 
 @planted
 def what_was_let_run_is_forgotten_by_a_restart(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(restore_policies, "_let_run", lambda *_args: None)
+    patch.setattr(policies, "_let_run", lambda *_args: None)
 
 
 @planted
 def what_was_read_is_forgotten_by_a_restart(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(restore_policies._Past, "consumed", lambda *_args: {})
+    patch.setattr(policies._Past, "consumed", lambda *_args: {})
 
 
 @planted
@@ -111,9 +111,9 @@ def failure_of_a_root_is_forgotten_by_a_restart(patch: pytest.MonkeyPatch) -> No
         kept.failures = {}
         original(planner, kept)
 
-    from afresh.daemon import restore as home
+    from afresh.daemon.restore import planner as home
 
-    original = restore_policies.restore_roots
+    original = policies.restore_roots
     patch.setattr(home, "restore_roots", restore)
 
 

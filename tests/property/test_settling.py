@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afresh.sensors.base import Identity
-from afresh.sensors.settle import Settling
+from afresh.sensors.folders.settle import Settling
 
 PATIENCE = 3.0
 

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from afresh.assets.manifest import Manifest
-from afresh.daemon.compaction import ABANDONED_SECONDS, FEW_SMALL, Compaction
+from afresh.daemon.streams.compaction import ABANDONED_SECONDS, FEW_SMALL, Compaction
 from afresh.storage.ledger.memory import MemoryLedger
 from support.streaming import StreamDaemon, StreamWorkers, reader, stream
 

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from afresh.assets.manifest import Manifest
-from afresh.daemon.letter_keeping import LetterKeeping
+from afresh.daemon.streams.letter_keeping import LetterKeeping
 from afresh.storage.ledger.memory import MemoryLedger
 from support.streaming import StreamDaemon, StreamWorkers, stream
 
@@ -36,7 +36,7 @@ def gaps(daemon: StreamDaemon) -> list[tuple[str, dict[str, Any]]]:
 
 
 async def test_the_oldest_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("afresh.daemon.letter_keeping.AT_ONCE", 4)
+    monkeypatch.setattr("afresh.daemon.streams.letter_keeping.AT_ONCE", 4)
     daemon = StreamDaemon(STREAMS, StreamWorkers(), MemoryLedger())
     async with anyio.create_task_group() as tasks:
         await daemon.start(tasks)

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from afresh.assets.manifest import Column, Manifest, Schema
-from afresh.daemon import revalidation, validator
-from afresh.daemon.compaction import Compaction
-from afresh.daemon.revalidation import Revalidation
+from afresh.daemon.definitions import revalidation, validator
+from afresh.daemon.definitions.revalidation import Revalidation
+from afresh.daemon.streams.compaction import Compaction
 from afresh.daemon.workers.task import Failed, Part, Result, Task, Verdict, Written
 from afresh.storage.ledger import validations
 from afresh.storage.ledger.memory import MemoryLedger

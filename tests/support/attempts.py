@@ -5,7 +5,7 @@ from heapq import heappush
 from typing import TYPE_CHECKING
 
 from afresh.assets.planner.nodes import Attempt
-from afresh.daemon.dispatch import make_task, run_rows
+from afresh.daemon.attempts.dispatch import make_task, run_rows
 from afresh.daemon.workers.task import Failed, Rejected, Result, Written
 from afresh.storage.ledger.commit import Update
 from support.finding import expect

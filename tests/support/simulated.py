@@ -11,11 +11,11 @@ from afresh.assets.manifest import Function, Input, Manifest, Output, Retry, Sen
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.segments import Most
 from afresh.assets.planner.topology import Topology
-from afresh.daemon.generations import definitions_rows, rebuild
+from afresh.daemon.definitions.generations import definitions_rows, rebuild
 from afresh.daemon.journal import Journal
 from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
-from afresh.daemon.streams import load_streams
+from afresh.daemon.streams.segments import load_streams
 from afresh.daemon.workers.task import Failed, Rejected, Result, Task, Written
 from afresh.sensors.base import Arrival, Batch, Identity
 from afresh.storage.ledger import state as saved

@@ -15,13 +15,13 @@ from afresh.assets.planner.nodes import Attempt, Node
 from afresh.assets.planner.planner import Change, Planner
 from afresh.assets.planner.policies import OWED, Due
 from afresh.assets.planner.topology import build_topology
-from afresh.daemon.ingest_outcomes import end_delete, end_ingest, is_change
-from afresh.daemon.interrupted import interrupted_rows
+from afresh.daemon.attempts.ingest_outcomes import end_delete, end_ingest, is_change
+from afresh.daemon.attempts.outcome_rows import Outcome
+from afresh.daemon.attempts.run_outcomes import end_run
 from afresh.daemon.journal import Journal
-from afresh.daemon.outcome_rows import Outcome
-from afresh.daemon.restore import restore_planner
-from afresh.daemon.run_outcomes import end_run
+from afresh.daemon.restore.planner import restore_planner
 from afresh.daemon.settled import settle_rows
+from afresh.daemon.startup.interrupted import interrupted_rows
 from afresh.daemon.ticks import released_rows, tick_rows
 from afresh.daemon.workers.task import Rejected, Result
 from afresh.sensors.base import Arrival, Batch
@@ -116,7 +116,7 @@ class World:
     # The daemon's life
 
     def _boot(self) -> None:
-        """Start over the ledger: as `daemon/recovery.py` and `generations.rebuild` do."""
+        """Start over the ledger: as `daemon/startup/recovery.py` and `generations.rebuild` do."""
         state = saved.load_state(self.ledger.reader.rows)
         rows, _ = interrupted_rows(state.under_way, self.ledger.reader.rows, self.now)
         if state.under_way:

@@ -11,8 +11,8 @@ import anyio
 
 from afresh.assets.partition import Pattern
 from afresh.sensors.base import Arrival, Batch, Identity
-from afresh.sensors.file import FileSensor
-from afresh.sensors.watcher import FolderWatcher
+from afresh.sensors.folders.sensor import FileSensor
+from afresh.sensors.folders.watcher import FolderWatcher
 
 clock = time.time
 

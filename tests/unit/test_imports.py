@@ -42,7 +42,9 @@ def test_the_command_line_starts_on_next_to_nothing() -> None:
     assert loaded_by("import afresh.daemon.cli") & (SLOW | {"click", "rich"}) == set()
 
 
-@pytest.mark.parametrize("name", ["afresh", "afresh.daemon.config", "afresh.daemon.restore"])
+@pytest.mark.parametrize(
+    "name", ["afresh", "afresh.daemon.config", "afresh.daemon.restore.planner"]
+)
 def test_what_the_fast_path_uses_is_light(name: str) -> None:
     assert loaded_by(f"import {name}") & SLOW == set()
 

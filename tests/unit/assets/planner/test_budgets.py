@@ -8,7 +8,7 @@ from afresh.assets.planner.look import Looks
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import build_topology
 from afresh.assets.policy import Budget
-from afresh.daemon.storms import Storms
+from afresh.daemon.guards.storms import Storms
 
 
 def make(budget: Budget | None) -> Planner:

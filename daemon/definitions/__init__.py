@@ -1,0 +1,1 @@
+"""Definitions in force, and what new ones mean for stored data."""

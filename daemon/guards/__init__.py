@@ -1,0 +1,1 @@
+"""Loops through outside writes and storms of arrivals: found, told, stopped."""

@@ -1,0 +1,1 @@
+"""The sensors of a generation, each with its own restarts."""

@@ -1,0 +1,88 @@
+"""The sensors of files as they run: one task hands on what all of them have, not one for each."""
+
+import logging
+from collections.abc import Callable
+from random import Random
+
+import anyio
+from anyio.abc import TaskGroup
+
+from afresh.sensors.backoff import Backoff
+from afresh.sensors.base import Emit
+from afresh.sensors.folders.sensor import FileSensor
+
+_log = logging.getLogger("afresh.sensors")
+
+
+class FileSensors:
+    """Hands on what file sensors have. `errors` says of each that crashed why it did."""
+
+    def __init__(
+        self,
+        emit: Emit,
+        *,
+        tasks: TaskGroup,
+        random: Random,
+        tell: Callable[[FileSensor], None],
+    ) -> None:
+        self.errors: dict[str, str] = {}
+        self._emit = emit
+        self._tasks = tasks
+        self._random = random
+        self._tell = tell
+        self._running: dict[str, FileSensor] = {}
+        self._with_news: dict[str, None] = {}
+        self._backoffs: dict[str, Backoff] = {}
+        self._news = anyio.Event()
+
+    def start(self, sensor: FileSensor) -> None:
+        """Let it watch, and hand on what it has."""
+        self._running[sensor.name] = sensor
+        sensor.start(self._note_news)
+
+    def stop(self, sensor: FileSensor) -> None:
+        """Let it watch no more."""
+        del self._running[sensor.name]
+        sensor.stop()
+
+    def forget(self, name: str) -> None:
+        """What it did under other definitions does not count."""
+        self.errors.pop(name, None)
+        self._backoffs.pop(name, None)
+
+    async def run(self) -> None:
+        """Hand on until cancelled."""
+        while True:
+            while self._with_news:
+                name = next(iter(self._with_news))
+                del self._with_news[name]
+                sensor = self._running.get(name)
+                if sensor is not None:
+                    await self._drain(sensor)
+            self._news = anyio.Event()
+            await self._news.wait()
+
+    def _note_news(self, sensor: FileSensor) -> None:
+        self._with_news[sensor.name] = None
+        self._news.set()
+
+    async def _drain(self, sensor: FileSensor) -> None:
+        try:
+            await sensor.drain(self._emit)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this sensor alone
+            _log.exception("sensor %s crashed", sensor.name)
+            self.errors[sensor.name] = str(error) or type(error).__name__
+            self._tell(sensor)
+            self._tasks.start_soon(self._restart, sensor.name)
+        else:
+            if self.errors.pop(sensor.name, None) is not None:
+                self._backoffs.pop(sensor.name, None)
+                self._tell(sensor)
+
+    async def _restart(self, name: str) -> None:
+        """After a pause that grows: what it could not hand on is still there."""
+        backoff = self._backoffs.setdefault(name, Backoff(self._random))
+        await anyio.sleep(backoff.next_seconds())
+        sensor = self._running.get(name)
+        if sensor is not None:
+            self._note_news(sensor)

@@ -1,0 +1,1 @@
+"""Files in watched folders: notifications say where to look, scans are the truth."""
