@@ -8,6 +8,8 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 from afresh.assets.errors import ArtifactError, StorageUnavailable
@@ -53,6 +55,16 @@ class RemoteStore:
         found: dict[str, Any] = self.call("info", path)
         if found.get("type") == "directory":
             raise FileNotFoundError(path)
+        return found
+
+    def get(self, path: str) -> tuple[dict[str, Any], bytes] | None:
+        """Read an object with what the store tells of it, in one answer: so of one state.
+
+        None where that cannot be: not S3, or an object that is better read in pieces.
+        """
+        if not self.protocol.startswith("s3"):
+            return None
+        found: tuple[dict[str, Any], bytes] | None = self.call("get_whole", path, size=PIECE_BYTES)
         return found
 
     def read(self, path: str, size: int, version: str = "") -> bytes:
@@ -130,7 +142,10 @@ class RemoteStore:
         # Lazy: it is loaded with the file system.
         from fsspec.asyn import sync  # noqa: PLC0415
 
-        function = getattr(self.system, f"_{method}")
+        if method == "get_whole":
+            function = partial(_get_whole, self.system)
+        else:
+            function = getattr(self.system, f"_{method}")
         return sync(self.system.loop, function, *args, timeout=deadline, **options)
 
     def _holds(self, path: str, local: str, size: int) -> bool:
@@ -140,7 +155,13 @@ class RemoteStore:
             return all(file.read(len(piece)) == piece for piece in self.pieces(path))
 
 
-_WORDS = {"pipe_file": "write", "put_file": "write", "cat_file": "read", "rm_file": "delete"}
+_WORDS = {
+    "pipe_file": "write",
+    "put_file": "write",
+    "cat_file": "read",
+    "get_whole": "read",
+    "rm_file": "delete",
+}
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "s3": {
         "config_kwargs": {
@@ -168,6 +189,18 @@ def _open(url: str, protocol: str, options: Mapping[str, Any]) -> Any:
             f"Expected a store that fsspec knows, found {url!r}: {error}",
             hint=f"{package}, or correct the URL",
         ) from error
+
+
+async def _get_whole(system: Any, path: str) -> tuple[dict[str, Any], bytes] | None:
+    """Ask S3 once: fsspec has one call for the bytes and another for what is told of them."""
+    bucket, key, _ = system.split_path(path)
+    answer = await system._call_s3("get_object", Bucket=bucket, Key=key)  # noqa: SLF001 - as above
+    with closing(answer["Body"]) as body:
+        if answer["ContentLength"] >= PIECE_BYTES:
+            return None
+        data = bytes(await body.read())
+    told = {name: answer.get(name) for name in ("ETag", "LastModified", "VersionId")}
+    return {**told, "size": answer["ContentLength"]}, data
 
 
 def _is_refused_condition(error: Exception) -> bool:

@@ -1,6 +1,7 @@
-"""Read an object of a store safely: one whole state of it, by its version where there are versions.
+"""Read an object of a store safely: one whole state of it, in one answer or by its version.
 
-Else what the store tells of it is compared before and after: a mixture is never returned.
+Where there is neither, what the store tells of it is compared before and after: a mixture is never
+returned.
 """
 
 from collections.abc import Mapping
@@ -36,6 +37,10 @@ def read_object(url: str, options: Mapping[str, Any], where: str, version: str =
             size = 0
             data = store.read(path, size, version)
             return ObjectRead(data, {}, version, blake3(data).hexdigest())
+        whole = store.get(path)
+        if whole is not None:
+            info, data = whole
+            return ObjectRead(data, info, _version(info), blake3(data).hexdigest())
         before = store.info(path)
         found = _version(before) if store.protocol == "s3" else ""
         data = store.read(path, int(before["size"]), found)

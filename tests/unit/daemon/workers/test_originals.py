@@ -8,6 +8,7 @@ import fsspec
 import pyarrow as pa
 import pytest
 from blake3 import blake3
+from s3fs import S3FileSystem
 
 from afresh.assets.errors import ArtifactError, ChangedData, StorageUnavailable, VanishedData
 from afresh.assets.manifest import Sensor, Source
@@ -66,9 +67,35 @@ def test_an_object_is_read(lake: Lake) -> None:
 
 
 @pytest.mark.service
+def test_an_object_is_read_in_one_request(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.put("n\n1\n")
+    asked: list[str] = []
+    real = S3FileSystem._call_s3
+
+    async def call(self: Any, method: str, *args: Any, **options: Any) -> Any:
+        asked.append(method)
+        return await real(self, method, *args, **options)
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", call)
+    read_original(lake.url, lake.source, None, "/project")
+    assert asked == ["get_object"]
+
+
+@pytest.mark.service
+def test_a_large_object_is_read_in_more(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.put("n\n1\n")
+    at_once = read_original(lake.url, lake.source, None, "/project")
+    monkeypatch.setattr(kept, "PIECE_BYTES", 4)
+    in_more = read_original(lake.url, lake.source, None, "/project")
+    assert in_more._replace(table=at_once.table) == at_once
+    assert in_more.table == at_once.table
+
+
+@pytest.mark.service
 def test_an_object_replaced_while_it_is_read_is_read_again(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(kept, "PIECE_BYTES", 1)
     lake.put("n\n1\n")
     real, times = kept.RemoteStore.read, 0
 
@@ -90,6 +117,7 @@ def test_an_object_replaced_while_it_is_read_is_read_again(
 def test_an_object_that_always_changes_is_no_version(
     moto: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(kept, "PIECE_BYTES", 1)
     lake = Lake(moto, versions=False)
     lake.put("n\n1\n")
     real = kept.RemoteStore.read
