@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
@@ -218,7 +218,9 @@ class WorkerPool:
             await seat.give(task, log)
             if recorded is not None:
                 await recorded.wait()
-            lending = self._lending.waiting(self._tasks) if task.outside else nullcontext()
+            lending: AbstractContextManager[None] = nullcontext()
+            if task.outside:
+                lending = self._lending.waiting(self._tasks, task.name)
             with anyio.move_on_after(task.timeout_seconds) as limit, lending:
                 answer = await seat.begin()
         except anyio.get_cancelled_exc_class():
