@@ -16,6 +16,7 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,7 +129,8 @@ class KafkaCampaign:
         else:
             copies = len(self.broker.brokers)
             enough = {"min.insync.replicas": str(copies - 1)}
-            await make_topic(self.broker.servers, TOPIC, self.partitions, copies, **enough)
+            servers = self.broker.servers
+            await make_topic(servers, TOPIC, self.partitions, copies, settings=enough)
 
     def kill_daemon(self, daemon: Daemon) -> None:
         """Kill it at a random moment, or when some artifact appears."""
@@ -179,8 +181,7 @@ class KafkaCampaign:
         outcome.lost += [place for place in produced.orders if place not in found]
         outcome.lost += [p for p, number in found.items() if produced.orders.get(p) != number]
         if len(found) != len(places):
-            seen: set[tuple[int, int]] = set()
-            outcome.doubled += [p for p in places if p in seen or seen.add(p)]  # type: ignore[func-returns-value]
+            outcome.doubled += (Counter(places) - Counter(list(found))).elements()
         last: dict[int, int] = {}
         for partition, offset in places:
             if offset <= last.get(partition, -1):

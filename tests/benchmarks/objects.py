@@ -211,5 +211,6 @@ def rows_of(found: dict[str, Any], count: int) -> list[Row]:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         given = [float(argument) for argument in sys.argv[1:]]
-        count, rate, share = (*given, *(OBJECTS, RATE, SHARE)[len(given) :])
+        defaults: list[float] = [OBJECTS, RATE, SHARE]
+        count, rate, share = given + defaults[len(given) :]
         print(table(alone(Path(name), int(count), rate, share)))

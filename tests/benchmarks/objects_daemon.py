@@ -208,5 +208,6 @@ def rows_of(project: Project, lake: Lake, found: dict[str, float], count: int) -
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         given = [float(argument) for argument in sys.argv[1:]]
-        count, rate, share = (*given, *(OBJECTS, RATE, SHARE)[len(given) :])
+        defaults: list[float] = [OBJECTS, RATE, SHARE]
+        count, rate, share = given + defaults[len(given) :]
         print(table(with_daemon(Path(scratch, "lake"), int(count), rate, share)))

@@ -20,7 +20,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
-from watchdog.events import FileMovedEvent, FileSystemEventHandler
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from afresh.storage.ledger.catalogue import TABLES
@@ -104,7 +104,7 @@ def notification(folder: Path) -> float:
     seen: SimpleQueue[float] = SimpleQueue()
 
     class Handler(FileSystemEventHandler):
-        def on_moved(self, event: FileMovedEvent) -> None:
+        def on_moved(self, event: FileSystemEvent) -> None:
             del event
             seen.put(time.monotonic())
 

@@ -26,7 +26,7 @@ def be_quick() -> None:
     S3Response.list_objects_v2 = page  # type: ignore[method-assign]
     backends.list_of_moto_modules = lambda: _modules
     Queue.pending_message_groups = frozenset()  # type: ignore[assignment, method-assign]
-    SQSBackend.is_message_valid_based_on_retention_period = _always  # type: ignore[method-assign]
+    SQSBackend.is_message_valid_based_on_retention_period = _always  # type: ignore[method-assign, assignment]
 
 
 def list_sorted(  # noqa: PLR0917 - moto's own arguments

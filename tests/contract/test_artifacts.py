@@ -238,8 +238,9 @@ def test_polars_categories_come_back(local: Callable[[], str], rows: int) -> Non
     write_table(frame.to_arrow(), uri)
     back = read_table(uri)
     assert hash_table(back) == hash_table(frame.to_arrow())
-    assert pl.from_arrow(back).equals(frame)
-    assert pl.from_arrow(back).schema == frame.schema
+    read = pl.DataFrame(back)
+    assert read.equals(frame)
+    assert read.schema == frame.schema
 
 
 def test_an_encoding_is_not_stored(local: Callable[[], str]) -> None:

@@ -1,6 +1,7 @@
 """What every ledger does, on asyncio and on trio."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -52,7 +53,7 @@ class Answers:
 async def submit_all(ledger: Ledger, commits: list[Commit]) -> list[Exception | None]:
     answers = Answers(len(commits))
     for number, commit in enumerate(commits):
-        ledger.submit(commit, lambda error, number=number: answers.take(number, error))  # type: ignore[misc]
+        ledger.submit(commit, partial(answers.take, number))
     await answers.wait()
     assert [number for number, _ in answers.given] == list(range(len(commits)))
     return [error for _, error in answers.given]

@@ -91,6 +91,8 @@ class WebhookReceiver:
 
 @pytest.fixture
 def webhook() -> Iterator[WebhookReceiver]:
+    receiver: WebhookReceiver
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             if receiver.stuck is not None:

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 import pytest
 
 from afresh.assets.errors import SensorError
 from afresh.assets.partition import Pattern
-from afresh.sensors.base import Batch, Identity, Sensor
+from afresh.sensors.base import Batch, Sensor
 from afresh.sensors.buckets.sensor import BucketSensor
 from afresh.sensors.buckets.stores import open_store
 from afresh.sensors.folders.sensor import FileSensor
@@ -24,7 +24,7 @@ from support.watching import Journal, until
 class Rig(Protocol):
     """A kind of sensor with the world that it watches."""
 
-    def sensor(self, known: dict[str, Identity]) -> Sensor: ...
+    def sensor(self, known: dict[str, Any]) -> Sensor: ...
 
     def serving(self) -> AbstractAsyncContextManager[None]:
         """Run what its sensors share."""
@@ -43,7 +43,7 @@ class FileRig:
         self.folder.mkdir()
         self.watcher = FolderWatcher(os.fspath(project), now=time.time)
 
-    def sensor(self, known: dict[str, Identity]) -> Sensor:
+    def sensor(self, known: dict[str, Any]) -> Sensor:
         return FileSensor(
             name="things",
             pattern=Pattern.parse("in/{key}.csv"),
@@ -77,7 +77,7 @@ class BucketRig:
             (self.folder / f"other{number}.txt").write_text("")
         self.sensors: list[BucketSensor] = []
 
-    def sensor(self, known: dict[str, Identity]) -> Sensor:
+    def sensor(self, known: dict[str, Any]) -> Sensor:
         pattern = Pattern.parse(f"{os.fspath(self.folder)[1:]}/{{key}}.csv")
         sensor = BucketSensor(
             name="things",
@@ -87,7 +87,7 @@ class BucketRig:
             interval_seconds=0.3,
             now=time.time,
             random=Random(1),
-            known=known,  # type: ignore[arg-type]
+            known=known,
         )
         self.sensors.append(sensor)
         return sensor

@@ -35,7 +35,7 @@ def sums(rows: DataFrame[Row]) -> DataFrame[Sum]:
 GOOD = "name,amount\nann,1\nbob,2\n"
 WIDE = ",".join(f"c{i}" for i in range(100_000))
 
-BAD = {
+BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "missing-column": ("name\nann\n", ["amount"]),
     "wrong-type": ("name,amount\nann,1\nbob,two\n", ["amount", "two", "row 2 (line 3)"]),
     "ragged": ("name,amount\nann,1\nbob,2,3\n", ["3"]),

@@ -115,7 +115,7 @@ def test_a_topic_is_appended_and_read_by_what_is_new(kafka_servers: str, tmp_pat
     project.run("verify")
 
 
-ORDER = {
+ORDER: dict[str, Any] = {
     "type": "record",
     "name": "Order",
     "fields": [{"name": "id", "type": "long"}, {"name": "item", "type": "string"}],
@@ -133,7 +133,7 @@ def test_a_registry_that_is_down_is_waited_for_and_a_broken_contract_is_refused(
 ) -> None:
     anyio.run(make_topic, kafka_servers, "e2e_avro")
     good = schema_registry.register("orders-value", ORDER)
-    bad_fields = [{"name": "id", "type": "string"}, ORDER["fields"][1]]  # type: ignore[index]
+    bad_fields = [{"name": "id", "type": "string"}, ORDER["fields"][1]]
     changed = {**ORDER, "fields": bad_fields}
     bad = schema_registry.register("orders-value", changed)
     schema_registry.status = 503
@@ -194,7 +194,7 @@ def test_messages_of_ten_megabytes_and_without_a_value_become_rows(
 
     async def main() -> None:
         largest = str(16 << 20)
-        await make_topic(kafka_servers, topic, **{"max.message.bytes": largest})
+        await make_topic(kafka_servers, topic, settings={"max.message.bytes": largest})
         values = [b'{"id":1,"item":"%s"}' % (b"x" * (10 << 20)), b'{"id":2,"item":"tea"}', None]
         async with producing(kafka_servers, max_request_size=32 << 20) as producer:
             for value in values:

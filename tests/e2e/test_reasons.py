@@ -53,7 +53,8 @@ def project(tmp_path: Path) -> Iterator[Living]:
 
 
 def last_code_event(project: Living) -> int:
-    return max(row["seq"] for row in project.json("events") if row["kind"] == "code")
+    rows: list[dict[str, Any]] = project.json("events")
+    return max(int(row["seq"]) for row in rows if row["kind"] == "code")
 
 
 def last_run(project: Living, unit: str) -> Any:

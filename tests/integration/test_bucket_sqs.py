@@ -239,6 +239,6 @@ async def test_lost_doubled_and_shuffled_messages_end_as_the_listing(moto: Objec
         object_uri("s3", f"{lake.bucket}/{item['Key']}"): item["ETag"].strip('"')
         for item in lake.s3.list_objects_v2(Bucket=lake.bucket)["Contents"]
     }
-    assert {uri: identity.etag for uri, identity in journal.known.items()} == listed  # type: ignore[attr-defined]
+    assert {uri: identity.etag for uri, identity in journal.known.items()} == listed
     lake.s3.close()
     lake.sqs.close()

@@ -217,6 +217,7 @@ async def test_a_burst_over_the_kernels_queue_is_found_whole(tmp_path: Path, lan
     async with watching(tmp_path, settle_seconds=0.2) as (sensor, journal):
         notifications = sensor._watcher._notifications
         assert notifications is not None
+        assert notifications._reader is not None
         with notifications._reader._lock:  # the reader waits for it, so the kernel's queue fills
             for number in range(many):
                 (landing / f"{number}.csv").touch()

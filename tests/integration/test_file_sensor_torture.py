@@ -139,14 +139,13 @@ async def test_the_journal_ends_equal_to_the_folder(tmp_path: Path, seed: int) -
 async def run_for_a_while(project: Path, journal: Journal, random: Random) -> None:
     """Run the sensor, and cut it off anywhere: before, during or after an acknowledgement."""
 
-    async def emit(batch: Batch) -> None:
-        await anyio.sleep(random.random() * 0.01)
-        await journal.emit(batch)
+    class Slow(Journal):
+        async def emit(self, batch: Batch) -> None:
+            await anyio.sleep(random.random() * 0.01)
+            await journal.emit(batch)
 
-    slow = Journal()
-    slow.emit = emit  # type: ignore[method-assign]
     async with watching(
-        project, PATTERN, journal=slow, known=journal.known, settle_seconds=0.05, check=False
+        project, PATTERN, journal=Slow(), known=journal.known, settle_seconds=0.05, check=False
     ):
         await anyio.sleep(0.1 + random.random() * 0.4)
 

@@ -15,7 +15,7 @@ from afresh.sensors.folders.probe import file_system
 from afresh.sensors.folders.scan import Place, place_of
 from afresh.sensors.folders.sensor import FileSensor
 from afresh.sensors.folders.watcher import FolderWatcher
-from support.watching import Journal, clock, until, watching
+from support.watching import Journal, clock, health, until, watching
 
 
 async def test_files_in_new_folders_are_found_however_they_race(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ async def test_an_error_in_listing_fails_the_sensor(
             patch.setattr("afresh.sensors.folders.scan.os.scandir", scandir)
             with pytest.raises(SensorError, match="Input/output error"):
                 await sensor.scan()
-            assert sensor.health.state == "failed"
+            assert health(sensor).state == "failed"
         assert await sensor.scan() == 0
         assert sensor.health.state == "watching"
     assert len(journal.arrivals) == 1

@@ -29,7 +29,7 @@ async def test_other_leaders_are_followed_and_nothing_is_lost_or_doubled(
     cluster: Cluster, staging: Path
 ) -> None:
     topic, journal = "led", TopicJournal()
-    await make_topic(cluster.servers, topic, 6, copies=3, **{"min.insync.replicas": "2"})
+    await make_topic(cluster.servers, topic, 6, copies=3, settings={"min.insync.replicas": "2"})
     written = 0
     async with (
         producing(cluster.servers, enable_idempotence=True, linger_ms=5) as producer,

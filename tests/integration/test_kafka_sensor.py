@@ -340,7 +340,7 @@ async def test_keys_headers_and_times_are_kept_and_large_batches_are_staged(
 ) -> None:
     journal = TopicJournal()
     big = b"y" * (3 << 20)
-    await make_topic(kafka_servers, "large", **{"max.message.bytes": str(16 << 20)})
+    await make_topic(kafka_servers, "large", settings={"max.message.bytes": str(16 << 20)})
     async with reading("large", kafka_servers, staging, journal, batch_bytes=1 << 20):
         async with producing(kafka_servers, max_request_size=16 << 20) as producer:
             await producer.send_and_wait(

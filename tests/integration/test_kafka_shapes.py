@@ -59,7 +59,7 @@ async def test_what_compaction_took_out_is_no_gap(servers: str, staging: Path) -
         "min.cleanable.dirty.ratio": "0.001",
         "delete.retention.ms": "100",
     }
-    await make_topic(servers, topic, **settings)
+    await make_topic(servers, topic, settings=settings)
     await write_keys(servers, topic, 0, 40, keys=3)
     async with reading(topic, servers, staging, journal, batch_rows=17):
         await until(lambda: journal.places[-1:] == [(0, 39)])
@@ -120,7 +120,7 @@ async def test_large_messages_come_in_batches_of_a_bounded_size(
 ) -> None:
     """Also those that are small on the way: a fetch holds hundreds of them."""
     topic, journal = "bulky", TopicJournal()
-    await make_topic(servers, topic, **{"max.message.bytes": str(16 << 20)})
+    await make_topic(servers, topic, settings={"max.message.bytes": str(16 << 20)})
     big = b"y" * (1 << 20)
     async with producing(servers, max_request_size=32 << 20, compression_type="gzip") as producer:
         for _ in range(60):

@@ -107,7 +107,7 @@ def survived(old: Any, new: Any) -> bool:
     if isinstance(new, str) and not isinstance(old, str):
         if isinstance(old, bool):
             return old == (new.lower() == "true")
-        return type(old)(new) == old
+        return bool(type(old)(new) == old)
     return bool(old == new)
 
 

@@ -111,7 +111,7 @@ frames = st.builds(
 
 
 def is_valid(frame: pd.DataFrame, schema: pan.DataFrameSchema) -> bool:
-    typed = {"n": float, "t": "str", "x": float}
+    typed = {"n": "float64", "t": "str", "x": "float64"}
     frame = frame.astype({name: typed[name] for name in frame.columns})
     try:
         validate(frame, schema, "pandas")

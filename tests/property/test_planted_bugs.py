@@ -9,7 +9,7 @@ import pytest
 
 from afresh.assets.planner import known
 from afresh.assets.planner.changes import Ended
-from afresh.assets.planner.content import OPEN, Gone, History, Interval
+from afresh.assets.planner.content import OPEN, Gone, History
 from afresh.assets.planner.debts import Debts
 from afresh.assets.planner.ends import Ends
 from afresh.assets.planner.graph import Graph
@@ -95,7 +95,7 @@ def late_commit_moves_the_head_back(patch: pytest.MonkeyPatch) -> None:
     def settle(
         self: History, epoch: int, end: int, states: tuple[Any, ...], keep: set[int]
     ) -> None:
-        self.intervals = [each for each in self.intervals if each.start < epoch]
+        self.intervals = tuple(each for each in self.intervals if each.start < epoch)
         original(self, epoch, end, states, keep)
 
     def start(self: Settling, now: float) -> Attempt | None:
@@ -164,7 +164,7 @@ def failed_unit_counts_as_settled(patch: pytest.MonkeyPatch) -> None:
 def change_during_a_run_is_forgotten_at_its_end(patch: pytest.MonkeyPatch) -> None:
     def settle(self: Node, epoch: int, states: tuple[Any, ...], keep: set[int]) -> None:
         if self.running is None:
-            self.dirty = []
+            self.dirty = ()
         original(self, epoch, states, keep)
 
     original = Node.settle
@@ -184,7 +184,7 @@ def inputs_are_read_at_their_newest(patch: pytest.MonkeyPatch) -> None:
 def deleted_unit_stays_in_the_whole(patch: pytest.MonkeyPatch) -> None:
     def at(self: History, epoch: int) -> tuple[Any, ...] | None:
         states = original(self, epoch)
-        past: list[Interval] = self.intervals
+        past = self.intervals
         if states is not None and Gone.DELETED in states and len(past) > 1:
             return past[-2].states
         return states

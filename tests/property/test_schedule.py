@@ -176,7 +176,8 @@ def test_however_often_it_is_asked_all_ticks_come_once_and_in_order(
     schedule: Schedule, begin: float, steps: list[float]
 ) -> None:
     wait = (next(ticks_after(schedule, begin)) - begin) or 1.0
-    now, since, seen = begin, begin, []
+    now = since = begin
+    seen: list[float] = []
     for step in steps:
         now += min(step * wait, 40 * 86400.0)
         due = find_due(schedule, "n", since, now)

@@ -556,8 +556,9 @@ async def test_a_stream_that_halted_is_tried_again_by_itself_less_and_less_often
 @pytest.mark.parametrize("policy", ["new_only", "rebuild"])
 async def test_other_parameters_are_as_other_code(policy: str) -> None:
     def manifest(limit: str) -> Manifest:
-        given = {"parameters": {"limit": limit, "note": limit}, "volatile": ("note",)}
-        return Manifest("d", (stream(),), (reader("new", "s", on_code_change=policy, **given),))
+        given = {"limit": limit, "note": limit}
+        new = reader("new", "s", on_code_change=policy, parameters=given, volatile=("note",))
+        return Manifest("d", (stream(),), (new,))
 
     workers, ledger = StreamWorkers(), MemoryLedger()
     for round_, limit in enumerate(["3", "3", "4"]):

@@ -9,7 +9,7 @@ import pandera.pandas as pa_pandas
 import pyarrow as pa
 
 from afresh.assets.frames import to_table
-from afresh.assets.manifest import Function, Input, Manifest, Output, Sensor, Source
+from afresh.assets.manifest import Function, Given, Input, Manifest, Output, Sensor, Source
 from afresh.assets.schema import describe
 from afresh.daemon.workers.execute import execute
 from afresh.daemon.workers.live import LiveFunction, LiveSource, Loaded
@@ -138,5 +138,5 @@ def rows(**columns: Any) -> pa.Table:
     return to_table(pd.DataFrame(columns))
 
 
-def own(given: str = "pandas", schema: str = "", columns: tuple[str, ...] = ()) -> Input:
-    return Input("rows", "rows", "own", given, columns, schema)  # type: ignore[arg-type]
+def own(given: Given = "pandas", schema: str = "", columns: tuple[str, ...] = ()) -> Input:
+    return Input("rows", "rows", "own", given, columns, schema)

@@ -15,9 +15,9 @@ DEADLINE_SECONDS = 30.0
 
 
 def until(
-    condition: Callable[[], Any], what: str = "", *, seconds: float = DEADLINE_SECONDS
+    condition: Callable[..., Any], what: str = "", *, seconds: float = DEADLINE_SECONDS
 ) -> Any:
-    """Poll until the condition gives a true value, and return it."""
+    """Poll until `condition()` gives a true value, and return it."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:

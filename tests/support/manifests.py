@@ -1,5 +1,7 @@
 """Small manifests, written shortly."""
 
+from typing import Literal
+
 from afresh.assets.manifest import (
     Column,
     Function,
@@ -46,6 +48,8 @@ def a_manifest(*parts: Source | Function) -> Manifest:
     )
 
 
-def a_schema(name: str, *columns: Column, strict: str = "open") -> Schema:
-    """Describe a schema; `strict` is "open", "strict" or "filter"."""
-    return Schema(name, columns, strict, data_key="", version="")  # type: ignore[arg-type]
+def a_schema(
+    name: str, *columns: Column, strict: Literal["open", "strict", "filter"] = "open"
+) -> Schema:
+    """Describe a schema."""
+    return Schema(name, columns, strict, data_key="", version="")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 AFRESH = str(Path(sys.executable).with_name("afresh"))
 READY_SECONDS = 60.0
@@ -24,7 +24,7 @@ class Project:
     command: str = AFRESH
 
     @classmethod
-    def make(cls, folder: Path, pipeline: str, settings: str = "") -> "Project":
+    def make(cls, folder: Path, pipeline: str, settings: str = "") -> Self:
         """Write the definitions and settings; `settings` is TOML text."""
         (folder / "landing").mkdir(parents=True)
         (folder / "pipeline.py").write_text(pipeline)

@@ -13,7 +13,7 @@ from afresh.assets.planner.segments import Most
 from afresh.assets.planner.topology import Topology
 from afresh.daemon.definitions.generations import definitions_rows, rebuild
 from afresh.daemon.journal import Journal
-from afresh.daemon.ports import Ports
+from afresh.daemon.ports import Executor, Ports
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.streams.segments import load_streams
 from afresh.daemon.workers.task import Failed, Rejected, Result, Task, Written
@@ -91,7 +91,7 @@ class Daemon:
     def __init__(
         self,
         manifest: Manifest,
-        workers: Workers,
+        workers: Executor,
         ledger: MemoryLedger,
         *,
         max_wait: float = 1.0,
@@ -138,8 +138,8 @@ class Daemon:
     ) -> None:
         """Hand on one arrival, as a sensor does."""
         uri = f"landing/{name}/{key}" if key else f"landing/{name}"
-        kind = "deleted" if deleted else "arrived"
-        arrival = Arrival(uri, kind, key, anyio.current_time(), identity)
+        at = anyio.current_time()
+        arrival = Arrival(uri, "deleted" if deleted else "arrived", key, at, identity)
         await self.reactor.offer(Batch(name, (arrival,)))
 
     async def settle(self) -> None:

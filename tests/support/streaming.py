@@ -159,7 +159,7 @@ class StreamDaemon(Daemon):
         *,
         most_new: Most | None = None,
     ) -> None:
-        super().__init__(manifest, workers, ledger, most_new=most_new)  # type: ignore[arg-type]
+        super().__init__(manifest, workers, ledger, most_new=most_new)
         self.workers = workers
 
     async def _discard(self, uris: list[str]) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -134,12 +134,17 @@ async def admin(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def make_topic(
-    servers: str, name: str, partitions: int = 1, copies: int = 1, **settings: str
+    servers: str,
+    name: str,
+    partitions: int = 1,
+    copies: int = 1,
+    *,
+    settings: Mapping[str, str] | None = None,
 ) -> None:
     """Make a topic; after a deletion the broker may need a moment."""
     async with admin(servers) as client:
         for _ in range(100):
-            wanted = NewTopic(name, partitions, copies, topic_configs=settings)
+            wanted = NewTopic(name, partitions, copies, topic_configs=settings or {})
             response = await client.create_topics([wanted])
             code = response.topic_errors[0][1]
             if code != TopicAlreadyExistsError.errno:

@@ -10,6 +10,7 @@ from afresh.assets.errors import UsageError
 from afresh.assets.manifest import Manifest
 from afresh.assets.planner.view import Reason, UnitView
 from afresh.daemon.api.view import Key
+from afresh.daemon.config import Settings
 from afresh.sensors.base import Batch
 from afresh.storage.ledger.apply import Applier
 from afresh.storage.ledger.commit import Commit, Update
@@ -50,6 +51,7 @@ class FakeView:
     ) -> None:
         self.project = str(ledger.parent)
         self.manifest = manifest
+        self.settings = Settings(project=self.project, file="", ledger=str(ledger))
         self.planner = FakeLooks(views)
         self.reader = Reader(ledger)
         self.rows: list[dict[str, Any]] = []
@@ -99,6 +101,16 @@ class FakeControls:
         self.asked.append((op, request))
         self.batches = list(batches)
         return list(range(100, 100 + sum(len(batch.arrivals) for batch in batches)))
+
+    async def drop_outgoing(self, request: str, target: str) -> int:
+        self.asked.append(("drop_outgoing", request, target))
+        return 3
+
+    async def replay_letters(
+        self, request: str, source: str, letters: Sequence[tuple[int, int, bytes]]
+    ) -> list[tuple[int, int]]:
+        self.asked.append(("replay_letters", request, source, list(letters)))
+        return [(seq, number) for seq, number, _ in letters]
 
     async def wait(self, units: Sequence[Key] | None, timeout_seconds: float | None) -> bool:
         self.asked.append(("wait", units, timeout_seconds))

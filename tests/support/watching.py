@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from afresh.assets.partition import Pattern
-from afresh.sensors.base import Arrival, Batch, Identity
+from afresh.sensors.base import Arrival, Batch, Health, Identity, Sensor
 from afresh.sensors.folders.sensor import FileSensor
 from afresh.sensors.folders.watcher import FolderWatcher
 
@@ -34,8 +34,9 @@ class Journal:
         self.arrivals.extend(batch.arrivals)
 
     @property
-    def known(self) -> dict[str, Identity]:
-        known: dict[str, Identity] = {}
+    def known(self) -> dict[str, Any]:
+        """The identity of each uri that is there, as a sensor of its kind knows it."""
+        known: dict[str, Any] = {}
         for arrival in self.arrivals:
             if arrival.identity is None:
                 known.pop(arrival.uri, None)
@@ -49,8 +50,13 @@ class Journal:
         return [(arrival.kind, arrival.uri) for arrival in self.arrivals]
 
 
-async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
-    """Return when the condition holds; an AssertionError where it does not for long."""
+def health(sensor: Sensor) -> Health:
+    """How it is now. Type checkers take `sensor.health` for what it was when last asserted."""
+    return sensor.health
+
+
+async def until(condition: Callable[..., Any], seconds: float = 30.0) -> None:
+    """Return when `condition()` holds; an AssertionError where it does not for long."""
     with anyio.move_on_after(seconds):
         while not condition():  # noqa: ASYNC110 - of things that tell nobody
             await anyio.sleep(0.002)

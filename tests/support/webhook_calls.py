@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from support.hooks import post
+from support.hooks import SECRET, post
 from support.project import Daemon, Project
 
 PIPELINE = """
@@ -45,10 +45,10 @@ class Said:
 def deliver(url: str, kind: str, number: int, said: Said) -> None:
     """Call until there is an answer that is final, as senders do: with a new signature."""
     body = json.dumps({"order": number, "text": "x" * (number % 700)}).encode()
-    secret = {"secret": "guess"} if kind == "forged" else {}
+    secret = "guess" if kind == "forged" else SECRET
     while True:
         try:
-            status, headers, answer = post(url, body, key=f"evt-{number}", **secret)
+            status, headers, answer = post(url, body, key=f"evt-{number}", secret=secret)
         except (OSError, http.client.HTTPException):
             said.cut += 1
             time.sleep(PAUSE_SECONDS)

@@ -1,6 +1,7 @@
 """The states of a unit, each as the planner comes to it."""
 
 from random import Random
+from typing import Literal
 
 import pytest
 
@@ -9,15 +10,18 @@ from afresh.assets.planner.view import UnitView
 from support.oracle import FunctionSpec, GraphSpec, Read, SourceSpec, Value
 from support.simulator import World
 
+OnDelete = Literal["keep", "propagate", "fail"]
 ONE, BAD = Value("1", "0"), None
 
 
-def world(on_delete: str = "keep", fails: str = "never") -> World:
+def world(
+    on_delete: OnDelete = "keep", fails: Literal["never", "raises", "rejects"] = "never"
+) -> World:
     spec = GraphSpec(
-        (SourceSpec("s", on_delete=on_delete),),  # type: ignore[arg-type]
+        (SourceSpec("s", on_delete=on_delete),),
         (
             FunctionSpec(("own",), (Read("s", own=True),), partitioned=True),
-            FunctionSpec(("all",), (Read("own"),), fails=fails),  # type: ignore[arg-type]
+            FunctionSpec(("all",), (Read("own"),), fails=fails),
             FunctionSpec(("end",), (Read("all"),)),
         ),
     )
@@ -87,7 +91,7 @@ def test_paused_and_blocked_by_a_pause() -> None:
 
 
 @pytest.mark.parametrize(("on_delete", "state"), [("keep", "fresh"), ("propagate", "fresh")])
-def test_deleted_is_named(on_delete: str, state: str) -> None:
+def test_deleted_is_named(on_delete: OnDelete, state: str) -> None:
     it = world(on_delete)
     it.arrive(("s", "k0", ONE), ("s", "k1", ONE))
     it.drain()
@@ -145,8 +149,8 @@ def test_unknown_unit() -> None:
         look(world(), "own", "nothing")
 
 
-def both(on_delete: str = "propagate", *, workers: int = 2) -> World:
-    a, b = SourceSpec("a"), SourceSpec("b", on_delete=on_delete)  # type: ignore[arg-type]
+def both(on_delete: OnDelete = "propagate", *, workers: int = 2) -> World:
+    a, b = SourceSpec("a"), SourceSpec("b", on_delete=on_delete)
     spec = GraphSpec(
         (a, b),
         (
@@ -185,7 +189,7 @@ def test_a_unit_that_never_was_goes_with_what_it_was_named_after(*, restarted: b
 
 
 @pytest.mark.parametrize("on_delete", ["keep", "fail"])
-def test_a_unit_still_waits_where_a_deletion_does_not_propagate(on_delete: str) -> None:
+def test_a_unit_still_waits_where_a_deletion_does_not_propagate(on_delete: OnDelete) -> None:
     it = both(on_delete)
     it.arrive(("b", "k3", ONE))
     it.drain()

@@ -1,6 +1,7 @@
 """What the planner does in single cases that random play found."""
 
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -11,12 +12,12 @@ from support.simulator import World
 ONE, TWO = Value("1", "0"), Value("2", "0")
 
 
-def world(*parts: SourceSpec | FunctionSpec, **more: object) -> World:
+def world(*parts: SourceSpec | FunctionSpec, **more: Any) -> World:
     spec = GraphSpec(
         tuple(p for p in parts if isinstance(p, SourceSpec)),
         tuple(p for p in parts if isinstance(p, FunctionSpec)),
     )
-    return World(spec, Random(1), seconds={}, **more)  # type: ignore[arg-type]
+    return World(spec, Random(1), seconds={}, **more)
 
 
 def test_deletion_of_what_was_rejected_takes_an_epoch() -> None:

@@ -19,7 +19,7 @@ from support.views import FakeControls, FakeView, looks
 
 pytestmark = pytest.mark.anyio
 
-LINES = [
+LINES: list[dict[str, Any]] = [
     {"type": "event", "seq": 1, "uri": "a\udcff"},
     {"type": "run", "run": "r1"},
     {"type": "missed", "count": 2},

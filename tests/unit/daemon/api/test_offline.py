@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import msgspec
@@ -63,7 +63,7 @@ def test_a_ledger_without_definitions_says_what_to_do(tmp_path: Path) -> None:
 
 def test_an_operation_that_waits_is_a_fault() -> None:
     class Waits:
-        def __await__(self) -> Iterator[None]:
+        def __await__(self) -> Generator[None]:
             yield
 
     with pytest.raises(AssertionError):

@@ -18,9 +18,10 @@ ROWS = [
 
 
 def drawn(width: int) -> str:
-    console = Console(file=StringIO(), width=width, force_terminal=False)
+    file = StringIO()
+    console = Console(file=file, width=width, force_terminal=False)
     console.print(LiveView().render(ROWS))
-    return str(console.file.getvalue())  # type: ignore[attr-defined]
+    return file.getvalue()
 
 
 def test_the_reason_alone_is_cut() -> None:

@@ -38,10 +38,10 @@ def hide(monkeypatch: pytest.MonkeyPatch, distribution: str, package: str) -> No
             monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, distribution, None)
     # What was asked for once is not imported again.
-    fsspec = sys.modules.get("fsspec.registry")
-    for name, kind in list(fsspec._registry.items()) if fsspec is not None else ():
+    registered = getattr(sys.modules.get("fsspec.registry"), "_registry", {})
+    for name, kind in list(registered.items()):
         if kind.__module__.startswith(distribution):
-            monkeypatch.delitem(fsspec._registry, name)
+            monkeypatch.delitem(registered, name)
 
 
 @pytest.mark.parametrize("case", MISSING)

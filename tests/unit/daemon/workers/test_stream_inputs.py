@@ -1,5 +1,6 @@
 """Segments of a stream as one frame: sliced, with columns that came later, held to the schema."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ class Order(pp.DataFrameModel):
     item: str = pp.Field(nullable=True)
 
 
+Piece = tuple[dict[str, list[Any]], int, int, str]
+"""A segment's columns, what is skipped and taken, its schema's version."""
+
+
 def read(
     folder: Path,
-    pieces: list[tuple[dict[str, list[Any]], int, int, str]],
+    pieces: Sequence[Piece],
     columns: tuple[str, ...] = (),
     schema: Any = Order,
 ) -> Any:
-    """Each piece is a segment's columns, what is skipped and taken, its schema's version."""
     described = describe(Order)
     key = "s" if schema is not None else ""
     parts = []
@@ -65,18 +69,18 @@ def test_no_rows_are_an_empty_frame(tmp_path: Path) -> None:
 
 
 def test_a_column_that_came_later_is_null_before(tmp_path: Path) -> None:
-    pieces = [({"id": [1]}, 0, 1, ""), (rows(2), 0, 1, "")]
+    pieces: list[Piece] = [({"id": [1]}, 0, 1, ""), (rows(2), 0, 1, "")]
     found = read(tmp_path, pieces, columns=("id", "item"), schema=None)
     assert found == [{"id": 1, "item": None}, {"id": 2, "item": "2"}]
 
 
 def test_rows_of_an_older_schema_are_held_to_the_one_in_force(tmp_path: Path) -> None:
-    bad = {"id": [-1], "item": ["a"]}
+    bad: dict[str, list[Any]] = {"id": [-1], "item": ["a"]}
     assert read(tmp_path / "trusted", [(bad, 0, 1, "now")]), "it was validated by this one"
     with pytest.raises(InvalidData, match="input 'orders'"):
         read(tmp_path / "old", [(bad, 0, 1, "before"), (rows(2), 0, 1, "now")])
 
 
 def test_batches_read_without_a_schema_may_differ_in_width(tmp_path: Path) -> None:
-    pieces = [({"a": [1]}, 0, 1, ""), ({"a": [1.5]}, 0, 1, ""), ({"a": [None]}, 0, 1, "")]
+    pieces: list[Piece] = [({"a": [value]}, 0, 1, "") for value in (1, 1.5, None)]
     assert [row["a"] for row in read(tmp_path, pieces, schema=None)] == [1.0, 1.5, None]

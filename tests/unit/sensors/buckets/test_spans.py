@@ -12,7 +12,7 @@ from afresh.assets.errors import SensorError
 from afresh.sensors.buckets.spans import AT_ONCE, Marks, SpanPages
 from afresh.sensors.buckets.store import StoreError
 
-names = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=4)
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4)
 worlds = st.frozensets(names, max_size=60)
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 import afresh.sensors
@@ -35,6 +37,6 @@ def test_files_are_declared() -> None:
         files(3),  # type: ignore[arg-type]
     ],
 )
-def test_wrong_files_are_refused_when_worked_out(spec: object) -> None:
+def test_wrong_files_are_refused_when_worked_out(spec: Any) -> None:
     with pytest.raises(DefinitionError):
-        spec.declared()  # type: ignore[attr-defined]
+        spec.declared()

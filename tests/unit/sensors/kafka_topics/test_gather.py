@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from afresh.sensors.kafka_topics import gather
 from afresh.sensors.kafka_topics.gather import SLICE_ROWS, Gathering
 
 
@@ -39,7 +38,7 @@ class Clock:
 
 
 def gathering(monkeypatch: pytest.MonkeyPatch, clock: Clock, **bounds: Any) -> Gathering:
-    monkeypatch.setattr(gather.anyio, "current_time", lambda: clock.now)
+    monkeypatch.setattr("anyio.current_time", lambda: clock.now)
     return Gathering(clock, **{"rows": 100, "size": 10_000, "seconds": 1.0, **bounds})
 
 

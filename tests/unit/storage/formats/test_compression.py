@@ -9,7 +9,7 @@ import pytest
 from afresh.assets.errors import UnreadableData
 from afresh.storage.formats.compression import decompress
 
-PACKERS = {
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "bz2": bz2.compress,
     "xz": lzma.compress,

@@ -9,7 +9,6 @@ import pytest
 from blake3 import blake3
 
 from afresh.assets.errors import ChangedData, UnreadableData, UsageError, VanishedData
-from afresh.storage.formats import source_file
 from afresh.storage.formats.source_file import read_file, read_source, show_path
 
 DATA = b"id,n\n007,1\n"
@@ -24,7 +23,8 @@ def path(tmp_path: Path) -> Path:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     """Do `change` after the first piece of the file was read."""
-    real, done = os.read, []
+    real = os.read
+    done: list[bool] = []
 
     def read(descriptor: int, size: int) -> bytes:
         piece = real(descriptor, size)
@@ -33,7 +33,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
             change()
         return piece
 
-    monkeypatch.setattr(source_file.os, "read", read)
+    monkeypatch.setattr("os.read", read)
 
 
 def test_what_is_read_is_known_by_its_identity_and_hash(path: Path) -> None:

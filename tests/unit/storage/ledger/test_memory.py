@@ -1,5 +1,6 @@
 """What a simulator needs of a ledger in memory: faults, crashes, and what is left after them."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,8 +45,12 @@ def test_a_crash_keeps_what_is_durable_and_answers_no_more(
     ledger = MemoryLedger()
     ledger.crash_after(2, lose_answer=lose_answer)
     taken: list[int] = []
+
+    def take(seq: int, _: Exception | None) -> None:
+        taken.append(seq)
+
     for seq in (1, 2, 3):
-        ledger.submit(insert("event", event(seq)), lambda _, seq=seq: taken.append(seq))  # type: ignore[misc]
+        ledger.submit(insert("event", event(seq)), partial(take, seq))
     assert ledger.crashed
     assert taken == answered
     after = ledger.snapshot()

@@ -19,7 +19,7 @@ from afresh.storage.formats.messages.registry import check_message_options, mess
 from services.registry import Registry
 
 PRICE = {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}
-ORDER = {
+ORDER: dict[str, Any] = {
     "type": "record",
     "name": "Order",
     "fields": [
@@ -130,7 +130,7 @@ def test_avro_schemas_may_refer_to_others(schema_registry: Registry) -> None:
     )
     whole = {
         **person,
-        "fields": [person["fields"][0], {"name": "address", "type": address}],  # type: ignore[index]
+        "fields": [person["fields"][0], {"name": "address", "type": address}],
     }
     value = avro(known, whole, {"id": 1, "address": {"city": "Bonn"}})
     found = decode("avro", schema_registry, [value], Wanted())
@@ -154,7 +154,7 @@ def test_a_schema_that_breaks_the_contract_is_refused(
 ) -> None:
     """The field and both declarations are named, and nothing of the batch is published."""
     first = schema_registry.register("orders-value", ORDER)
-    fields = [field for field in ORDER["fields"] if field["name"] != "id"]  # type: ignore[index]
+    fields = [field for field in ORDER["fields"] if field["name"] != "id"]
     broken = {**ORDER, "fields": fields if change is None else [{"name": "id", **change}, *fields]}
     row = {**ROW, "id": "7" if change == {"type": "string"} else 7}
     second = schema_registry.register("orders-value", broken)
@@ -394,7 +394,7 @@ def test_a_registry_that_is_not_there_is_waited_for(schema_registry: Registry) -
         with pytest.raises(StorageUnavailable, match="refused"):
             decode("avro", schema_registry, [framed(1, b"")], Wanted())
     finally:
-        schema_registry.__init__()  # type: ignore[misc]
+        Registry.__init__(schema_registry)
 
 
 def test_a_registry_may_want_a_password(
