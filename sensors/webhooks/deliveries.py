@@ -74,7 +74,7 @@ def _key(form: Form, headers: Mapping[str, str], body: bytes) -> str:
     if form.field:
         try:
             return f"id:{_text.decode(_fields.decode(body)[form.field])}"
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
             return ""
     key = headers.get(form.key, "")
     if not key and not form.has_time:

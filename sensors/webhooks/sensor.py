@@ -39,7 +39,8 @@ _identity = msgspec.json.Decoder(ObjectIdentity)
 class _Flight:
     """Deliveries on their way to the ledger; whoever repeats one waits for the same end."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, new: Mapping[str, Delivery], size: int) -> None:
+        self.new = new
         self.size = size
         self.ended = anyio.Event()
         self.recorded = False
@@ -162,12 +163,16 @@ class WebhookSensor:
         flights: dict[int, _Flight] = {}
         for delivery in deliveries:
             uri = uri_of(self._options.path, delivery.key)
+            digest = ""
             flight = self._flights.get(uri)
             if flight is not None:
                 flights[id(flight)] = flight
-            elif (known := self._context.known.get(uri)) is None:
+                digest = flight.new[uri].digest
+            elif (known := self._context.known.get(uri)) is not None:
+                digest = _identity.decode(known).etag
+            else:
                 new[uri] = delivery
-            elif _identity.decode(known).etag != delivery.digest:
+            if digest not in ("", delivery.digest):
                 text = f"Expected the body that came first with {delivery.key!r}, found another"
                 return HttpResponse(422, {"error": text})
         repeated = not new
@@ -208,34 +213,47 @@ class WebhookSensor:
     def _start(
         self, new: Mapping[str, Delivery], signed: Signed | None, size: int, now: float
     ) -> _Flight:
-        flight = _Flight(size)
+        flight = _Flight(new, size)
         self._waiting_bytes += size
         self._flights |= dict.fromkeys(new, flight)
         if signed is not None and signed.at is not None:
             self._seen[signed.digest] = signed.at
         assert self._tasks is not None
-        self._tasks.start_soon(self._fly, flight, dict(new), signed, now)
+        self._tasks.start_soon(self._fly, flight, signed, now)
         return flight
 
-    async def _fly(
-        self, flight: _Flight, new: dict[str, Delivery], signed: Signed | None, now: float
-    ) -> None:
+    async def _fly(self, flight: _Flight, signed: Signed | None, now: float) -> None:
         """Bring deliveries into the ledger. What is not recorded is not answered 202."""
         emit = self._emit
         assert emit is not None
         try:
-            arrivals = [await self._arrival(uri, item, signed, now) for uri, item in new.items()]
+            arrivals = await self._arrivals(flight.new, signed, now)
             await emit(Batch(self.name, tuple(arrivals)))
             flight.recorded = True
         except OSError as error:
-            _log.warning("webhook %s cannot stage what came: %s", self._options.path, error)
+            _log.warning("webhook %s cannot record what came: %s", self._options.path, error)
         finally:
             if not flight.recorded and signed is not None:
                 self._seen.pop(signed.digest, None)
-            for uri in new:
+            for uri in flight.new:
                 self._flights.pop(uri, None)
             self._waiting_bytes -= flight.size
             flight.ended.set()
+
+    async def _arrivals(
+        self, new: Mapping[str, Delivery], signed: Signed | None, now: float
+    ) -> list[Arrival]:
+        """Make the arrivals of deliveries; staged are all of them or none. Raises OSError."""
+        arrivals: list[Arrival] = []
+        try:
+            for uri, delivery in new.items():
+                arrivals.append(await self._arrival(uri, delivery, signed, now))
+        except OSError:
+            for arrival in arrivals:
+                if arrival.staged:
+                    Path(arrival.staged).unlink(missing_ok=True)  # noqa: ASYNC240 - one system call
+            raise
+        return arrivals
 
     async def _arrival(
         self, uri: str, delivery: Delivery, signed: Signed | None, now: float
@@ -259,8 +277,9 @@ class WebhookSensor:
         )
 
     async def _recall(self) -> None:
-        """Know the signatures again that were used and still hold."""
-        since = self._context.now() - self._options.tolerance_seconds
+        """Know the signatures again that were used and may still hold."""
+        # Of calls it is known when they came; their signatures may be of so much later.
+        since = self._context.now() - 2 * self._options.tolerance_seconds
         for number, text in enumerate(self._context.known.values()):
             identity = _identity.decode(text)
             if identity.version and identity.modified_at >= since:
@@ -275,14 +294,17 @@ class WebhookSensor:
         self._seen = {digest: at for digest, at in self._seen.items() if at >= limit}
         oldest = now - options.remember_seconds
         gone: list[Arrival] = []
+        assert self._emit is not None
         for number, (uri, text) in enumerate(self._context.known.items()):
             if _identity.decode(text).modified_at < oldest:
                 gone.append(Arrival(uri, "deleted", None, now))
+            if len(gone) == FORGET_AT_ONCE:
+                await self._emit(Batch(self.name, tuple(gone)))
+                gone = []
             if number % FORGET_AT_ONCE == 0:
                 await anyio.lowlevel.checkpoint()
-        assert self._emit is not None
-        for first in range(0, len(gone), FORGET_AT_ONCE):
-            await self._emit(Batch(self.name, tuple(gone[first : first + FORGET_AT_ONCE])))
+        if gone:
+            await self._emit(Batch(self.name, tuple(gone)))
 
     def _tell_forged(self, text: str, now: float) -> None:
         if now - self._told_forged_at >= TELL_FORGED_SECONDS:

@@ -9,6 +9,10 @@
 | `stripe` | `SECONDS.BODY` | `Stripe-Signature: t=SECONDS,v1=HEX`; the id is the body's `id` |
 | `github` | `BODY` | `X-Hub-Signature-256: sha256=HEX`, `X-GitHub-Delivery: ID` |
 
+Other headers are not signed, among them the depth and those of a CloudEvent in binary mode: TLS
+keeps out who could change them on the way. A wrong depth stops an asset as a loop, visibly, or
+hides one. What was signed once is not taken again under another key.
+
 All are HMAC-SHA256. Several signatures, separated by commas or spaces, may be tried, so that a
 sender can change its secret.
 """

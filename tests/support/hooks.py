@@ -3,7 +3,8 @@
 import http.client
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections import UserDict
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -38,8 +39,11 @@ class Routes:
             del self.routes[path]
 
 
-class Known(dict[str, str]):
-    """What the ledger has of paths, kept up by the journal."""
+class Known(UserDict[str, str]):
+    """What the ledger has of paths, kept up by the journal; it may change while it is walked."""
+
+    def __iter__(self) -> Iterator[str]:
+        return (uri for uri in list(self.data) if uri in self.data)
 
     def take(self, arrivals: list[Arrival]) -> None:
         import msgspec

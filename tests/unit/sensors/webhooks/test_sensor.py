@@ -1,13 +1,17 @@
+import errno
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import pytest
 
 from afresh.assets.errors import SensorError
+from afresh.sensors.base import Batch
 from afresh.sensors.records import Record, decode_records
+from afresh.sensors.staged import stage
 from afresh.sensors.webhooks.sensor import ACKNOWLEDGE_SECONDS, MOST_WAITING
-from support.hooks import Clock, Ledger, hooked
+from support.hooks import Clock, Known, Ledger, hooked
 from support.watching import until
 
 
@@ -83,6 +87,27 @@ async def test_a_key_with_another_body_is_refused(tmp_path: Path) -> None:
         assert len(records(hook.ledger)) == 1
 
 
+async def test_a_key_with_another_body_is_refused_while_the_first_is_on_its_way(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger()
+    async with hooked(tmp_path, ledger=ledger) as hook:
+        ledger.hold = anyio.Event()
+        answers = {}
+
+        async def call(body: bytes) -> None:
+            answers[body] = (await hook.call(body, key="k")).status
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, b"1")
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(call, b"2")
+            await anyio.wait_all_tasks_blocked()
+            ledger.hold.set()
+        assert answers == {b"1": 202, b"2": 422}
+        assert [record.value for record in records(ledger)] == [b"1"]
+
+
 async def test_without_a_key_time_and_body_make_it_one(tmp_path: Path) -> None:
     async with hooked(tmp_path) as hook:
         for at in (0, 0, 1, 1.5):
@@ -98,6 +123,19 @@ async def test_what_is_captured_cannot_be_sent_again_under_another_key(tmp_path:
     async with hooked(tmp_path, ledger=ledger) as hook:
         assert (await hook.call(key="k2")).status == 401
         assert (await hook.call(key="k1")).status == 202
+    assert len(records(ledger)) == 1
+
+
+async def test_a_signature_of_a_clock_that_is_ahead_is_known_again_as_long_as_it_holds(
+    tmp_path: Path,
+) -> None:
+    ledger, clock = Ledger(), Clock()
+    at = clock.now + 290
+    async with hooked(tmp_path, ledger=ledger, clock=clock) as hook:
+        assert (await hook.call(key="k1", at=at)).status == 202
+    clock.now += 400
+    async with hooked(tmp_path, ledger=ledger, clock=clock) as hook:
+        assert (await hook.call(key="k2", at=at)).status == 401
     assert len(records(ledger)) == 1
 
 
@@ -216,6 +254,23 @@ async def test_a_full_disk_costs_no_delivery(tmp_path: Path) -> None:
         assert (await hook.call(body, key="k")).status == 202
 
 
+async def test_a_full_disk_does_not_keep_what_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        if any(path.parent.iterdir() if path.parent.exists() else ()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        stage(path, data)
+
+    monkeypatch.setattr("afresh.sensors.webhooks.sensor.stage", full)
+    event = {"specversion": "1.0", "type": "t", "source": "s", "data": "x" * 100_000}
+    body = json.dumps([{**event, "id": "1"}, {**event, "id": "2"}]).encode()
+    batch = {"content-type": "application/cloudevents-batch+json"}
+    async with hooked(tmp_path) as hook:
+        assert (await hook.call(body, headers=batch)).status == 503
+    assert list((tmp_path / "staged").iterdir()) == []
+
+
 async def test_keys_are_forgotten_when_their_time_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,3 +285,32 @@ async def test_keys_are_forgotten_when_their_time_is_over(
         assert list(ledger.known_rows) == ["webhook:/hooks/orders#k2"]
         assert (await hook.call(key="k1")).status == 202
     assert len(records(ledger)) == 3
+
+
+async def test_many_keys_are_forgotten_some_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("afresh.sensors.webhooks.sensor.FORGET_AT_ONCE", 2)
+    ledger, clock = Ledger(), Clock()
+    async with hooked(tmp_path, ledger=ledger, clock=clock) as hook:
+        for number in range(5):
+            await hook.call(b"%d" % number, key=f"k{number}")
+    walked: list[str] = []
+    told_after: list[int] = []
+    walk, emit = Known.__iter__, ledger.emit
+
+    def walking(known: Known) -> Iterator[str]:
+        for uri in walk(known):
+            walked.append(uri)
+            yield uri
+
+    async def telling(batch: Batch) -> None:
+        told_after.append(len(walked))
+        await emit(batch)
+
+    async with hooked(tmp_path, ledger=ledger, clock=clock) as hook:
+        clock.now += 4 * 86400
+        hook.sensor._emit = telling
+        monkeypatch.setattr(Known, "__iter__", walking)
+        await hook.sensor._forget()
+    assert told_after == [2, 4, 5]
