@@ -234,6 +234,7 @@ async def connected(
         try:
             with anyio.fail_after(REQUEST_SECONDS * len(servers)):
                 await consumer.start()
+            said.clear()  # what one server of several said: it is no reason of what fails later
         finally:
             _said.reset(token)
         yield Client(consumer, topic, fetch_bytes)

@@ -27,7 +27,7 @@ from afresh.sensors.kafka_topics.offsets import (
     uri,
 )
 from afresh.sensors.kafka_topics.settings import Pace, Settings
-from afresh.sensors.kafka_topics.staging import carry
+from afresh.sensors.kafka_topics.staging import Carried, carry
 
 
 class Owner(Protocol):
@@ -211,9 +211,7 @@ class Following:
         self._owner.see(before.next, self._client.seen_ends())
         after = Cursor(before.topic_id, dict(self.places), before.epochs)
         after = after.with_ends(self._owner.known_ends)
-        carried = await carry(
-            taken, self._context.staging, lambda: f"{self._context.random.getrandbits(64):016x}"
-        )
+        carried = await self._carry(taken)
         moved = ranges(before.next, after.next)
         arrival = Arrival(
             uri=uri(self._settings.topic, moved),
@@ -229,6 +227,18 @@ class Following:
         self._owner.lay_down()
         self._owner.see(self.places, {})
         return True
+
+    async def _carry(self, taken: Mapping[int, Sequence[Any]]) -> Carried:
+        try:
+            return await carry(
+                taken, self._context.staging, lambda: f"{self._context.random.getrandbits(64):016x}"
+            )
+        except OSError as error:
+            raise Trouble(
+                f"Expected to keep what was read in {self._context.staging}, found: "
+                f"{error.strerror or error}",
+                hint="it is read again and tried again; look at the room on that disk",
+            ) from error
 
     async def _changed(self) -> bool:
         """Look at the topic: True if it must be settled anew. Raises Trouble if nothing moves."""

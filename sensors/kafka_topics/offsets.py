@@ -61,7 +61,8 @@ class Log(msgspec.Struct, frozen=True):
     """What a broker says of a partition: its offsets are [start, end), its leader is of `epoch`.
 
     `agreed` is up to where the log is still the one that was read: below the cursor's next offset
-    it lost its end, whatever was written since; None where the broker does not know.
+    it lost its end, whatever was written since; above `end` its new leader does not show all yet.
+    None where the broker does not know.
     """
 
     start: int
@@ -157,7 +158,7 @@ def reconcile(
         if offset is None:
             gaps.append(Gap(partition, 0, 0, "new"))
             offset = 0
-        kept = min(log.end, log.end if log.agreed is None else log.agreed)
+        kept = log.end if log.agreed is None else log.agreed
         if offset > kept:
             gaps.append(Gap(partition, kept, offset, "anew"))
             offset = kept

@@ -124,7 +124,8 @@ def _context(settings: Mapping[str, Any], project: str) -> Any:
             context.load_cert_chain(
                 files["certificate"],
                 files.get("key"),
-                _text(password) if password is not None else None,
+                # An empty one, not none: OpenSSL would ask for it at the terminal.
+                _text(password) if password is not None else "",
             )
     except (OSError, ssl.SSLError) as error:
         raise SensorError(
