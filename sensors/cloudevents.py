@@ -21,6 +21,7 @@ _NAME = re.compile(r"[a-z0-9]+")
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}\s*(;.*)?", re.DOTALL)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:(\d\d)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)")
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _value = msgspec.json.Decoder(Any)
@@ -51,7 +52,7 @@ def from_http(headers: Mapping[str, str], body: bytes) -> list[CloudEvent] | Non
     if media == BATCH:
         try:
             members = _objects.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _NOT_JSON as error:
             raise ValueError(f"Expected a JSON array of CloudEvents, found: {error}") from None
         return [_structured(item) for item in members]
     if media.startswith("application/cloudevents"):
@@ -65,7 +66,7 @@ def from_json(text: bytes) -> CloudEvent:
     """Read one event in the JSON format. Raises ValueError with what is wrong."""
     try:
         members = _object.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NOT_JSON as error:
         raise ValueError(f"Expected a CloudEvent as a JSON object, found: {error}") from None
     return _structured(members)
 
@@ -99,14 +100,18 @@ def _structured(members: Mapping[str, msgspec.Raw]) -> CloudEvent:
     attributes: dict[str, str] = {}
     for name, raw in members.items():
         if name not in ("data", "data_base64"):
-            try:
-                value = _value.decode(raw)
-            except UnicodeDecodeError as error:
-                raise ValueError(f"Expected UTF-8 in {name!r}, found: {error}") from None
+            value = _parse(name, raw)
             if value is not None:
                 attributes[name] = _text(name, value)
     _check(attributes)
     return CloudEvent(attributes, _data(members, attributes))
+
+
+def _parse(name: str, raw: msgspec.Raw) -> Any:
+    try:
+        return _value.decode(raw)
+    except _NOT_JSON as error:
+        raise ValueError(f"Expected JSON as {name!r}, found: {error}") from None
 
 
 def _text(name: str, value: Any) -> str:
@@ -127,7 +132,7 @@ def _data(members: Mapping[str, msgspec.Raw], attributes: Mapping[str, str]) -> 
             raise ValueError("Expected data or data_base64 in a CloudEvent, found both")
         try:
             return b64decode(_base64.decode(members["data_base64"]), validate=True)
-        except (binascii.Error, msgspec.DecodeError, ValueError):
+        except (binascii.Error, *_NOT_JSON, ValueError):
             raise ValueError("Expected Base64 in data_base64, found something else") from None
     raw = members.get("data")
     if raw is None or bytes(raw) == b"null":
@@ -135,7 +140,7 @@ def _data(members: Mapping[str, msgspec.Raw], attributes: Mapping[str, str]) -> 
     media = attributes.get("datacontenttype", "application/json").partition(";")[0].strip().lower()
     if media.endswith(("/json", "+json")):
         return bytes(raw)
-    value = _value.decode(raw)
+    value = _parse("data", raw)
     return value.encode() if isinstance(value, str) else bytes(raw)
 
 

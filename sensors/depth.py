@@ -17,7 +17,7 @@ _NAMES = frozenset({HEADER, f"ce_{ATTRIBUTE}"})
 
 def read_depth(text: str | bytes | None) -> int:
     """Read a depth that somebody says; 0 for what is none."""
-    if not text or len(text) > 6 or not text.isdigit():
+    if not text or len(text) > 6 or not (text.isascii() and text.isdigit()):
         return 0
     return min(int(text), MOST)
 

@@ -18,7 +18,7 @@ def objects_of(body: str) -> list[str] | None:
     for _ in range(_WRAPPED):
         try:
             message = msgspec.json.decode(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None
         if not isinstance(message, dict):
             return None

@@ -25,11 +25,11 @@ class LineSensor:
     """One file. When another takes its place, the rest of the old one is read first."""
 
     kind = "lines"
-    is_quiet = True
 
     def __init__(self, context: SensorContext) -> None:
         self.name = context.source.name
         self.checked = False
+        self.is_quiet = True
         self._path = str(context.source.sensor.options["file"])
         self._now = context.now
         self._tell = context.tell
@@ -93,7 +93,11 @@ class LineSensor:
         cursor = msgspec.json.encode(place).decode()
         uri = f"lines:{place.inode}/{self._place.offset}"
         arrival = Arrival(uri, "arrived", "", self._now(), payload=encode_records(records))
-        await emit(Batch(self.name, (arrival,) if records else (), cursor))
+        self.is_quiet = False
+        try:
+            await emit(Batch(self.name, (arrival,) if records else (), cursor))
+        finally:
+            self.is_quiet = True
         self._place = place
 
     def _open(self) -> bool:

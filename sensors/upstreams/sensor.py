@@ -135,7 +135,7 @@ class UpstreamSensor:
             now = self._context.now()
             events = from_http(headers, body) or []
             found = [read(event, self._asset, now) for event in events]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             self._strange += 1
             _log.warning("upstream %s: an event cannot be read: %r", self.name, error)
             return []

@@ -166,3 +166,19 @@ def test_what_is_written_can_be_read() -> None:
     event = from_json(text)
     assert event.attributes == {"specversion": "1.0", **attributes}
     assert event.data == b'{"a":"\\n"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(MINIMAL).replace("minimal", "\\ud800").encode(),
+        json.dumps(MINIMAL).encode()[:-1] + b',"data":"\\ud800","datacontenttype":"text/plain"}',
+        json.dumps(MINIMAL).encode()[:-1] + b',"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b"[" * 100_000,
+    ],
+)
+def test_text_that_no_parser_takes_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match="Expected"):
+        from_json(text)
+    with pytest.raises(ValueError, match="Expected"):
+        from_http({"content-type": "application/cloudevents-batch+json"}, b"[" + text + b"]")

@@ -62,6 +62,7 @@ def test_each_form_is_read(message: dict[str, Any], paths: list[str]) -> None:
         "null",
         "{}",
         '{"Records": 3}',
+        '{"Records": ' + "[" * 100_000 + "]" * 100_000 + "}",
         '{"Records": [{"s3": {}}]}',
         '{"Records": [{"s3": null}]}',
         '{"source": "aws.s3", "detail": {}}',

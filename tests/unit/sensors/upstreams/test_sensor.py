@@ -109,10 +109,20 @@ async def test_gaps_are_passed_on_and_what_is_strange_is_counted(tmp_path: Path)
     sensor = UpstreamSensor(a_context(tmp_path, ledger))
     gap = Arrival("kafka://t/0", "gap", "", 7.0, detail="offsets 3 to 9 are lost")
     await sensor._hand_on(Batch("orders", (gap,), "2"), ledger.emit)
-    broken = an_event("k", 1, 1).replace(b'"rows"', b'"cows"')
-    await told(sensor, ledger, b"{}", b"\xff", broken, b'{"specversion":"1.0"}', cursor="3")
+    event = an_event("k", 1, 1)
+    strange = [
+        b"{}",
+        b"\xff",
+        b'{"specversion":"1.0"}',
+        event.replace(b'"rows"', b'"cows"'),
+        event.replace(b'"bytes":9', b'"bytes":1e999'),
+        event.replace(b'"bytes":9', b'"bytes":' + b"[" * 100_000 + b"]" * 100_000),
+        event.replace(b'"id":"', b'"id":"\\ud800'),
+    ]
+    assert len(set(strange)) == 7
+    await told(sensor, ledger, *strange, cursor="3")
     assert short(ledger) == [("gap", "", None)]
-    assert "4 events" in sensor.health.note
+    assert "7 events" in sensor.health.note
     assert msgspec.json.decode(ledger.batches[-1].cursor, type=Cursor).at == "3"
 
 
@@ -145,6 +155,20 @@ def values(ledger: Ledger) -> list[bytes | None]:
     from afresh.sensors.records import decode_records
 
     return [r.value for a in ledger.arrivals for r in decode_records(a.payload)]
+
+
+async def test_lines_on_their_way_are_not_quiet(tmp_path: Path) -> None:
+    ledger = Ledger()
+    ledger.hold = anyio.Event()
+    (tmp_path / "x.jsonl").write_bytes(b"1\n")
+    async with anyio.create_task_group() as tasks:
+        sensor = await lines(tmp_path, ledger)
+        tasks.start_soon(sensor.run, ledger.emit)
+        await until(lambda: not sensor.is_quiet)
+        ledger.hold.set()
+        await until(lambda: sensor.is_quiet)
+        assert values(ledger) == [b"1"]
+        tasks.cancel_scope.cancel()
 
 
 async def test_lines_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
