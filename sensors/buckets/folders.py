@@ -1,5 +1,6 @@
 """Any store that fsspec has: listed a folder at a time, in this loop or in threads."""
 
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -21,6 +22,8 @@ from afresh.sensors.buckets.store import (
 DEADLINE_SECONDS = 60.0
 THREADS = 4
 """A slow store must not hold the threads that others wait for: its sensor has so many, its own."""
+ABANDONED_AT_MOST = 4
+"""So many more may hang in calls that nobody waits for any longer; then no other is begun."""
 
 
 _WORDS = {"ls": "list", "info": "look at"}
@@ -43,6 +46,7 @@ class FolderStore:
             use_listings_cache=False, skip_instance_cache=True, **shared, **dict(options)
         )
         self._limiter: anyio.CapacityLimiter | None = None
+        self._threads = threading.BoundedSemaphore(THREADS + ABANDONED_AT_MOST)
 
     async def close(self) -> None:
         """Let go of connections, where the file system has a way."""
@@ -97,8 +101,24 @@ class FolderStore:
         self._limiter = self._limiter or anyio.CapacityLimiter(THREADS)
         call = partial(getattr(self.system, method), *args, **options)
         return await self.ask(
-            what, anyio.to_thread.run_sync, call, limiter=self._limiter, abandon_on_cancel=True
+            what,
+            anyio.to_thread.run_sync,
+            self._in_thread,
+            call,
+            limiter=self._limiter,
+            abandon_on_cancel=True,
         )
+
+    def _in_thread(self, call: Callable[[], Any]) -> Any:
+        if not self._threads.acquire(blocking=False):
+            raise StoreError(
+                "Expected the store to answer, found that earlier calls still hang",
+                hint="it is asked again when they end; check that it can be reached",
+            )
+        try:
+            return call()
+        finally:
+            self._threads.release()
 
     async def ask(
         self, what: str, call: Callable[..., Awaitable[Any]], *args: Any, **options: Any

@@ -91,7 +91,8 @@ def secrets_in(plain: Mapping[str, Any], options: Mapping[str, Any]) -> list[str
 
 def hidden(text: str, secrets: Collection[str]) -> str:
     """Show none of these, whatever a client may say of its settings."""
-    for secret in secrets:
+    # The longest first: one may be the begin of another.
+    for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
 

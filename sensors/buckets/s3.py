@@ -47,20 +47,25 @@ class S3Store:
         # Who calls tries again, with pauses of its own, and says what is wrong meanwhile.
         self.system.retries = 1
         self._client: Any = None
+        self._connecting = anyio.Lock()
         self._marks = Marks()
 
     async def connect(self) -> None:
         """Make the connection pool. Raises StoreError for settings that boto refuses."""
-        if self._client is None:
+        # One at a time: a listing that is parsed twice is empty.
+        async with self._connecting:
+            if self._client is not None:
+                return
             async with _asking("take a connection"):
                 try:
-                    self._client = await self.system.set_session()
+                    client = await self.system.set_session()
                 except TypeError as error:
                     raise StoreError(
                         f"Expected storage_options that S3's client takes, found: {error}",
                         hint="correct storage_options",
                     ) from error
-            self._client.meta.events.register("before-parse.s3.ListObjectsV2", _parse_listing)
+            client.meta.events.register("before-parse.s3.ListObjectsV2", _parse_listing)
+            self._client = client
 
     async def close(self) -> None:
         """Let go of the connections."""

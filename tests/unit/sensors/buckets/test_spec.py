@@ -7,7 +7,7 @@ import pytest
 
 from afresh.assets.errors import DefinitionError, SensorError, UsageError
 from afresh.sensors import bucket, env, secret_file
-from afresh.sensors.buckets.options import as_plain, check_options, resolve, secrets_in
+from afresh.sensors.buckets.options import as_plain, check_options, hidden, resolve, secrets_in
 from afresh.sensors.buckets.url import object_path, object_uri, split_url
 
 
@@ -113,6 +113,10 @@ def test_secrets_are_read_where_the_store_is_opened() -> None:
     assert secrets_in(plain, options) == ["one", "two"]
     with pytest.raises(SensorError, match="environment variable A"):
         resolve(plain, {})
+
+
+def test_of_two_secrets_the_longer_is_hidden_whole() -> None:
+    assert hidden("with abcdef and abc", ["abc", "abcdef"]) == "with *** and ***"
 
 
 @pytest.mark.parametrize("path", ["lake/a b/ü.csv", "lake/a%2Fb,c[1]@*.csv", "lake/a?b#c", "l//x"])
