@@ -1,6 +1,17 @@
-"""The paths that are there, by key."""
+"""The paths that are there, by key; of one key there may be one, or all of them are refused."""
 
 import itertools
+from collections.abc import Sequence
+
+NAMED_AT_MOST = 4
+
+
+def refusal(thing: str, source: str, key: str, names: Sequence[str]) -> str:
+    """Say why the files or objects of one key are refused; some are named, all if they are few."""
+    of = f"key {key}" if key else f"source {source}"
+    named = ", ".join(names[: NAMED_AT_MOST + 1])
+    more = " and maybe more" if len(names) > NAMED_AT_MOST else ""
+    return f"Expected one {thing} for {of}, found {named}{more}"
 
 
 class KeyPaths:
@@ -29,7 +40,7 @@ class KeyPaths:
         elif paths == path:
             del self._paths[key]
 
-    def rivals(self, path: str, key: str, limit: int) -> list[str]:
+    def rivals(self, path: str, key: str, limit: int = NAMED_AT_MOST) -> list[str]:
         """Give at most so many of the other paths of this key."""
         paths = self._paths.get(key, ())
         others = (paths,) if isinstance(paths, str) else paths

@@ -4,11 +4,13 @@ Only reading shows what follows from another format, other options or types. Che
 file: what is stored is held against them, and what was rejected is tried again.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from afresh.assets.manifest import Manifest, Source
 from afresh.assets.partition import Pattern
 from afresh.daemon.reactor import Reactor
+from afresh.sensors.key_paths import refusal
 from afresh.storage.ledger import queries
 from afresh.storage.ledger import state as saved
 from afresh.storage.ledger.reader import Reader
@@ -43,22 +45,44 @@ def _version(source: Source, manifest: Manifest) -> str:
 def _events(
     reactor: Reactor, source: Source, reader: Reader, now: float, only: set[str] | None
 ) -> list[dict[str, Any]]:
-    """Of all files of a source, or `only` of these keys."""
+    """Of all files of a source, or `only` of these keys; several of one key stay refused."""
     events = []
     pattern = source.sensor.options.get("pattern")
     names = Pattern.parse(pattern) if isinstance(pattern, str) else None
-    for uri, path in saved.load_paths(reader.rows, source.name).items():
-        if names is not None:
-            key, position = names.match(reactor.ports.relative_of(uri)), ""
-        else:
+    paths = saved.load_paths(reader.rows, source.name)
+    keys: dict[str, str | None] = {}
+    if names is not None:
+        keys = {uri: names.match(reactor.ports.relative_of(uri)) for uri in paths}
+    refused = _refused(source, keys)
+    for uri, path in paths.items():
+        key, position = keys.get(uri), ""
+        if names is None:
             key, position = _place_of(reader, path.seq)
         if key is None or (only is not None and key not in only):
             continue
         event = reactor.journal.again(source.name, key, uri, now)
-        event |= {"identity": path.identity, "position": position}
+        event |= {
+            "identity": path.identity,
+            "position": position,
+            "detail": refused.get(key, ""),
+        }
         reactor.journal.keep(event)
         events.append(event)
     return events
+
+
+def _refused(source: Source, keys: Mapping[str, str | None]) -> dict[str, str]:
+    """Say of each key that several files have why none of them is read."""
+    uris: dict[str, list[str]] = {}
+    for uri, key in sorted(keys.items()):
+        if key is not None:
+            uris.setdefault(key, []).append(uri)
+    thing = "file" if source.sensor.kind == "file" else "object"
+    return {
+        key: refusal(thing, source.name, key, names)
+        for key, names in uris.items()
+        if len(names) > 1
+    }
 
 
 def _place_of(reader: Reader, seq: int) -> tuple[str | None, str]:

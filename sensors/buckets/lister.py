@@ -44,6 +44,7 @@ class Lister:
         now: Callable[[], float],
         random: Random,
         tell: Callable[[], None],
+        hide: Callable[[str], str] = str,
     ) -> None:
         self.error = ""
         self.hint = ""
@@ -59,6 +60,7 @@ class Lister:
         self._now = now
         self._random = random
         self._tell = tell
+        self._hide = hide
         self._wanted = anyio.Event()
         self._accept = False
         self._suspicious_of: int | None = None
@@ -133,7 +135,7 @@ class Lister:
             except StoreError as error:
                 failures += 1
                 if failures >= TRIES_BEFORE_FAILED:
-                    self._say(str(error.error), error.hint)
+                    self._say(self._hide(error.error), error.hint)
                 if failures >= TRIES_OF_ONE_LISTING:
                     self._given_up = True
                     all_of_them.cancel()

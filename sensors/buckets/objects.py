@@ -3,29 +3,19 @@
 `known` is what was acknowledged. Two objects of one key are refused, both named, until one is gone.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping
 
 import anyio
-import msgspec
 
 from afresh.assets.partition import Pattern
 from afresh.sensors.base import Arrival, ObjectIdentity
 from afresh.sensors.buckets.store import Entry, state_of
 from afresh.sensors.buckets.url import object_path, object_uri
-from afresh.sensors.key_paths import KeyPaths
+from afresh.sensors.key_paths import KeyPaths, refusal
+from afresh.sensors.offers import Offer, Offers
 
-NAMED_AT_MOST = 4
 ROOM = 2_000
 """More than so many arrivals do not wait to be handed on: who lists waits instead."""
-
-
-class Offer(msgspec.Struct, frozen=True):
-    """An arrival on its way; `state` is None for a deletion."""
-
-    number: int
-    arrival: Arrival
-    state: int | None
 
 
 class Objects:
@@ -37,17 +27,13 @@ class Objects:
         self.name = name
         self.pattern = pattern
         self.protocol = protocol
-        self.known: dict[str, int] = {}
         self.again: dict[str, None] = {}
         """What is news though it did not change, as a rival came or went: to be looked at."""
         self.on_again: Callable[[str], None] = lambda _path: None
         """Asks for such a look."""
-        self.acknowledged = 0
+        self._offers: Offers[int] = Offers()
         self._paths = KeyPaths()
         self._refused: set[str] = set()
-        self._inbox: dict[str, Offer] = {}
-        self._flying: dict[str, Offer] = {}
-        self._numbers = itertools.count(1)
         self._waiting: dict[str, list[Callable[[], None]]] = {}
         self._news = anyio.Event()
         self._progress = anyio.Event()
@@ -55,17 +41,26 @@ class Objects:
             path = object_path(uri)
             key = pattern.match(path)
             if key is not None and uri == object_uri(protocol, path):
-                self.known[path] = state_of(identity)
+                self._offers.known[path] = state_of(identity)
                 self._paths.add(path, key)
 
     def __len__(self) -> int:
         """How many arrivals are not acknowledged."""
-        return len(self._inbox)
+        return len(self._offers)
+
+    @property
+    def known(self) -> Mapping[str, int]:
+        """The state of each object that was acknowledged, by path."""
+        return self._offers.known
+
+    @property
+    def acknowledged(self) -> int:
+        """How many arrivals were acknowledged."""
+        return self._offers.acknowledged
 
     def current(self, path: str) -> int | None:
         """Give the state that was last said of an object; None for no object."""
-        offer = self._inbox.get(path)
-        return offer.state if offer is not None else self.known.get(path)
+        return self._offers.current(path)
 
     def ours(self, page: Iterable[Entry]) -> list[Entry]:
         """Leave the objects whose names match, and note that they are there."""
@@ -82,7 +77,7 @@ class Objects:
         path = entry.path
         key = self.pattern.match(path)
         assert key is not None
-        rivals = self._paths.rivals(path, key, NAMED_AT_MOST)
+        rivals = self._paths.rivals(path, key)
         problem = self._refuse(path, key, rivals) if rivals else ""
         if not rivals:
             self._refused.discard(path)
@@ -97,14 +92,13 @@ class Objects:
         self._paths.discard(path, key)
         self.again.pop(path, None)
         self._refused.discard(path)
-        told = self._flying.get(path)
-        was_told = path in self.known if told is None else told.state is not None
+        was_told = self._offers.was_told(path)
         if not was_told:
-            if self._inbox.pop(path, None) is not None:
+            if self._offers.withdraw(path):
                 self._tell_waiting([path])
         elif self.current(path) is not None:
             self._put(path, key, observed_at)
-        left = self._paths.rivals(path, key, NAMED_AT_MOST)
+        left = self._paths.rivals(path, key)
         if len(left) == 1 and (was_told or left[0] in self._refused):
             self._look_again(left[0])
 
@@ -114,56 +108,45 @@ class Objects:
         What is on its way is newer still.
         """
         path = object_path(uri)
-        if path in self.known and path not in self._inbox:
-            self.known[path] = state_of(identity)
+        if path in self.known and path not in self._offers:
+            self._offers.known[path] = state_of(identity)
 
     # Handing on
 
-    def take(self, limit: int) -> dict[str, Offer]:
+    def take(self, limit: int) -> Mapping[str, Offer[int]]:
         """Give the first arrivals that are to be handed on; they stay until acknowledged."""
-        self._flying = dict(itertools.islice(self._inbox.items(), limit))
-        return self._flying
+        return self._offers.take(limit)
 
-    def acknowledge(self, offers: Mapping[str, Offer]) -> None:
+    def doubt(self) -> None:
+        """Note that nobody knows whether what was taken is recorded."""
+        self._offers.doubt()
+
+    def acknowledge(self, offers: Mapping[str, Offer[int]]) -> None:
         """Note that these are recorded."""
-        for path, offer in offers.items():
-            if offer.state is None:
-                self.known.pop(path, None)
-            else:
-                self.known[path] = offer.state
-            if self._inbox.get(path) is offer:
-                del self._inbox[path]
-        self._flying = {}
-        self.acknowledged += len(offers)
+        self._offers.acknowledge(offers)
         self._tell_waiting(offers)
 
     def when_told(self, path: str, then: Callable[[], None]) -> None:
         """Call back when nothing of an object is on its way: now, or at its acknowledgement."""
-        if path in self._inbox:
+        if path in self._offers:
             self._waiting.setdefault(path, []).append(then)
         else:
             then()
 
     async def news(self) -> None:
         """Wait until there is something to hand on."""
-        while not self._inbox:
+        while not self._offers:
             self._news = anyio.Event()
             await self._news.wait()
 
     async def room(self) -> None:
         """Wait until not too much waits to be handed on."""
-        while len(self._inbox) >= ROOM:
+        while len(self._offers) >= ROOM:
             await self.progress()
 
     async def progress(self) -> None:
         """Wait for the next acknowledgement."""
         await self._progress.wait()
-
-    async def flush(self) -> None:
-        """Wait until what is on its way now is acknowledged."""
-        last = max((offer.number for offer in self._inbox.values()), default=0)
-        while any(offer.number <= last for offer in itertools.islice(self._inbox.values(), 1)):
-            await self.progress()
 
     def wake(self) -> None:
         """Wake whoever waits for progress: there may be none."""
@@ -187,13 +170,12 @@ class Objects:
             problem=problem,
         )
         state = state_of(identity) if identity is not None else None
-        self._inbox.pop(path, None)  # it goes to the end
-        self._inbox[path] = Offer(next(self._numbers), arrival, state)
+        self._offers.put(path, arrival, state)
         self._news.set()
 
     def _tell_waiting(self, paths: Iterable[str]) -> None:
         for path in paths:
-            if path not in self._inbox:
+            if path not in self._offers:
                 for then in self._waiting.pop(path, ()):
                     then()
         self.wake()
@@ -211,6 +193,4 @@ class Objects:
                 self._look_again(rival)
         self._refused.add(path)
         uris = [object_uri(self.protocol, name) for name in sorted([path, *rivals])]
-        more = " and maybe more" if len(rivals) == NAMED_AT_MOST else ""
-        what = f"key {key}" if key else f"source {self.name}"
-        return f"Expected one object for {what}, found {', '.join(uris)}{more}"
+        return refusal("object", self.name, key, uris)

@@ -78,6 +78,7 @@ class BucketSensor:
             now=now,
             random=random,
             tell=tell,
+            hide=self._hidden,
         )
         self._looker = Looker(
             self._objects,
@@ -205,8 +206,12 @@ class BucketSensor:
     async def _drain(self, emit: Emit) -> None:
         while True:
             await self._objects.news()
-            offers = dict(self._objects.take(BATCH))
-            await emit(Batch(self.name, tuple(offer.arrival for offer in offers.values())))
+            offers = self._objects.take(BATCH)
+            try:
+                await emit(Batch(self.name, tuple(offer.arrival for offer in offers.values())))
+            except BaseException:
+                self._objects.doubt()
+                raise
             self._objects.acknowledge(offers)
 
     def _hidden(self, text: str) -> str:

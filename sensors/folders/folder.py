@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import anyio
 import msgspec
 
+from afresh.sensors.folders.due_times import DueTimes
 from afresh.sensors.folders.probe import FileSystem
 from afresh.sensors.folders.scan import Place
-from afresh.sensors.schedule import Schedule
 
 if TYPE_CHECKING:
     from afresh.sensors.folders.sensor import FileSensor
@@ -38,7 +39,7 @@ class Findings(msgspec.Struct):
 class Folder:
     """A root and the sensors that share it: it is watched and scanned once for all of them."""
 
-    def __init__(self, root: str, project: str, schedule: Schedule) -> None:
+    def __init__(self, root: str, project: str, due_times: DueTimes) -> None:
         self.root = root
         self.name = os.path.relpath(root, project)
         self.is_project = root == project
@@ -51,10 +52,11 @@ class Folder:
         self.places: dict[str, Place] = {}
         self.inside: tuple[str, ...] = (os.path.realpath(project),)
         self.scanning = False
+        self._retired = False
         self._wanted = False
         self._due_at = float("inf")
         self._earliest_at = 0.0
-        self._schedule = schedule
+        self._due_times = due_times
         self.ticket = anyio.Event()
         self.accepting: set[FileSensor] = set()
         self.later: dict[str, bool] = {}
@@ -62,7 +64,13 @@ class Folder:
     @property
     def recursive(self) -> bool:
         """May matches be in folders below."""
-        return any(sensor.pattern.recursive for sensor in self.sensors.values())
+        # Of a copy: a scan asks in a thread, while sensors join and leave.
+        return any(sensor.pattern.recursive for sensor in tuple(self.sensors.values()))
+
+    @property
+    def first(self) -> "FileSensor | None":
+        """The first sensor by name; None when all have left."""
+        return min(tuple(self.sensors.items()), default=("", None), key=itemgetter(0))[1]
 
     @property
     def notifies(self) -> bool:
@@ -114,10 +122,15 @@ class Folder:
         self.scanning = False
         self._plan()
 
+    def retire(self) -> None:
+        """Never be scanned again: all have left, and another may stand in its place."""
+        self._retired = True
+        self._due_times.remove(self.root)
+
     def _plan(self) -> None:
-        if not self.scanning:
+        if not self.scanning and not self._retired:
             at = min(self._due_at, self._earliest_at) if self._wanted else self._due_at
-            self._schedule.put(self.root, at)
+            self._due_times.put(self.root, at)
 
     def scanned(self, now: float, seconds: float, interval_seconds: float) -> None:
         """Set when to scan again: soon if something is wrong or unseen, at most 5 % of the time."""

@@ -51,7 +51,9 @@ _MASK = Mask(
     | InotifyConstants.IN_ONLYDIR
 )
 _OPEN_AT_MOST = 100_000
-
+QUEUED_AT_MOST = 200_000
+"""More than so many events do not wait to be drained: what comes then is lost, as in the kernel."""
+_LOST = InotifyEvent(WatchDescriptor(-1), OVERFLOW, 0, b"")
 
 _REASONS = {
     errno.ENOSPC: "no notifications, scanned instead: raise fs.inotify.max_user_watches",
@@ -78,6 +80,7 @@ class _Reader(InotifyFD):
         super().__init__()
         self.name = "afresh-inotify"
         self.broken = False
+        self._is_full = False
         self._queue = queue
         self._wake = wake
         self._created: set[tuple[int, bytes]] = set()
@@ -88,8 +91,11 @@ class _Reader(InotifyFD):
             try:
                 events = [event for event in self.read_events() if self._matters(event)]
             except OSError:
-                events = [InotifyEvent(WatchDescriptor(-1), OVERFLOW, 0, b"")]
+                events = [_LOST]
                 self.broken = True
+            was_full, self._is_full = self._is_full, len(self._queue) >= QUEUED_AT_MOST
+            if self._is_full:
+                events = [] if was_full else [_LOST]
             self._queue.extend(events)
             if any(event.mask != OPENED for event in events):
                 self._wake()
@@ -143,7 +149,7 @@ class Notifications:
         except OSError as error:
             self._reason = _reason(error) or f"no notifications, scanned instead: {error}"
         self._paths: dict[int, dict[str, CallbackId]] = {}
-        self._watched: dict[str, tuple[WatchDescriptor, Place]] = {}
+        self._watched: dict[str, tuple[WatchDescriptor, Place | None]] = {}
         self._ids = itertools.count()
 
     def watch(self, folder: str, place: Place) -> None:
@@ -206,6 +212,8 @@ class Notifications:
             while queue and len(notes) < limit:
                 event = queue.popleft()
                 if event.mask & OVERFLOW:
+                    # That a watch ended may be lost too: each is made anew by the next scan.
+                    self._watched = {path: (wd, None) for path, (wd, _) in self._watched.items()}
                     notes.append(Note("", event.mask))
                     continue
                 folders = tuple(self._paths.get(event.wd, ()))

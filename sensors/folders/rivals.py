@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from afresh.sensors.folders.look import Seen, look
 from afresh.sensors.folders.sensor import FileSensor
+from afresh.sensors.key_paths import refusal
 
 WAIT_SECONDS = 0.5
-NAMED_AT_MOST = 4
 
 
 class Rivals:
@@ -36,16 +36,14 @@ class Rivals:
 
     def judge(self, sensor: FileSensor, path: str, key: str, seen: Seen) -> Seen:
         """Refuse a file that has rivals."""
-        others = sensor.paths.rivals(path, key, NAMED_AT_MOST)
+        others = sensor.paths.rivals(path, key)
         if not others:
             self._refused.discard((sensor.name, path))
         if not others or seen.problem:
             return seen
         self._refused.add((sensor.name, path))
-        names = ", ".join(ascii(self._relative(p)) for p in sorted([path, *others]))
-        more = " and maybe more" if len(others) == NAMED_AT_MOST else ""
-        what = f"key {key}" if key else f"source {sensor.name}"
-        return Seen(seen.identity, f"Expected one file for {what}, found {names}{more}")
+        names = [ascii(self._relative(p)) for p in sorted([path, *others])]
+        return Seen(seen.identity, refusal("file", sensor.name, key, names))
 
     def take_back(self, sensor: FileSensor, path: str, key: str) -> str | None:
         """Report a file as gone; return the last one left of its key if that is news by it."""

@@ -85,7 +85,7 @@ class Scanner:
             gone={sensor: gone(list(sensor.known), listing.files) for sensor in sensors},
             unmatched_gone=[
                 path
-                for path, sensor in list(self._sightings.unmatched.items())
+                for path, sensor in list(self._sightings.owners.unmatched.items())
                 if sensor.folder is folder and path not in listing.files
             ],
             seconds=time.perf_counter() - started,
@@ -118,14 +118,14 @@ class Scanner:
 
     def _changed(self, folder: Folder, listing: Listing) -> list[str]:
         """Give the paths that are not as some sensor knows them, or that nobody knows."""
-        sightings = self._sightings
+        owners = self._sightings.owners
         changed = []
         for path, identity in listing.files.items():
-            routes = sightings.find(path)
+            routes = owners.find(path)
             if routes:
                 if any(s.folder is folder and s.known.get(path) != identity for s, _ in routes):
                     changed.append(path)
-            elif path not in sightings.unmatched and sightings.reporter(path) is not None:
+            elif path not in owners.unmatched and owners.reporter(path) is not None:
                 changed.append(path)
         return changed
 

@@ -3,18 +3,17 @@
 The watcher finds and looks; this keeps what is acknowledged and what is on its way (P1).
 """
 
-import itertools
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Literal
 
 import anyio
-import msgspec
 
 from afresh.assets.errors import SensorError
 from afresh.assets.partition import Pattern
 from afresh.sensors.base import Arrival, Batch, Emit, Health, Identity
 from afresh.sensors.folders.look import Seen
 from afresh.sensors.key_paths import KeyPaths
+from afresh.sensors.offers import Offers
 from afresh.sensors.uri import path_of, uri_of
 
 if TYPE_CHECKING:
@@ -23,16 +22,6 @@ if TYPE_CHECKING:
 
 BATCH = 250
 """At most so many arrivals in a batch: the daemon's loop is busy with it for some milliseconds."""
-
-
-_NONE: Mapping[str, "_Offer"] = {}
-
-
-class _Offer(msgspec.Struct, frozen=True):
-    """An arrival on its way: in order of `number`, acknowledged when emit returns."""
-
-    number: int
-    arrival: Arrival
 
 
 class FileSensor:
@@ -44,13 +33,10 @@ class FileSensor:
     """
 
     kind = "file"
-    _numbers = itertools.count(1)
     # There may be thousands of sensors.
     __slots__ = (
-        "_acknowledged",
-        "_flying",
-        "_inbox",
         "_last_health",
+        "_offers",
         "_on_health",
         "_on_news",
         "_progress",
@@ -60,7 +46,6 @@ class FileSensor:
         "error",
         "folder",
         "hint",
-        "known",
         "name",
         "paths",
         "patience_seconds",
@@ -91,16 +76,12 @@ class FileSensor:
         self._watcher = watcher
         self._on_health = on_health
         self._last_health = ("", "")
-        self.known: dict[str, Identity] = {}
-        """Acknowledged, by absolute path; matched files only."""
+        self._offers: Offers[Identity] = Offers()
         self.unmatched: dict[str, None] = {}
         self.pending: dict[str, None] = {}
         """What will be looked at again: not complete, or perhaps gone."""
         self.paths = KeyPaths()
         """Those that are there, reported or not."""
-        self._inbox: dict[str, _Offer] = {}
-        self._flying: Mapping[str, _Offer] = _NONE
-        self._acknowledged = 0
         self._on_news: Callable[[FileSensor], None] | None = None
         # Made when somebody waits for it: an event is a KB.
         self._progress: anyio.Event | None = None
@@ -114,8 +95,13 @@ class FileSensor:
             if key is None:
                 self.unmatched[path] = None
             elif uri not in unmatched:
-                self.known[path] = identity
+                self._offers.known[path] = identity
                 self.paths.add(path, key)
+
+    @property
+    def known(self) -> Mapping[str, Identity]:
+        """What was acknowledged, by absolute path; matched files only."""
+        return self._offers.known
 
     @property
     def health(self) -> Health:
@@ -132,13 +118,13 @@ class FileSensor:
             state = "failed"
         elif folder is None or not self.checked or not folder.notifies:
             state = "scanning"
-        lag = len(self._inbox) + len(self.pending)
+        lag = len(self._offers) + len(self.pending)
         return Health(state=state, error=error, lag=lag, hint=hint, note=note)
 
     @property
     def is_quiet(self) -> bool:
         """Is all that was seen acknowledged, and the last scan done."""
-        return self.checked and not self._inbox and not self.pending
+        return self.checked and not self._offers and not self.pending
 
     async def run(self, emit: Emit) -> None:
         """Report until cancelled. What `emit` raises is raised; run again, it is repeated.
@@ -152,7 +138,7 @@ class FileSensor:
             while True:
                 await self.drain(emit)
                 news = anyio.Event()
-                if not self._inbox:
+                if not self._offers:
                     await news.wait()
         finally:
             self.stop()
@@ -162,7 +148,7 @@ class FileSensor:
         self._on_news = on_news
         self._running = True
         self._watcher.join(self)
-        if self._inbox:
+        if self._offers:
             on_news(self)
 
     def stop(self) -> None:
@@ -174,11 +160,15 @@ class FileSensor:
 
     async def drain(self, emit: Emit) -> None:
         """Hand on all that has gathered. What `emit` raises is raised, and nothing is lost."""
-        while self._inbox and self._running:
-            offers = dict(itertools.islice(self._inbox.items(), BATCH))
-            self._flying = offers
-            await emit(Batch(self.name, tuple(o.arrival for o in offers.values())))
-            self._acknowledge(offers)
+        while self._offers and self._running:
+            offers = self._offers.take(BATCH)
+            try:
+                await emit(Batch(self.name, tuple(offer.arrival for offer in offers.values())))
+            except BaseException:
+                self._offers.doubt()
+                raise
+            self._offers.acknowledge(offers)
+            self._say_progress()
 
     async def scan(self, *, accept: bool = False) -> int:
         """Look at everything now, and return how many arrivals were acknowledged since.
@@ -192,13 +182,13 @@ class FileSensor:
                 f"Expected a running sensor, found {self.name} stopped",
                 hint=f"afresh sensors resume {self.name}",
             )
-        before = self._acknowledged
+        before = self._offers.acknowledged
         await self._watcher.scan(self, accept=accept)
         await self._flush()
         health = self.health
         if health.state == "failed" and not accept:
             raise SensorError(health.error, hint=health.hint)
-        return self._acknowledged - before
+        return self._offers.acknowledged - before
 
     def confirm(self, uri: str, identity: Identity) -> None:
         """Note what an ingest has read: then it is not news, though later than what was reported.
@@ -206,13 +196,12 @@ class FileSensor:
         (A copy's times are set last, without any notification.)
         """
         path = path_of(uri, self._watcher.project)
-        if path in self.known and path not in self._inbox:
-            self.known[path] = identity
+        if path in self.known and path not in self._offers:
+            self._offers.known[path] = identity
 
     def current(self, path: str) -> Identity | None:
         """Give what was last said of a path, on its way or acknowledged; None for nothing."""
-        offer = self._inbox.get(path)
-        return _identity(offer.arrival) if offer is not None else self.known.get(path)
+        return self._offers.current(path)
 
     def remembers(self, path: str) -> bool:
         """Is there anything to take back when this path is gone."""
@@ -232,23 +221,24 @@ class FileSensor:
                 identity=seen.identity,
                 problem=seen.problem,
             ),
+            seen.identity,
         )
 
     def offer_deleted(self, path: str, key: str | None, observed_at: float) -> bool:
         """Report that a file is gone; False if nobody was told of it, or all are told already."""
-        told = path in self.unmatched if key is None else self._was_told(path)
+        told = path in self.unmatched if key is None else self._offers.was_told(path)
         self.unmatched.pop(path, None)
         if key is not None:
             self.paths.discard(path, key)
-        offer = self._inbox.get(path)
-        if offer is not None and offer.arrival.identity is None:
+        if path in self._offers and self.current(path) is None:
             return False
         if not told:
-            self._inbox.pop(path, None)
+            self._offers.withdraw(path)
             self._say_progress()
             return False
         uri = uri_of(path, self._watcher.project)
-        self._put(path, Arrival(uri=uri, kind="deleted", partition=key, observed_at=observed_at))
+        arrival = Arrival(uri=uri, kind="deleted", partition=key, observed_at=observed_at)
+        self._put(path, arrival, None)
         return True
 
     def pass_check(self) -> None:
@@ -274,30 +264,10 @@ class FileSensor:
             self._last_health = (health.state, health.error)
             self._on_health(self)
 
-    def _put(self, path: str, arrival: Arrival) -> None:
-        self._inbox.pop(path, None)
-        self._inbox[path] = _Offer(next(self._numbers), arrival)
+    def _put(self, path: str, arrival: Arrival, identity: Identity | None) -> None:
+        self._offers.put(path, arrival, identity)
         if self._on_news is not None:
             self._on_news(self)
-
-    def _acknowledge(self, offers: Mapping[str, _Offer]) -> None:
-        for path, offer in offers.items():
-            arrival = offer.arrival
-            identity = _identity(arrival)
-            if identity is None:
-                self.known.pop(path, None)
-            elif arrival.partition is not None:
-                self.known[path] = identity
-            if self._inbox.get(path) is offer:
-                del self._inbox[path]
-        self._flying = _NONE
-        self._acknowledged += len(offers)
-        self._say_progress()
-
-    def _was_told(self, path: str) -> bool:
-        """Say whether the last that anybody was told of a matched file is that it is there."""
-        told = self._flying.get(path)
-        return path in self.known if told is None else told.arrival.identity is not None
 
     def _say_progress(self) -> None:
         if self._progress is not None:
@@ -306,8 +276,8 @@ class FileSensor:
 
     async def _flush(self) -> None:
         """Wait until what is on its way now is acknowledged."""
-        last = max((offer.number for offer in self._inbox.values()), default=0)
-        while self._inbox and next(iter(self._inbox.values())).number <= last:
+        last = self._offers.last
+        while self._offers.first <= last:
             if self._progress is None:
                 self._progress = anyio.Event()
             await self._progress.wait()
@@ -316,7 +286,3 @@ class FileSensor:
                     f"Expected {self.name} to go on, found that it stopped",
                     hint="see afresh sensors for why",
                 )
-
-
-def _identity(arrival: Arrival) -> Identity | None:
-    return arrival.identity if isinstance(arrival.identity, Identity) else None

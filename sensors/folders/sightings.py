@@ -4,21 +4,25 @@ Runs in the loop. Every function here may be called for any path at any time: wh
 depends on what is there now and on what was reported before, not on why it was called.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
 
-from afresh.assets.partition import Pattern, is_temporary
-from afresh.sensors.base import Identity
+from afresh.assets.partition import is_temporary
+from afresh.sensors.folders.ages import Ages
 from afresh.sensors.folders.departures import Departures
 from afresh.sensors.folders.folder import Folder
 from afresh.sensors.folders.look import Seen, look
+from afresh.sensors.folders.owners import Owners, Routed
 from afresh.sensors.folders.rivals import Rivals
 from afresh.sensors.folders.scan import place_of
 from afresh.sensors.folders.sensor import FileSensor
 from afresh.sensors.folders.settle import Settling
-from afresh.sensors.routes import Routes
+
+if TYPE_CHECKING:
+    from afresh.sensors.base import Identity
 
 CHUNK = 256
 """So many paths are looked at before others have their turn in the loop: about 5 ms."""
@@ -30,52 +34,22 @@ OPEN_FACTOR = 10
 """A file seen to be created and not yet closed must be stable for so many times its settle time."""
 LATER_AT_MOST = 100_000
 
-Routed = tuple[tuple[FileSensor, str], ...]
-
 
 class Sightings:
     """The paths under consideration, for all sensors."""
 
-    def __init__(
-        self, project: str, folders: Mapping[str, Folder], now: Callable[[], float]
-    ) -> None:
-        self.routes: Routes[FileSensor] = Routes()
-        self.unmatched: dict[str, FileSensor] = {}
-        self.resting: tuple[Pattern, ...] = ()
-        """Of sensors that are paused: what is theirs waits for them, and is not unmatched."""
-        self._prefix = project.rstrip("/") + "/"
-        self._folders = folders
+    def __init__(self, owners: Owners, now: Callable[[], float]) -> None:
+        self.owners = owners
         self._now = now
+        self._ages = Ages(now)
         self._settling = Settling()
         self._opened: set[str] = set()
         self._complete: dict[str, Identity] = {}
         """Of what is settling: what waits only for another file of its key to go."""
-        self._rivals = Rivals(lambda path: path.removeprefix(self._prefix), now)
+        self._rivals = Rivals(owners.relative, now)
         self._departures = Departures()
         self._racy: dict[str, float] = {}
         self.progress = anyio.Event()
-
-    def find(self, path: str) -> Routed:
-        """Give the sensors that a path is for, and its key for each."""
-        return self.routes.find(path.removeprefix(self._prefix))
-
-    def reporter(self, path: str) -> FileSensor | None:
-        """Give the sensor that reports a path that no pattern matches; None if nobody does.
-
-        That is the first by name of the innermost watched folder. In the project's own folder lie
-        definitions and much else that is not data: nothing there is unmatched.
-        """
-        if self.resting:
-            name = path.removeprefix(self._prefix)
-            if any(pattern.match(name) is not None for pattern in self.resting):
-                return None
-        parent = above = path.rpartition("/")[0]
-        while above:
-            folder = self._folders.get(above)
-            if folder is not None and (above == parent or folder.recursive):
-                return None if folder.is_project else folder.sensors[min(folder.sensors)]
-            above = above.rpartition("/")[0]
-        return None
 
     def opened(self, path: str) -> None:
         """Note that a new file is being written."""
@@ -105,7 +79,9 @@ class Sightings:
 
     def _consider(self, path: str, *, closed: bool) -> None:
         routes = self._in_order(path, closed=closed)
-        unmatched = None if routes or self.find(path) else self._unmatched_by(path, closed=closed)
+        unmatched = (
+            None if routes or self.owners.find(path) else self._unmatched_by(path, closed=closed)
+        )
         sensor = unmatched or (routes[0][0] if routes else None)
         if sensor is None or sensor.folder is None:
             return
@@ -131,7 +107,7 @@ class Sightings:
     def _mark(self, path: str) -> None:
         """Let those whom a path concerns know whether it will be looked at again."""
         waiting = self.is_waiting(path)
-        for sensor in self._concerned(path):
+        for sensor in self.owners.concerned(path):
             if waiting:
                 sensor.pending[path] = None
             else:
@@ -142,7 +118,7 @@ class Sightings:
     def note_present(self, paths: Iterable[str]) -> None:
         """Note that these files are there, before any of them is reported."""
         for path in paths:
-            for sensor, key in self.find(path):
+            for sensor, key in self.owners.find(path):
                 sensor.paths.add(path, key)
 
     def is_going(self, path: str) -> bool:
@@ -157,7 +133,7 @@ class Sightings:
 
     def postpone_deletion(self, path: str, now: float) -> None:
         """Look at a path that is said to be gone, when no more are going."""
-        if any(sensor.remembers(path) for sensor in self._concerned(path)):
+        if any(sensor.remembers(path) for sensor in self.owners.concerned(path)):
             self._departures.add(path, now)
             self._mark(path)
 
@@ -182,7 +158,7 @@ class Sightings:
         """
         in_order: dict[str, bool] = {}
         for count, path in enumerate(paths, 1):
-            for sensor in self._concerned(path):
+            for sensor in self.owners.concerned(path):
                 self._delete(sensor, path, in_order, accepted)
             self._mark(path)
             if count % CHUNK == 0:
@@ -208,12 +184,12 @@ class Sightings:
             self.consider(path, closed=False)
             return
         self._forget(path)
-        key = next((key for owner, key in self.find(path) if owner is sensor), None)
+        key = next((key for owner, key in self.owners.find(path) if owner is sensor), None)
         self._take_back(sensor, path, key)
 
     def _take_back(self, sensor: FileSensor, path: str, key: str | None) -> None:
         """Report a path as gone; what is left of its key is then news, even if it was known."""
-        self.unmatched.pop(path, None)
+        self.owners.unmatched.pop(path, None)
         if key is None:
             sensor.offer_deleted(path, None, self._now())
             return
@@ -232,7 +208,7 @@ class Sightings:
     def _in_order(self, path: str, *, closed: bool) -> Routed:
         """Give the sensors that may report; for others keep it until a scan finds them in order."""
         routes = []
-        for sensor, key in self.find(path):
+        for sensor, key in self.owners.find(path):
             folder = sensor.folder
             if folder is None:
                 continue
@@ -249,20 +225,13 @@ class Sightings:
         folder.later[path] = closed
 
     def _unmatched_by(self, path: str, *, closed: bool) -> FileSensor | None:
-        sensor = self.unmatched.get(path) or self.reporter(path)
+        sensor = self.owners.of_unmatched(path)
         if sensor is None or sensor.folder is None:
             return None
         if sensor.checked and not sensor.error and not sensor.folder.error:
             return sensor
         self._postpone(sensor.folder, path, closed=closed)
         return None
-
-    def _concerned(self, path: str) -> list[FileSensor]:
-        routes = self.find(path)
-        if routes:
-            return [sensor for sensor, _ in routes]
-        sensor = self.unmatched.get(path) or self.reporter(path)
-        return [sensor] if sensor is not None else []
 
     def _news(
         self,
@@ -275,7 +244,7 @@ class Sightings:
     ) -> list[tuple[FileSensor, str | None]]:
         """Give those who do not know it so; of what is unmatched only the first sight is news."""
         if unmatched is not None:
-            return [(unmatched, None)] if path not in self.unmatched else []
+            return [(unmatched, None)] if path not in self.owners.unmatched else []
         again = closed and self._racy.get(path, 0.0) > anyio.current_time() - RACY_SECONDS
         return [(s, k) for s, k in routes if again or s.current(path) != seen.identity]
 
@@ -290,23 +259,19 @@ class Sightings:
         patience = max(GRANULARITY_SECONDS, *(s.patience_seconds for s, _ in news))
         stable_for = 0.0
         if sensor.folder is not None and sensor.folder.file_system.trusted:
-            stable_for = max(0.0, self._age(seen.identity))
+            stable_for = self._ages.stable_seconds(seen.identity)
         if path in self._opened:
             patience *= OPEN_FACTOR
         now = anyio.current_time()
         return self._settling.look(path, seen.identity, now, patience, stable_for)
 
-    def _age(self, identity: Identity) -> float:
-        # Only ctime is beyond the reach of writers; mtime is set by cp -p, tar and others.
-        return self._now() - identity.ctime_ns / 1e9
-
     def _offer(self, sensor: FileSensor, path: str, key: str | None, seen: Seen) -> None:
-        if self._age(seen.identity) < GRANULARITY_SECONDS:
+        if self._ages.age(seen.identity) < GRANULARITY_SECONDS:
             self._racy[path] = anyio.current_time()
             if len(self._racy) > LATER_AT_MOST:
                 self._racy.clear()
         if key is None:
-            self.unmatched[path] = sensor
+            self.owners.unmatched[path] = sensor
             sensor.offer(path, None, seen, self._now())
             return
         now = anyio.current_time()

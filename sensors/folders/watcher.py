@@ -13,12 +13,13 @@ import anyio.lowlevel
 
 from afresh.assets.partition import is_temporary
 from afresh.sensors.folders import notify
+from afresh.sensors.folders.due_times import DueTimes
 from afresh.sensors.folders.folder import Folder
 from afresh.sensors.folders.notify import Notifications
+from afresh.sensors.folders.owners import Owners
 from afresh.sensors.folders.scanner import Scanner
 from afresh.sensors.folders.sensor import FileSensor
 from afresh.sensors.folders.sightings import CHUNK, Sightings
-from afresh.sensors.schedule import Schedule
 
 INTERVAL_SECONDS = 60.0
 PORTIONS = 40
@@ -49,8 +50,9 @@ class FolderWatcher:
     ) -> None:
         self.project = project.rstrip("/") or "/"
         self._folders: dict[str, Folder] = {}
-        self._schedule = Schedule()
-        self._sightings = Sightings(self.project, self._folders, now)
+        self._due_times = DueTimes()
+        self._owners = Owners(self.project, self._folders)
+        self._sightings = Sightings(self._owners, now)
         self._notifications: Notifications | None = None
         self._scanner = Scanner(self.project, self._sightings, skip, interval_seconds)
         self._left = False
@@ -59,19 +61,18 @@ class FolderWatcher:
 
     def relative(self, path: str) -> str:
         """Give a path as patterns see it: relative to the project."""
-        return path.removeprefix(self.project.rstrip("/") + "/")
+        return self._owners.relative(path)
 
     def join(self, sensor: FileSensor) -> None:
         """Watch for a sensor from now on; its folder is scanned first."""
         root = f"{self.project.rstrip('/')}/{sensor.pattern.root}".rstrip("/")
         folder = self._folders.get(root)
         if folder is None:
-            folder = self._folders[root] = Folder(root, self.project, self._schedule)
+            folder = self._folders[root] = Folder(root, self.project, self._due_times)
         folder.sensors[sensor.name] = sensor
         folder.ask()
         sensor.folder, sensor.checked = folder, False
-        self._sightings.routes.add(sensor, sensor.pattern)
-        self._sightings.unmatched.update(dict.fromkeys(sensor.unmatched, sensor))
+        self._owners.add(sensor)
         self._wake()
 
     def leave(self, sensor: FileSensor) -> None:
@@ -81,22 +82,20 @@ class FolderWatcher:
             return
         sensor.folder, sensor.checked = None, False
         sensor.pending.clear()
-        self._sightings.routes.remove(sensor, sensor.pattern)
-        for path in [p for p, s in self._sightings.unmatched.items() if s is sensor]:
-            del self._sightings.unmatched[path]
+        self._owners.remove(sensor)
         if folder.sensors.get(sensor.name) is sensor:
             del folder.sensors[sensor.name]
         folder.accepting.discard(sensor)
         if not folder.sensors:
             del self._folders[folder.root]
-            self._schedule.remove(folder.root)
+            folder.retire()
             folder.ticket.set()
             self._left = True
             self._wake()
 
     def rest(self, sensors: Iterable[FileSensor]) -> None:
         """Leave the files of these to them: they are paused, and will look for themselves."""
-        self._sightings.resting = tuple(sensor.pattern for sensor in sensors)
+        self._owners.resting = tuple(sensor.pattern for sensor in sensors)
 
     async def run(
         self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
@@ -168,11 +167,11 @@ class FolderWatcher:
         return False
 
     def _next_at(self) -> float:
-        times = (self._schedule.next_at(), self._sightings.next_at())
+        times = (self._due_times.next_at(), self._sightings.next_at())
         return min((at for at in times if at is not None), default=float("inf"))
 
     def _start_scans(self, tasks: anyio.abc.TaskGroup, notifications: Notifications) -> None:
-        roots = self._schedule.take(anyio.current_time())
+        roots = self._due_times.take(anyio.current_time())
         due = [folder for root in roots if (folder := self._folders.get(root)) is not None]
         if due:
             for folder in due:

@@ -90,6 +90,52 @@ async def test_a_growing_file_that_a_scan_found_waits(tmp_path: Path, landing: P
     assert [a.identity.size for a in journal.arrivals if a.identity] == [6]
 
 
+async def test_a_clock_that_is_set_ahead_makes_no_file_complete(
+    tmp_path: Path, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = 0.0
+    monkeypatch.setattr("support.watching.clock", lambda: clock() + ahead)
+    async with watching(tmp_path, settle_seconds=5) as (sensor, journal):
+        with (landing / "a.csv").open("w") as file:
+            file.write("1")
+            file.flush()
+            await until(lambda: sensor.pending)
+            ahead = 3600.0
+            assert await sensor.scan() == 0
+            file.write("2")
+        await until(lambda: journal.arrivals)
+    assert [a.identity.size for a in journal.arrivals if a.identity] == [2]
+
+
+async def test_a_deletion_that_could_not_be_recorded_is_told_in_the_end(
+    tmp_path: Path, landing: Path
+) -> None:
+    for name in "abc":
+        (landing / f"{name}.csv").write_text("1")
+    journal = Journal()
+    watcher = FolderWatcher(os.fspath(tmp_path), now=clock)
+    sensor = FileSensor(
+        name="days", pattern=Pattern.parse("landing/{day}.csv"), watcher=watcher, settle_seconds=0.1
+    )
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(watcher.run)
+        sensor.start(lambda _sensor: None)
+        await until(lambda: sensor.health.lag == 3 and not sensor.pending)
+        await sensor.drain(journal.emit)
+        (landing / "a.csv").unlink()
+        await until(lambda: sensor.health.lag == 1 and not sensor.pending)
+        journal.fails = 1
+        with pytest.raises(OSError, match="full"):
+            await sensor.drain(journal.emit)
+        (landing / "a.csv").write_text("22")
+        await until(lambda: sensor.current(os.fspath(landing / "a.csv")))
+        (landing / "a.csv").unlink()
+        await until(lambda: not sensor.current(os.fspath(landing / "a.csv")))
+        await sensor.drain(journal.emit)
+        tasks.cancel_scope.cancel()
+    assert journal.short[3:] == [("deleted", "landing/a.csv")]
+
+
 async def test_hard_links_and_symbolic_links_arrive(tmp_path: Path, landing: Path) -> None:
     (tmp_path / "one").write_text("1")
     async with watching(tmp_path) as (_, journal):

@@ -4,8 +4,9 @@ import anyio
 import msgspec
 import pytest
 
-from afresh.assets.manifest import Manifest, Schema, Source
+from afresh.assets.manifest import Manifest, Schema, Sensor, Source
 from afresh.daemon.workers.task import Failed, Task
+from afresh.sensors.base import Arrival, Batch, Identity
 from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import source
 from support.streaming import StreamDaemon, StreamWorkers
@@ -69,3 +70,32 @@ async def test_nothing_where_the_source_is_as_it_was() -> None:
     renamed = msgspec.structs.replace(FILES, owner="ann")
     daemon = await reloaded(msgspec.structs.replace(manifest(renamed), digest="other"))
     assert events(daemon) == []
+
+
+async def test_several_files_of_one_key_stay_refused() -> None:
+    files = msgspec.structs.replace(FILES, sensor=Sensor("file", {"pattern": "landing/a/{k}.csv"}))
+    workers = StreamWorkers()
+    workers.files = {"landing/a/x.csv": "1", "landing/a/x.csv.gz": "2", "landing/a/y.csv": "3"}
+    daemon = StreamDaemon(manifest(files), workers, MemoryLedger())
+
+    def arrival(name: str, key: str, problem: str = "") -> Arrival:
+        return Arrival(f"landing/a/{name}", "arrived", key, 1.0, Identity(1, 1, 1, 1), problem)
+
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.reactor.offer(Batch("a", (arrival("x.csv", "x"), arrival("y.csv", "y"))))
+        await daemon.settle()
+        await daemon.reactor.offer(Batch("a", (arrival("x.csv.gz", "x", "Expected one"),)))
+        await daemon.settle()
+        await daemon.reload(manifest(msgspec.structs.replace(files, code_key="c2")))
+        await daemon.settle()
+        tasks.cancel_scope.cancel()
+    assert events(daemon) == [
+        ("x", "landing/a/x.csv", "superseded"),
+        ("x", "landing/a/x.csv.gz", "rejected"),
+        ("y", "landing/a/y.csv", "unchanged"),
+    ]
+    assert daemon.ledger.reader.rows(
+        "SELECT detail FROM event WHERE kind = 'code' AND state = 'rejected'"
+    ) == [("Expected one file for key x, found landing/a/x.csv, landing/a/x.csv.gz",)]
+    assert "landing/a/x.csv.gz" not in {task.path for task in workers.started}

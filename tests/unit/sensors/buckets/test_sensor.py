@@ -10,6 +10,7 @@ from afresh.assets.errors import SensorError, UsageError
 from afresh.sensors.base import Batch, ObjectIdentity
 from afresh.sensors.buckets.looker import AT_ONCE
 from afresh.sensors.buckets.objects import ROOM
+from afresh.sensors.buckets.store import Entry
 from afresh.sensors.hints import HINTS
 from support.buckets import FakeStore, make_sensor, running, settle
 from support.watching import Journal, health
@@ -270,7 +271,7 @@ async def test_no_secret_is_shown() -> None:
     async with running(make_sensor(store, secrets=["", "away"]), Journal()) as sensor:
         await settle(sensor)
         store.failures = 20
-        with pytest.raises(SensorError):
+        with pytest.raises(SensorError, match=r"the store is \*\*\*"):
             await sensor.scan()
         assert sensor.health.error == "the store is ***"
 
@@ -358,6 +359,24 @@ async def test_what_cannot_be_recorded_is_offered_again_by_the_next_run() -> Non
     async with running(sensor, journal):
         await settle(sensor)
     assert sorted(journal.short) == [("arrived", uri("a")), ("arrived", uri("b"))]
+
+
+async def test_a_deletion_that_could_not_be_recorded_is_told_in_the_end() -> None:
+    store, journal = days("a", "b", "c"), Journal()
+    sensor = make_sensor(store, interval_seconds=9999)
+    async with running(sensor, journal):
+        await settle(sensor)
+    store.delete("lake/days/a.csv")
+    sensor.look_at([uri("a")])
+    journal.fails = 1
+    with pytest.raises(OSError, match="the ledger is full"):
+        await sensor.run(journal.emit)
+    objects = sensor._objects
+    objects.arrive(Entry("lake/days/a.csv", ObjectIdentity("new", "", 1, 1.0)), 1.0)
+    objects.leave("lake/days/a.csv", 2.0)
+    async with running(sensor, journal):
+        await settle(sensor)
+    assert journal.short[3:] == [("deleted", uri("a"))]
 
 
 async def test_a_stopped_sensor_ends_a_scan() -> None:

@@ -1,9 +1,9 @@
-"""When what is due, pure: each name once, the earliest first."""
+"""When which folder is to be scanned, pure: each name once, the earliest first."""
 
 import heapq
 
 
-class Schedule:
+class DueTimes:
     """Names and their times, of one monotonic clock. Asking for the next costs nothing."""
 
     def __init__(self) -> None:
