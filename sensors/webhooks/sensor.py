@@ -17,6 +17,7 @@ from afresh.sensors.records import INLINE_BYTES, encode_records
 from afresh.sensors.secret import Secret
 from afresh.sensors.staged import stage
 from afresh.sensors.webhooks.deliveries import Delivery, read, uri_of
+from afresh.sensors.webhooks.memory import Memory
 from afresh.sensors.webhooks.rate import Bucket
 from afresh.sensors.webhooks.signature import FORMS, Forged, Signed, secret_bytes, verify
 
@@ -31,9 +32,7 @@ MOST_WAITING = 2_000
 MOST_WAITING_BYTES = 32 << 20
 """What may wait for the ledger at most; above it callers are told to come again."""
 FORGET_EACH_SECONDS = 600.0
-FORGET_AT_ONCE = 500
 TELL_FORGED_SECONDS = 60.0
-_identity = msgspec.json.Decoder(ObjectIdentity)
 
 
 class _Flight:
@@ -80,7 +79,11 @@ class WebhookSensor:
         self._bucket: Bucket | None = None
         self._flights: dict[str, _Flight] = {}
         self._waiting_bytes = 0
-        self._seen: dict[bytes, float] = {}
+        self._memory = Memory(
+            context.known,
+            tolerance_seconds=self._options.tolerance_seconds,
+            remember_seconds=self._options.remember_seconds,
+        )
         self._tasks: TaskGroup | None = None
         self._emit: Emit | None = None
         self._told_forged_at = float("-inf")
@@ -106,7 +109,7 @@ class WebhookSensor:
         self._secrets = [secret_bytes(self._form, secret.read()) for secret in options.secrets]
         self._bucket = Bucket(options.rate, self._context.now()) if options.rate else None
         self._emit = emit
-        await self._recall()
+        await self._memory.recall(self._context.now())
         try:
             async with anyio.create_task_group() as self._tasks:
                 route = Route(self._answer, options.max_bytes)
@@ -115,7 +118,7 @@ class WebhookSensor:
                     self.checked = True
                     self._context.tell()
                     while True:
-                        await self._forget()
+                        await self._memory.forget(self._context.now(), self.name, emit)
                         await anyio.sleep(FORGET_EACH_SECONDS)
         finally:
             self._tasks = None
@@ -163,16 +166,15 @@ class WebhookSensor:
         flights: dict[int, _Flight] = {}
         for delivery in deliveries:
             uri = uri_of(self._options.path, delivery.key)
-            digest = ""
             flight = self._flights.get(uri)
             if flight is not None:
                 flights[id(flight)] = flight
                 digest = flight.new[uri].digest
-            elif (known := self._context.known.get(uri)) is not None:
-                digest = _identity.decode(known).etag
             else:
+                digest = self._memory.digest_of(uri)
+            if not digest:
                 new[uri] = delivery
-            if digest not in ("", delivery.digest):
+            elif digest != delivery.digest:
                 text = f"Expected the body that came first with {delivery.key!r}, found another"
                 return HttpResponse(422, {"error": text})
         repeated = not new
@@ -194,7 +196,7 @@ class WebhookSensor:
         self, new: Mapping[str, Delivery], signed: Signed | None, size: int, now: float
     ) -> HttpResponse | None:
         """Say why new deliveries are not taken now, if so."""
-        if signed is not None and signed.at is not None and signed.digest in self._seen:
+        if self._memory.is_used(signed):
             text = "Expected a signature of its own for each delivery, found one used before"
             self._tell_forged(text, now)
             return HttpResponse(401, {"error": text})
@@ -216,8 +218,7 @@ class WebhookSensor:
         flight = _Flight(new, size)
         self._waiting_bytes += size
         self._flights |= dict.fromkeys(new, flight)
-        if signed is not None and signed.at is not None:
-            self._seen[signed.digest] = signed.at
+        self._memory.use(signed)
         assert self._tasks is not None
         self._tasks.start_soon(self._fly, flight, signed, now)
         return flight
@@ -233,8 +234,8 @@ class WebhookSensor:
         except OSError as error:
             _log.warning("webhook %s cannot record what came: %s", self._options.path, error)
         finally:
-            if not flight.recorded and signed is not None:
-                self._seen.pop(signed.digest, None)
+            if not flight.recorded:
+                self._memory.release(signed)
             for uri in flight.new:
                 self._flights.pop(uri, None)
             self._waiting_bytes -= flight.size
@@ -275,36 +276,6 @@ class WebhookSensor:
             staged=staged,
             depth=depth_of(delivery.record.headers),
         )
-
-    async def _recall(self) -> None:
-        """Know the signatures again that were used and may still hold."""
-        # Of calls it is known when they came; their signatures may be of so much later.
-        since = self._context.now() - 2 * self._options.tolerance_seconds
-        for number, text in enumerate(self._context.known.values()):
-            identity = _identity.decode(text)
-            if identity.version and identity.modified_at >= since:
-                self._seen[bytes.fromhex(identity.version)] = identity.modified_at
-            if number % FORGET_AT_ONCE == 0:
-                await anyio.lowlevel.checkpoint()
-
-    async def _forget(self) -> None:
-        """Let go of keys and signatures whose time is over."""
-        now, options = self._context.now(), self._options
-        limit = now - 2 * options.tolerance_seconds
-        self._seen = {digest: at for digest, at in self._seen.items() if at >= limit}
-        oldest = now - options.remember_seconds
-        gone: list[Arrival] = []
-        assert self._emit is not None
-        for number, (uri, text) in enumerate(self._context.known.items()):
-            if _identity.decode(text).modified_at < oldest:
-                gone.append(Arrival(uri, "deleted", None, now))
-            if len(gone) == FORGET_AT_ONCE:
-                await self._emit(Batch(self.name, tuple(gone)))
-                gone = []
-            if number % FORGET_AT_ONCE == 0:
-                await anyio.lowlevel.checkpoint()
-        if gone:
-            await self._emit(Batch(self.name, tuple(gone)))
 
     def _tell_forged(self, text: str, now: float) -> None:
         if now - self._told_forged_at >= TELL_FORGED_SECONDS:

@@ -290,7 +290,7 @@ async def test_keys_are_forgotten_when_their_time_is_over(
 async def test_many_keys_are_forgotten_some_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("afresh.sensors.webhooks.sensor.FORGET_AT_ONCE", 2)
+    monkeypatch.setattr("afresh.sensors.webhooks.memory.FORGET_AT_ONCE", 2)
     ledger, clock = Ledger(), Clock()
     async with hooked(tmp_path, ledger=ledger, clock=clock) as hook:
         for number in range(5):
@@ -309,8 +309,6 @@ async def test_many_keys_are_forgotten_some_at_a_time(
         await emit(batch)
 
     async with hooked(tmp_path, ledger=ledger, clock=clock) as hook:
-        clock.now += 4 * 86400
-        hook.sensor._emit = telling
         monkeypatch.setattr(Known, "__iter__", walking)
-        await hook.sensor._forget()
-    assert told_after == [2, 4, 5]
+        await hook.sensor._memory.forget(clock.now + 4 * 86400, "orders", telling)
+    assert told_after == [3, 5, 5]
