@@ -1,30 +1,24 @@
-"""What users write: `@asset`, `source()`, and the two values that a function may ask for.
+"""What users write: `@asset` and `source()`.
 
 A declaration is only written down here, with its place. What it means is worked out when all
 modules are imported, so that everything that is wrong can be told at once.
 """
 
-import json
-import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Literal, Protocol, Self, TypeVar, overload
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 from afresh.assets.errors import DefinitionError
 from afresh.assets.lines import line_of
 from afresh.assets.manifest import Retry, Sensor
-from afresh.assets.partition import decode_key
 
 __all__ = [
-    "Context",
     "Declared",
     "FunctionDeclaration",
-    "Partition",
     "Registry",
-    "Retry",
     "SensorSpec",
     "SourceDeclaration",
     "asset",
@@ -35,56 +29,6 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 Option = str | int | float | bool | None
 OnCodeChange = Literal["rebuild", "new_only", "manual"]
-
-
-class Partition(str):
-    """The key of the partition that a run makes: a string. In a test: `Partition("2024")`.
-
-    `names` are the captures of the pattern that gave the key, in its order.
-    """
-
-    __slots__ = ("names",)
-    names: tuple[str, ...]
-
-    def __new__(cls, key: str = "", names: Sequence[str] = ()) -> Self:
-        """Take an encoded key."""
-        self = super().__new__(cls, key)
-        self.names = tuple(names)
-        return self
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The captured values, decoded."""
-        return decode_key(str(self))
-
-    @property
-    def named(self) -> dict[str, str]:
-        """The captured values by their names; {} where the names are not known."""
-        return dict(zip(self.names, self.parts, strict=True)) if self.names else {}
-
-
-@dataclass(slots=True)
-class Context:
-    """What a run knows of itself. A plain value: `Context()` will do in a unit test.
-
-    `run` is its id, `partition` what it makes, `events` the numbers of the events that caused it in
-    the journal; what is logged to `logger` is in the run's log. `depth` is how many runs in a row
-    led to it, itself included: who sends something on that may come back, sends this along as the
-    header `afresh-depth` (HTTP, Kafka), or as `afreshdepth` of a CloudEvent; then a loop is found.
-    """
-
-    run: str = ""
-    partition: Partition = field(default_factory=Partition)
-    events: tuple[int, ...] = ()
-    attempt: int = 1
-    logger: logging.Logger = field(default_factory=lambda: logging.getLogger("afresh.run"))
-    metadata: dict[str, str] = field(default_factory=dict)
-    depth: int = 1
-
-    def add_metadata(self, **values: str | float | bool | None) -> None:
-        """Keep values with the version that this run makes; all but strings are kept as JSON."""
-        for name, value in values.items():
-            self.metadata[name] = value if isinstance(value, str) else json.dumps(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,14 @@
 """What a definition reads: the names in its syntax, looked up where it runs."""
 
-import functools
 import importlib
 import inspect
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
+from afresh.assets.code_objects import cells_of, functions_of, names_of, write_code
 from afresh.assets.scopes import Path
 from afresh.assets.sources import source_file
 from afresh.assets.syntax import Syntax
@@ -64,7 +63,7 @@ class Reach:
             module = sys.modules.get(value.__module__)
             if module is not None:
                 return self._has_module(module)
-            return any(self.has(member) for member in _functions(value))
+            return any(self.has(member) for member in functions_of(value))
         return False
 
     def _has_module(self, module: ModuleType) -> bool:
@@ -111,16 +110,15 @@ class Reach:
         source = source_file(code.co_filename)
         tree = source.function(code) if source is not None else None
         if source is None or tree is None:
-            _compiled(node, code)
-            names: Iterator[Path] = ((name,) for name in sorted(_names(code)))
-            syntax = Syntax("", tuple(names))
+            write_code(node.tokens, code)
+            syntax = Syntax("", tuple((name,) for name in sorted(names_of(code))))
         else:
             syntax = source.syntax(tree)
         for label, value in (("=", function.__defaults__), ("*=", function.__kwdefaults__)):
             if value:
                 node.tokens.append(label)
                 writer.write(value)
-        cells = _cells(function)
+        cells = cells_of(function)
         self._syntax(node, writer, syntax, function.__globals__, cells)
         return node
 
@@ -224,8 +222,8 @@ class Reach:
                     writer.write(member)
             return node
         cells: dict[str, Any] = {}
-        for member in _functions(klass):
-            cells |= _cells(member)
+        for member in functions_of(klass):
+            cells |= cells_of(member)
         cells.pop("__class__", None)
         for tree in trees:
             self._syntax(node, writer, source.syntax(tree), vars(module), cells)
@@ -280,48 +278,3 @@ class Reach:
         for statement in source.bindings.get(binding.name, ()):
             self._syntax(node, writer, source.syntax(statement), scope, {})
         return node
-
-
-def _functions(klass: type) -> Iterator[FunctionType]:
-    for member in list(vars(klass).values()):
-        function = inspect.unwrap(member) if isinstance(member, FunctionType) else member
-        function = getattr(function, "__func__", getattr(function, "fget", function))
-        if isinstance(function, functools.cached_property):
-            function = function.func
-        if isinstance(function, MethodType):
-            function = function.__func__
-        if isinstance(function, FunctionType):
-            yield function
-
-
-def _cells(function: FunctionType) -> dict[str, Any]:
-    cells = {}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
-        try:
-            cells[name] = cell.cell_contents
-        except ValueError:  # not yet bound
-            continue
-    return cells
-
-
-def _names(code: CodeType) -> set[str]:
-    names = set(code.co_names) | set(code.co_freevars)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names |= _names(constant)
-    return names
-
-
-def _compiled(node: Node, code: CodeType) -> None:
-    """Code without a source: made by exec, or by a library for the project."""
-    node.tokens.append(code.co_code.hex())
-    node.tokens.extend([*code.co_varnames, *code.co_names])
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            _compiled(node, constant)
-        else:
-            node.tokens.append(
-                repr(constant)
-                if not isinstance(constant, frozenset)
-                else repr(sorted(constant, key=repr))
-            )

@@ -1,19 +1,16 @@
 """The syntax of a definition without what does not count, and the names that it reads.
 
-What does not count: comments, layout, docstrings and other bare constants, `pass`, the annotations
-of functions and of their local variables, the definition's own name. Annotations in a class body
-count: dataclasses and models are made of them.
+What does not count, beside what `normal_form` leaves out: the annotations of functions and of their
+local variables, the definition's own name. Annotations in a class body count: dataclasses and
+models are made of them.
 """
 
 import ast
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from afresh.assets.normal_form import NormalForm
 from afresh.assets.scopes import Path, Scopes
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_Node = Any
 
 
 @dataclass(slots=True)
@@ -52,9 +49,9 @@ def _piece(node: ast.AST) -> Syntax:
     return writer.done(())
 
 
-class _Writer:
+class _Writer(NormalForm):
     def __init__(self) -> None:
-        self.out: list[str] = []
+        super().__init__()
         self.annotated: set[Path] = set()
         self.imports: dict[str, tuple[str, int, str]] = {}
         self.scopes = Scopes()
@@ -67,55 +64,6 @@ class _Writer:
             imports=self.imports,
             decorators=decorators,
         )
-
-    def write(self, node: _Node) -> None:
-        special = _SPECIAL.get(node.__class__)
-        if special is not None:
-            special(self, node)
-        else:
-            self.generic(node)
-
-    def generic(self, node: _Node) -> None:
-        kind = node.__class__
-        fields = _FIELDS.get(kind)
-        if fields is None:
-            fields = _FIELDS[kind] = tuple(f for f in node._fields if f not in _SKIPPED)
-        out = self.out
-        out.append(kind.__name__)
-        out.append("(")
-        for name in fields:
-            value = getattr(node, name, None)
-            if value is None or value == []:
-                continue
-            out.append(name)
-            if value.__class__ is list:
-                self._list(name, value)
-            elif isinstance(value, ast.AST):
-                self.write(value)
-            else:
-                out.append(repr(value))
-        out.append(")")
-
-    def _list(self, name: str, values: list[Any]) -> None:
-        if name in _BODIES and values and isinstance(values[0], ast.stmt):
-            self.body(values)
-            return
-        self.out.append("[")
-        for value in values:
-            if isinstance(value, ast.AST):
-                self.write(value)
-            else:
-                self.out.append(repr(value))
-        self.out.append("]")
-
-    def body(self, statements: list[Any]) -> None:
-        self.out.append("{")
-        for statement in statements:
-            kind = statement.__class__
-            if kind is ast.Pass or (kind is ast.Expr and statement.value.__class__ is ast.Constant):
-                continue
-            self.write(statement)
-        self.out.append("}")
 
     def name(self, node: ast.Name) -> None:
         self.out.append(node.id)
@@ -139,15 +87,6 @@ class _Writer:
             self.out.append("." + attribute)
         if node.ctx.__class__ is not ast.Load:
             self.out.append("=")
-
-    def constant(self, node: ast.Constant) -> None:
-        value: Any = node.value
-        if value.__class__ is str:
-            self.out.append(f"s{len(value)}:{value}")
-        elif value.__class__ is int:
-            self.out.append(hex(value))
-        else:
-            self.out.append(repr(value))
 
     def function(self, node: Any, *, nested: bool = True) -> None:
         self.out.append(node.__class__.__name__)
@@ -247,7 +186,7 @@ class _Writer:
         # `n += 1` reads it too.
         if isinstance(node.target, ast.Name):
             self.scopes.read((node.target.id,))
-        self.generic(node)
+        self.fields(node)
 
     def annotated_assign(self, node: ast.AnnAssign) -> None:
         if self.scopes.kind == "function":
@@ -302,10 +241,7 @@ class _Writer:
                     self.write(each)
 
 
-_BODIES = frozenset({"body", "orelse", "finalbody"})
-_SKIPPED = frozenset({"ctx", "kind", "type_comment", "type_ignores", "type_params"})
-_FIELDS: dict[type, tuple[str, ...]] = {}
-_SPECIAL: dict[type, Callable[[_Writer, Any], None]] = {
+_Writer.special = {
     ast.Name: _Writer.name,
     ast.Attribute: _Writer.attribute,
     ast.Constant: _Writer.constant,

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from afresh.assets.declare import Context, Partition
+from afresh.assets.context import Context, Partition
 from afresh.assets.errors import InvalidData, UsageError
 from afresh.assets.manifest import Manifest
 from afresh.daemon.reference_bytes import find_source

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from afresh.assets.declare import Context, FunctionDeclaration, Partition
+from afresh.assets.context import Context, Partition
+from afresh.assets.declare import FunctionDeclaration
 from afresh.assets.errors import DefinitionError
 from afresh.assets.manifest import Given
 from afresh.assets.nearest import did_you_mean

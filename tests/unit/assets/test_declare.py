@@ -1,10 +1,9 @@
-import pickle
 from collections.abc import Callable
 from functools import wraps
 
 import pytest
 
-from afresh.assets.declare import Context, Partition, asset, collecting, source
+from afresh.assets.declare import asset, collecting, source
 from afresh.assets.errors import DefinitionError
 from afresh.sensors import files
 
@@ -62,23 +61,6 @@ def test_the_place_of_a_wrapped_function_is_its_own() -> None:
 
     inner = wrapped.__wrapped__  # type: ignore[attr-defined]
     assert registry.functions[0].line == inner.__code__.co_firstlineno
-
-
-def test_partition_is_a_string_with_parts() -> None:
-    key = Partition("2024,e%2Cu", ("day", "region"))
-    assert key == "2024,e%2Cu"
-    assert key.parts == ("2024", "e,u")
-    assert key.named == {"day": "2024", "region": "e,u"}
-    assert Partition().parts == ()
-    assert pickle.loads(pickle.dumps(key)).named == key.named  # noqa: S301 - our own bytes
-
-
-def test_context_is_a_plain_value() -> None:
-    context = Context()
-    context.add_metadata(rows=3, note="ok", share=0.5, gone=None)
-    assert context.metadata == {"rows": "3", "note": "ok", "share": "0.5", "gone": "null"}
-    context.logger.info("nothing listens")
-    assert Context().metadata == {}
 
 
 def test_a_name_without_its_keyword_is_refused() -> None:

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from afresh.assets.declare import Context, Partition
+from afresh.assets.context import Context, Partition
 from afresh.assets.frames import to_table
 from afresh.assets.manifest import Input, Output
 from afresh.assets.schema import validate
