@@ -47,11 +47,12 @@ class Reach:
 
     def has_file(self, file: str | None) -> bool:
         """Tell whether a file is the project's own."""
-        return (
-            file is not None
-            and file.startswith(self._inside)
-            and not any(part in file for part in _VENDORED)
-        )
+        for root in self._inside:
+            if file is not None and file.startswith(root):
+                # The project itself may be installed among libraries.
+                below = file[len(root) - 1 :]
+                return not any(part in below for part in _VENDORED)
+        return False
 
     def has(self, value: Any) -> bool:
         """Tell whether a function, class or module is the project's own."""
@@ -176,7 +177,10 @@ class Reach:
         for attribute in path[1:]:
             if not isinstance(value, ModuleType) or not self.has(value):
                 break
-            value = getattr(value, attribute, _ABSENT)
+            module, value = value, getattr(value, attribute, _ABSENT)
+            if value is _ABSENT and name in syntax.imports:
+                # `import package.module`, which nothing may have imported before the run.
+                value = self._project_module(f"{module.__name__}.{attribute}") or _ABSENT
         return value
 
     def _imported(self, target: tuple[str, int, str], scope: dict[str, Any]) -> Any:

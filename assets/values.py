@@ -29,6 +29,7 @@ _PRINTED = (
     range,
     slice,
 )
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _DATA = frozenset({"numpy", "pandas", "polars", "pyarrow"})
 
 
@@ -147,6 +148,9 @@ class ValueWriter:
         wrapped = getattr(function, "__wrapped__", None)
         if wrapped is not None:
             self.write(wrapped)
+        registry = getattr(function, "registry", None)
+        if isinstance(registry, MappingProxyType):  # functools.singledispatch: all it may call
+            self.write(registry)
         return True
 
     def _object(self, value: Any, kind: type) -> bool:
@@ -170,13 +174,16 @@ class ValueWriter:
         """Arrays and frames by their values, without importing what they are of."""
         if hasattr(value, "to_pydict"):
             return self._all([str(value.schema), value.to_pydict()])
-        if hasattr(value, "columns") and hasattr(value, "items"):
-            self._all([str(name) for name in value.columns])
-            return self._all([list(value[name].tolist()) for name in value.columns])
+        if hasattr(value, "columns") and hasattr(value, "iloc"):
+            series = [value.iloc[:, place] for place in range(len(value.columns))]
+            self._all([list(value.columns), _labels(value.index)])
+            return self._all([str(each.dtype), each.tolist()] for each in series)
         if hasattr(value, "get_columns"):
             return self._all([str(value.schema), value.to_dict(as_series=False)])
         for read in ("tolist", "to_list", "to_pylist", "item"):
             if hasattr(value, read):
+                if hasattr(value, "iloc"):
+                    self.write(_labels(value.index))
                 dtype = str(getattr(value, "dtype", ""))
                 return self._all([dtype, str(getattr(value, "shape", "")), getattr(value, read)()])
         return False
@@ -197,7 +204,12 @@ def _name(kind: Any) -> str:
 
 
 def _order(value: Any) -> tuple[str, str]:
-    return (_name(type(value)), repr(value))
+    return (_name(type(value)), _ADDRESS.sub("", repr(value)))
+
+
+def _labels(index: Any) -> Any:
+    """What the rows of a pandas object are called; of mere numbers, which."""
+    return repr(index) if hasattr(index, "step") else index.tolist()
 
 
 def _state(value: Any) -> Sequence[Any]:

@@ -34,6 +34,8 @@ HERE = Path(__file__).parent / "x.csv"
 HANDLERS = {"one": lambda value: value + 1, "two": helpers.other}
 OPAQUE = functools.singledispatch(helpers.clean)
 LATER = object()
+RATES = pd.Series([1.0, 2.0], index=["eur", "usd"])
+CHECKS = {helpers.other, helpers.scaled, helpers.deep}
 
 
 class Color(enum.Enum):
@@ -182,6 +184,33 @@ def whole_module(x):
 first, second = (lambda x: x + 1), (lambda x: x + LIMIT)
 
 
+@functools.singledispatch
+def general(x):
+    return x
+
+
+@general.register
+def of_text(x: str):
+    return x + "!"
+
+
+def by_type(x):
+    return general(x)
+
+
+def labelled(x):
+    return RATES[x]
+
+
+def checks(x):
+    return [check(x) for check in CHECKS]
+
+
+def imports_a_submodule(x):
+    import more.unseen
+    return more.unseen.late(x)
+
+
 def unrelated(x):
     return x
 """
@@ -210,6 +239,7 @@ FILES = {
     "late.py": "def late(x):\n    return x\n",
     "more/__init__.py": "",
     "more/tools/__init__.py": "from more.tools import deep\n",
+    "more/unseen.py": "def late(x):\n    return x\n",
     "more/tools/deep.py": "def cut(x):\n    return x\n",
 }
 
@@ -259,8 +289,9 @@ class Keys(Mapping[str, str]):
 
     @staticmethod
     def _forget() -> None:
-        for name in ("main", "helpers", "late", "more", "more.tools", "more.tools.deep"):
-            sys.modules.pop(name, None)
+        for name in list(sys.modules):
+            if name.partition(".")[0] in {"main", "helpers", "late", "more"}:
+                del sys.modules[name]
 
     def __getitem__(self, name: str) -> str:
         return self._keys[name]
@@ -317,17 +348,23 @@ def test_what_does_not_count(project: Project, base: Keys, case: str) -> None:
     assert base.changed(project.keys(("main.py", *SAME[case]))) == set()
 
 
-READS_CLEAN = {"calls", "renamed_import", "inherits", "imports_late", "dispatches", "whole_module"}
+READS_CLEAN = {
+    *("calls", "renamed_import", "inherits", "imports_late", "dispatches", "whole_module", "checks")
+}
 CHANGES = {
     "own body": (("main.py", "flights + 1", "flights + 2"), {"simple"}),
     "helper": (("helpers.py", "x * RATE", "x - RATE"), READS_CLEAN),
     "constant of a helper": (("helpers.py", "RATE = 2", "RATE = 2.0"), READS_CLEAN),
     "unread helper": (
         ("helpers.py", "def other(x):\n    return x", "def other(x):\n    return -x"),
-        {"handlers", "handlers_two", "whole_module"},
+        {"handlers", "handlers_two", "whole_module", "checks"},
     ),
     "in a package": (("more/tools/deep.py", "return x", "return -x"), {"in_package"}),
     "imported late": (("late.py", "return x", "return -x"), {"imports_late"}),
+    "submodule imported late": (
+        ("more/unseen.py", "return x", "return -x"),
+        {"imports_a_submodule"},
+    ),
     "constant": (
         ("main.py", "LIMIT = 3", "LIMIT = 4"),
         {"constants", "default", "made", "nested", "second"},
@@ -338,7 +375,16 @@ CHANGES = {
     ),
     "nested data": (("main.py", "{3, 4}", "{3, 5}"), {"plain_data"}),
     "frame": (("main.py", '"x": [1, 2]', '"x": [1, 3]'), {"plain_data"}),
-    "array": (("main.py", "[1.0, 2.0]", "[1.0, 2.5]"), {"plain_data"}),
+    "rows of a frame": (
+        ("main.py", '{"x": [1, 2]})', '{"x": [1, 2]}, index=[5, 6])'),
+        {"plain_data"},
+    ),
+    "rows of a series": (("main.py", '"usd"', '"gbp"'), {"labelled"}),
+    "implementation for a type": (
+        ("main.py", 'x + "!"', 'x + "?"'),
+        {"general", "of_text", "by_type"},
+    ),
+    "array": (("main.py", "np.array([1.0, 2.0]", "np.array([1.0, 2.5]"), {"plain_data"}),
     "pattern": (("main.py", '"a+"', '"a*"'), {"plain_data"}),
     "lambda in a dict": (("main.py", "value + 1", "value + 2"), {"handlers", "handlers_two"}),
     "lambda on one line": (("main.py", "(lambda x: x + 1)", "(lambda x: x + 9)"), {"first"}),
@@ -448,7 +494,7 @@ def test_every_process_and_hash_seed_gives_the_same(base: Keys) -> None:
         sys.path.insert(0, root)
         import main
         from afresh.assets.fingerprint import code_key
-        for name in ("plain_data", "handlers", "inherits", "even", "dispatches", "colored"):
+        for name in ("plain_data", "handlers", "inherits", "even", "dispatches", "checks"):
             print(name, code_key(getattr(main, name), root=root))
         """
     )
@@ -481,6 +527,10 @@ def test_a_linked_project_is_the_same(base: Keys, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(base.root)
     assert code_key(base.main.constants, root=str(link)) == base["constants"]
+
+
+def test_a_project_among_libraries_is_a_project(base: Keys, tmp_path: Path) -> None:
+    assert base.changed(Project(tmp_path / "site-packages").keys()) == set()
 
 
 def test_a_long_chain_is_followed(tmp_path: Path) -> None:
