@@ -165,13 +165,13 @@ class Planner:
 
     def _adopt_root(self, node: Node, attempt: Attempt) -> None:
         """What let it run holds on; from its epoch on the unit is not known before it ends."""
-        tick, (kind, event) = self.policies.cause(node), attempt.cause
+        tick, (kind, event) = self.policies.releases.cause(node), attempt.cause
         if tick is None or tick.seq == event:
             tick = Ticked(attempt.epoch, event or 0, node.plan.name, (node.key,), kind, kind=kind)
             if not self.policies.let_run(node, tick):
                 return
             # It is kept already.
-            self.policies.take_log()
+            self.policies.releases.take_log()
             node.dirty = ()
         node.history.close(attempt.epoch)
         node.dirty = (attempt.epoch, *node.dirty)
@@ -194,10 +194,10 @@ class Planner:
 
     def _request(self, change: Requested, now: float) -> None:
         self.reach(self._requests.request(change), change.epoch, now)
-        self._settling.commands.released += self.policies.take_log()
+        self._settling.commands.released += self.policies.releases.take_log()
 
     def _tick(self, change: Ticked, now: float) -> None:
         nodes, since = self.policies.tick(change)
         if nodes:
             self.reach(nodes, change.epoch, now, since)
-        self._settling.commands.released += self.policies.take_log()
+        self._settling.commands.released += self.policies.releases.take_log()

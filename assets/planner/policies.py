@@ -6,10 +6,6 @@ is something else from there on, and what reads it is stale. A tick is asked for
 takes effect when it is committed (`Ticked`), so that none is lost or doubled by a crash.
 """
 
-from collections.abc import Iterable
-from heapq import heappop, heappush
-
-import msgspec
 from msgspec import Struct
 
 from afresh.assets.planner.agenda import Agenda
@@ -17,13 +13,13 @@ from afresh.assets.planner.behind import Behind, Consumed, News
 from afresh.assets.planner.changes import Ticked
 from afresh.assets.planner.content import Gone
 from afresh.assets.planner.cut import Cuts
+from afresh.assets.planner.deadlines import Deadlines
 from afresh.assets.planner.goals import Goals
 from afresh.assets.planner.graph import Graph
-from afresh.assets.planner.growth import add_units
 from afresh.assets.planner.known import find_outcome
 from afresh.assets.planner.nodes import NEVER, Node, Pinned
 from afresh.assets.planner.quiet import Quiets
-from afresh.assets.planner.reasons import Why
+from afresh.assets.planner.releases import Releases
 from afresh.assets.planner.timetable import Timetable
 from afresh.assets.planner.topology import Plan
 from afresh.assets.policy import (
@@ -38,9 +34,6 @@ from afresh.assets.policy import (
     describe,
     holds,
 )
-
-OWED = "owed"
-"""The kind of a tick that came while its unit was paused."""
 
 
 class Due(Struct, frozen=True):
@@ -64,17 +57,13 @@ class Policies:
         self.goals = Goals(graph.topology)
         self.news = News(graph)
         self.quiets = Quiets(agenda)
+        self.releases = Releases(graph)
         self._graph = graph
         self._agenda = agenda
         self._cuts = cuts
         self._behind: dict[Plan, dict[Node, Behind]] = {}
-        self._released: dict[Node, Ticked] = {}
         self._ready: dict[Node, str] = {}
-        self._owed: dict[Node, str] = {}
-        self._deadlines: list[tuple[float, int, Node]] = []
-        self._starts: dict[Node, float] = {}
-        self._pushed = 0
-        self._log: list[tuple[Node, Ticked]] = []
+        self._deadlines = Deadlines()
 
     def begin(self, since: dict[str, float]) -> None:
         """Take in all schedules; `since` says up to when each one's ticks are dealt with."""
@@ -102,7 +91,7 @@ class Policies:
             if isinstance(node.plan.policy, Debounce):
                 self.quiets.disturb(node, now)
             return False
-        tick = self._released.get(node)
+        tick = self.releases.cause(node)
         if tick is not None and (not node.dirty or node.dirty[-1] < tick.epoch):
             return False
         # What was worked out for it may be of older inputs now.
@@ -124,12 +113,14 @@ class Policies:
 
     def look(self, node: Node) -> None:
         """See whether a unit that is left behind may run, or is not behind after all."""
-        behind = self.behind(node)
-        if behind is None or node.paused:
+        if node.paused:
             return
-        owed = self._owed.pop(node, None)
+        owed = self.releases.take_owed(node)
         if owed is not None:
             self._ready[node] = owed
+            return
+        behind = self.behind(node)
+        if behind is None:
             return
         policy = node.plan.policy
         new = self.news.of(node)
@@ -141,7 +132,7 @@ class Policies:
             if holds(policy, new, inputs) and holds(policy, self.news.find(node), inputs):
                 self._ready[node] = describe(policy)
         elif isinstance(policy, Freshness):
-            self._push(node, self.goals.latest_start(node.plan, behind.since))
+            self._deadlines.put(node, self.goals.latest_start(node.plan, behind.since))
 
     def _is_other(self, node: Node) -> bool:
         """Whether it has no version, or one of older code."""
@@ -165,7 +156,7 @@ class Policies:
         if states is not None and states == node.history.latest:
             self._catch_up(node, epoch)
         elif isinstance(node.plan.policy, Freshness):
-            self._push(node, self.goals.latest_start(node.plan, behind.since))
+            self._deadlines.put(node, self.goals.latest_start(node.plan, behind.since))
 
     def behind(self, node: Node) -> Behind | None:
         """What has changed below a unit that its policy holds back; None if nothing has."""
@@ -179,26 +170,22 @@ class Policies:
 
     def find_due(self, now: float) -> list[Due]:
         """What is due; the same again until it is told of as `Ticked`."""
-        while self._deadlines and self._deadlines[0][0] <= now:
-            at, _, node = heappop(self._deadlines)
-            if self._starts.get(node) == at:
-                del self._starts[node]
+        for node in self._deadlines.take_due(now):
             behind = self.behind(node)
             if behind is None or node.paused or node.dirty:
                 continue
             start = self.goals.latest_start(node.plan, behind.since)
             if start > now:
-                self._push(node, start)
+                self._deadlines.put(node, start)
             else:
                 self._ready[node] = describe(node.plan.policy)
-        found: list[Due] = []
         groups: dict[tuple[str, str], list[str]] = {}
         for node, detail in list(self._ready.items()):
             if self._may_start(node):
                 groups.setdefault((node.plan.name, detail), []).append(node.key)
             else:
                 del self._ready[node]
-        found += [Due(name, tuple(sorted(keys)), detail) for (name, detail), keys in groups.items()]
+        found = [Due(name, tuple(sorted(keys)), detail) for (name, detail), keys in groups.items()]
         for ticks in self.timetable.find_due(now):
             plan = self._graph.topology.plans[ticks.name]
             units = () if ticks.tick is None else self.units_due(plan)
@@ -214,7 +201,7 @@ class Policies:
 
     def next_deadline(self) -> float | None:
         """When the next unit has to start to be fresh."""
-        return self._deadlines[0][0] if self._deadlines else None
+        return self._deadlines.next_at()
 
     @property
     def waiting(self) -> bool:
@@ -233,23 +220,17 @@ class Policies:
         """Whether a tick lets a unit run; one that it waits for or runs by takes no second one."""
         if not node.dirty:
             return self._exists(node)
-        tick, running = self._released.get(node), node.running
+        tick, running = self.releases.cause(node), node.running
         if running is not None and running.epoch >= behind.epoch:
             return False
         return tick is None or behind.epoch > tick.epoch
 
     def _may_start(self, node: Node) -> bool:
-        wanted = self.behind(node) is not None and not node.dirty
-        return wanted and not node.paused and self._exists(node)
+        wanted = self.behind(node) is not None or not node.plan.inputs
+        return wanted and not node.dirty and not node.paused and self._exists(node)
 
     def _exists(self, node: Node) -> bool:
         return node.born != NEVER or not self._graph.absent(node)
-
-    def _push(self, node: Node, at: float) -> None:
-        if at < self._starts.get(node, NEVER):
-            self._starts[node] = at
-            self._pushed += 1
-            heappush(self._deadlines, (at, self._pushed, node))
 
     # What lets them run
 
@@ -266,86 +247,20 @@ class Policies:
             if node is None:
                 continue
             self._ready.pop(node, None)
-            if node.paused and node not in self._released:
-                self._owed[node] = change.detail
-                self._log.append((node, msgspec.structs.replace(change, kind=OWED)))
+            if node.paused and self.releases.cause(node) is None:
+                self.releases.owe(node, change)
             else:
                 found.append(node)
         behind = [each.since for node in found if (each := self.behind(node)) is not None]
         since = min(behind, default=None) if isinstance(plan.policy, Freshness) else None
-        return [node for node in found if self._release(node, change)], since
-
-    def ask(self, nodes: Iterable[Node], change: Ticked) -> list[Node]:
-        """Someone asks for these units: they may run, and what is left behind above them.
-
-        Upstream first, since some exist only when what they are named after does.
-        """
-        named: dict[Plan, dict[Node, None]] = {}
-        wanted: dict[Plan, set[str | None]] = {}
-        stack: list[tuple[Plan, str | None]] = []
-        for node in nodes:
-            stack.append((node.plan, node.key))
-            if node.plan.root:
-                named.setdefault(node.plan, {})[node] = None
-        while stack:
-            plan, key = stack.pop()
-            if key in wanted.setdefault(plan, set()):
-                continue
-            wanted[plan].add(key)
-            stack += [
-                (edge.producer, key if edge.own else None)
-                for edge in plan.inputs
-                if edge.producer.function is not None
-            ]
-        found: list[Node] = []
-        touched: set[Plan] = set()
-        for plan in sorted(wanted, key=lambda each: each.rank):
-            above = not touched.isdisjoint(edge.producer for edge in plan.inputs)
-            if above:
-                touched.add(plan)
-            for node in list(self._graph.nodes[plan.name].values()) if plan.root else ():
-                stale = above or node.born == NEVER or self.behind(node) is not None
-                needed = stale and not wanted[plan].isdisjoint({node.key, None})
-                if (needed or node in named.get(plan, ())) and self._release(node, change):
-                    touched.add(plan)
-                    found.append(node)
-        return found
-
-    def _release(self, node: Node, change: Ticked) -> bool:
-        """Let a unit run as of an epoch. False if it does not exist yet."""
-        if node.born == NEVER:
-            if self._graph.absent(node):
-                return False
-            node.born, node.missing = change.epoch, ""
-            add_units(self._graph, node, change.epoch)
-        self._released[node] = change
-        self._log.append((node, change))
-        if not node.plan.inputs and change.kind == "tick":
-            node.salt = str(change.seq)
-        self._ready.pop(node, None)
-        self._owed.pop(node, None)
-        self._graph.refresh(node)
-        return True
+        return [node for node in found if self.let_run(node, change)], since
 
     def let_run(self, node: Node, change: Ticked) -> bool:
-        """Let a unit run whose run was under way when the definitions changed."""
-        return self._release(node, change)
-
-    def take_log(self) -> list[tuple[Node, Ticked]]:
-        """Which units were let run since this was last asked, and by what."""
-        log, self._log = self._log, []
-        return log
-
-    def cause(self, node: Node) -> Ticked | None:
-        """What lets a unit run."""
-        return self._released.get(node)
-
-    def explain(self, node: Node, why: Why) -> Why:
-        """Name the tick that lets a unit run (P5)."""
-        tick = self._released.get(node)
-        if tick is None or why.kind == "request":
-            return why
-        return Why((tick.detail, *why.reasons), tick.kind, tick.seq, why.events)
+        """Let a unit run as of an epoch. False if it does not exist yet."""
+        if not self.releases.let_run(node, change):
+            return False
+        self._ready.pop(node, None)
+        return True
 
     # A unit is settled
 
@@ -366,10 +281,8 @@ class Policies:
         if not node.plan.root:
             return False
         self._catch_up(node, epoch)
-        tick = self._released.get(node)
-        if tick is None or node.dirty:
+        if not self.releases.fulfil(node):
             return False
-        del self._released[node]
         self._agenda.look_at(node)
         return True
 

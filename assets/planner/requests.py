@@ -1,12 +1,18 @@
 """What people ask for by hand: units at once, and pauses of automation."""
 
+from collections.abc import Collection, Iterable, Sequence
+
 from afresh.assets.planner.agenda import Agenda
 from afresh.assets.planner.changes import Paused, Requested, Ticked
 from afresh.assets.planner.debts import Debts
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.ingests import Ingests
-from afresh.assets.planner.nodes import Node
+from afresh.assets.planner.nodes import NEVER, Node
 from afresh.assets.planner.policies import Policies
+from afresh.assets.planner.topology import Plan
+
+Wanted = dict[Plan, dict[str | None, None]]
+"""Of each plan the keys of its units; None stands for all of them."""
 
 
 class Requests:
@@ -35,14 +41,14 @@ class Requests:
                 if self._ingests.is_halted(node):
                     self._ingests.resume(node)
         asked = Ticked(change.epoch, change.event, "", (), "requested by hand", kind="request")
-        found += self._policies.ask(found, asked)
+        found += self._let_run(found, asked)
         marks: list[Node] = []
         stack, seen = list(dict.fromkeys(found)), set(found)
         while stack:
             node = stack.pop()
             if node.plan.source is not None:
                 continue
-            if node.plan.root and self._policies.cause(node) is None:
+            if node.plan.root and self._policies.releases.cause(node) is None:
                 continue
             node.requested, node.requested_event = True, change.event
             node.requested_epoch = change.epoch
@@ -55,6 +61,33 @@ class Requests:
                         seen.add(upstream)
                         stack.append(upstream)
         return marks
+
+    def _let_run(self, nodes: Sequence[Node], change: Ticked) -> list[Node]:
+        """Let these units run whatever their policies say, and what is left behind above them.
+
+        Upstream first, since some exist only when what they are named after does.
+        """
+        wanted = _above(nodes)
+        named = {node for node in nodes if node.plan.root}
+        found: list[Node] = []
+        touched: set[Plan] = set()
+        for plan in sorted(wanted, key=lambda each: each.rank):
+            above = not touched.isdisjoint(edge.producer for edge in plan.inputs)
+            if above:
+                touched.add(plan)
+            for node in self._units(plan, wanted[plan]) if plan.root else ():
+                behind = self._policies.behind(node) is not None
+                needed = node in named or above or behind or node.born == NEVER
+                if needed and self._policies.let_run(node, change):
+                    touched.add(plan)
+                    found.append(node)
+        return found
+
+    def _units(self, plan: Plan, keys: Collection[str | None]) -> list[Node]:
+        if None in keys:
+            return list(self._graph.nodes[plan.name].values())
+        units = (self._graph.get(plan, key) for key in keys if key is not None)
+        return [node for node in units if node is not None]
 
     def pause(self, change: Paused) -> None:
         """Stop or start automation of units."""
@@ -81,3 +114,20 @@ class Requests:
             self._agenda.look_at_all(self._agenda.held)
         self._agenda.look_at(node)
         self._agenda.look_at_all(node.watchers or ())
+
+
+def _above(nodes: Iterable[Node]) -> Wanted:
+    """These units and all that they read, directly or not, but for sources."""
+    wanted: Wanted = {}
+    stack: list[tuple[Plan, str | None]] = [(node.plan, node.key) for node in nodes]
+    while stack:
+        plan, key = stack.pop()
+        if key in wanted.setdefault(plan, {}):
+            continue
+        wanted[plan][key] = None
+        stack += [
+            (edge.producer, key if edge.own else None)
+            for edge in plan.inputs
+            if edge.producer.function is not None
+        ]
+    return wanted

@@ -61,7 +61,7 @@ class Settling:
         node.prepared = None
         trouble = node.trouble
         again = trouble is not None and not trouble.final and trouble.run_key == key
-        why = self._policies.explain(node, explain(self._graph, node, pinned))
+        why = self._policies.releases.explain(node, explain(self._graph, node, pinned))
         attempt = Attempt(
             node,
             "run",

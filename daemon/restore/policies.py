@@ -14,7 +14,7 @@ from afresh.assets.planner.goals import REMEMBERED
 from afresh.assets.planner.growth import add_units
 from afresh.assets.planner.nodes import NEVER, Node
 from afresh.assets.planner.planner import Planner
-from afresh.assets.planner.policies import OWED
+from afresh.assets.planner.releases import OWED
 from afresh.assets.policy import Debounce
 from afresh.daemon.restore.units import Kept, Unit
 from afresh.daemon.ticks import BUDGET, DUE, TICK, Reason
@@ -78,7 +78,7 @@ def restore_policies(planner: Planner, read: saved.Read, now: float) -> None:
     for ref, reason in due:
         _let_run(planner, parse_ref(ref), reason, now)
     # It is kept already.
-    policies.take_log()
+    policies.releases.take_log()
 
 
 def _let_run(planner: Planner, ref: Ref, reason: Reason, now: float) -> None:

@@ -10,10 +10,12 @@ from afresh.assets.planner import known
 from afresh.assets.planner.behind import Behind, News
 from afresh.assets.planner.changes import Ticked
 from afresh.assets.planner.content import Gone
+from afresh.assets.planner.deadlines import Deadlines
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.nodes import Node, Prepared
 from afresh.assets.planner.policies import Policies
 from afresh.assets.planner.quiet import Quiets
+from afresh.assets.planner.requests import Requests
 from afresh.daemon.restore import policies
 from support.finding import Found
 from support.scripts import random_case
@@ -131,20 +133,21 @@ def debounce_never_looks_again(patch: pytest.MonkeyPatch) -> None:
 
 @planted
 def freshness_is_not_looked_at_after_the_first_time(patch: pytest.MonkeyPatch) -> None:
-    def push(self: Policies, node: Node, at: float) -> None:
+    def put(self: Deadlines, node: Node, at: float) -> None:
         if node.history.latest is None or Gone.HELD in node.history.latest:
             original(self, node, at)
 
-    original = Policies._push
-    patch.setattr(Policies, "_push", push)
+    original = Deadlines.put
+    patch.setattr(Deadlines, "put", put)
 
 
 @planted
 def request_stops_at_what_is_named(patch: pytest.MonkeyPatch) -> None:
-    def ask(self: Policies, nodes: Iterable[Node], change: Ticked) -> list[Node]:
-        return [node for node in nodes if node.plan.root and self._release(node, change)]
+    def let_run(self: Requests, nodes: Iterable[Node], change: Ticked) -> list[Node]:
+        policies = self._policies
+        return [node for node in nodes if node.plan.root and policies.let_run(node, change)]
 
-    patch.setattr(Policies, "ask", ask)
+    patch.setattr(Requests, "_let_run", let_run)
 
 
 @pytest.mark.parametrize("name", sorted(PLANTED))

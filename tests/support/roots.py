@@ -20,7 +20,7 @@ def let_run_again(world: "World") -> None:
         if not function.is_root:
             continue
         for node in world.planner.graph.nodes[function.name].values():
-            tick = world.planner.policies.cause(node)
+            tick = world.planner.policies.releases.cause(node)
             if tick is not None:
                 release(world, node, tick)
 

@@ -13,7 +13,8 @@ from afresh.assets.planner.changes import Commands, Paused, Requested, Settled
 from afresh.assets.planner.content import Content, Gone
 from afresh.assets.planner.nodes import Attempt, Node
 from afresh.assets.planner.planner import Change, Planner
-from afresh.assets.planner.policies import OWED, Due
+from afresh.assets.planner.policies import Due
+from afresh.assets.planner.releases import OWED
 from afresh.assets.planner.topology import build_topology
 from afresh.daemon.attempts.ingest_outcomes import end_delete, end_ingest, is_change
 from afresh.daemon.attempts.outcome_rows import Outcome
