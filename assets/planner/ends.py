@@ -46,9 +46,9 @@ class Ends:
             self._end_ingest(change, now)
             return
         if change.retry_at is not None:
-            node.trouble = _trouble(change, change.attempt.run_key)
-            # To read from the start was asked for, and nothing else would bring it about.
-            node.forced = node.forced or (change.attempt.forced and node.plan.incremental)
+            node.trouble = _trouble(change)
+            # It was asked for, and nothing else would bring it about.
+            node.forced = node.forced or change.attempt.forced
             self._agenda.wake(node, change.retry_at)
         else:
             self._end_run(change, now)
@@ -65,7 +65,7 @@ class Ends:
             node.forget_failures()
         node.known[attempt.run_key] = states
         if failed:
-            node.trouble = _trouble(change, attempt.run_key, failed)
+            node.trouble = _trouble(change, failed)
             node.failures = {attempt.run_key: node.trouble}
             self._settling.commands.troubled.append(node)
         if node.plan.incremental and not failed:
@@ -113,7 +113,7 @@ class Ends:
 
     def _fail_ingest(self, change: Ended, now: float) -> None:
         node = change.attempt.node
-        node.trouble = _trouble(change, "")
+        node.trouble = _trouble(change)
         if change.retry_at is not None or node.plan.stream:
             self._ingests.retry(change.attempt)
             node.forced = node.forced or change.attempt.forced
@@ -146,10 +146,9 @@ class Ends:
         self._staleness.reach(self._graph.readers(node), epoch, now)
 
 
-def _trouble(change: Ended, run_key: str, outputs: tuple[int, ...] = ()) -> Trouble:
+def _trouble(change: Ended, outputs: tuple[int, ...] = ()) -> Trouble:
     attempt, retry_at = change.attempt, change.retry_at
     return Trouble(
-        run_key,
         attempt.number,
         change.kind,
         change.error,
@@ -157,4 +156,5 @@ def _trouble(change: Ended, run_key: str, outputs: tuple[int, ...] = ()) -> Trou
         final=retry_at is None,
         retry_at=retry_at,
         outputs=outputs,
+        unstored=attempt.unstored + (change.kind == "storage"),
     )

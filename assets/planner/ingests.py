@@ -109,9 +109,9 @@ class Ingests:
         if not self.budgets.spend(node, now):
             node.queued = True
             return None
-        number = node.trouble.attempts + 1 if node.trouble and not node.trouble.final else 1
+        number, unstored = node.count_attempts()
         if node.plan.stream:
-            events, kind = self._take_batches(node, number), "ingest"
+            events, kind = self._take_batches(node, number - unstored), "ingest"
         else:
             events = tuple(seq for seq, _ in node.pending)
             kind = "delete" if node.pending[-1][1] == "deleted" else "ingest"
@@ -133,9 +133,10 @@ class Ingests:
         node.forced = False
         return node.running
 
-    def _take_batches(self, node: Node, number: int) -> tuple[int, ...]:
+            unstored=unstored,
+    def _take_batches(self, node: Node, tries: int) -> tuple[int, ...]:
         """The oldest batches that fit; after failures fewer, so that a bad one is alone at last."""
-        most = max(1, MOST_BATCHES >> (5 * (number - 1)))
+        most = max(1, MOST_BATCHES >> (5 * (tries - 1)))
         size = count = 0
         pending = node.pending or []
         for seq, _ in pending[:most]:

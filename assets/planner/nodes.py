@@ -47,12 +47,18 @@ class Attempt(Struct, eq=False):
     """Where that ends, of those of which there is more than one run is given."""
     replaces: bool = False
     """What it makes takes the place of all rows before."""
+    unstored: int = 0
+    """How many before it could not be stored."""
+
+    @property
+    def tries(self) -> int:
+        """Its number, without those that could not be stored: a full disk is not an attempt."""
+        return self.number - self.unstored
 
 
 class Trouble(Struct, eq=False):
-    """Why the last attempts failed: on which run key, how often, and whether it is tried again."""
+    """Why the last attempts failed, how many there were, and whether it is tried again."""
 
-    run_key: str
     attempts: int
     kind: str
     error: str
@@ -61,6 +67,8 @@ class Trouble(Struct, eq=False):
     retry_at: float | None = None
     outputs: tuple[int, ...] = ()
     """The outputs that failed; empty for all of them."""
+    unstored: int = 0
+    """Of the attempts, those that could not be stored."""
 
 
 class Node(Struct, eq=False):
@@ -130,6 +138,16 @@ class Node(Struct, eq=False):
     def name(self) -> tuple[str, str]:
         """The node's identity: its plan's name and its key."""
         return self.plan.name, self.key
+
+    def count_attempts(self) -> tuple[int, int]:
+        """The next attempt's number, and how many of those before it could not be stored.
+
+        They are counted until one succeeds or the last one has failed, whatever they read.
+        """
+        trouble = self.trouble
+        if trouble is None or trouble.final:
+            return 1, 0
+        return trouble.attempts + 1, trouble.unstored
 
     def mark(self, epoch: int) -> bool:
         """A change at `epoch` may reach it. False if that was known."""

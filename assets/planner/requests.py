@@ -57,7 +57,7 @@ class Requests:
             marks.append(node)
             for edge in node.plan.inputs:
                 for upstream in self._graph.unsettled(node, edge):
-                    if upstream not in seen:
+                    if upstream not in seen and not upstream.plan.suspended:
                         seen.add(upstream)
                         stack.append(upstream)
         return marks

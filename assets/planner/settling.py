@@ -59,21 +59,21 @@ class Settling:
             return None
         epoch, key, pinned = prepared
         node.prepared = None
-        trouble = node.trouble
-        again = trouble is not None and not trouble.final and trouble.run_key == key
+        number, unstored = node.count_attempts()
         why = self._policies.releases.explain(node, explain(self._graph, node, pinned))
         attempt = Attempt(
             node,
             "run",
             epoch,
             key,
-            (trouble.attempts if again and trouble else 0) + 1,
+            number,
             pinned,
             events=why.events,
             reasons=why.reasons,
             cause=(why.kind, why.event),
             code=node.plan.code,
             forced=node.forced,
+            unstored=unstored,
         )
         if node.plan.incremental:
             attempt.reads_from = first_rows(node, pinned)
@@ -107,7 +107,8 @@ class Settling:
         node.prepared = None
         node.unwatch()
         node.settle(epoch, states, self._debts.epochs)
-        node.requested = node.requested and epoch < node.requested_epoch
+        if epoch >= node.requested_epoch:
+            node.requested = node.forced = False
         node.deleted, node.missing = Gone.DELETED in states, ""
         node.wake_at = None
         if not node.dirty:

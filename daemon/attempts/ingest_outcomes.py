@@ -150,9 +150,9 @@ def _fail_ingest(
             attempt, Ended(attempt, epoch, latest or ()), updates, state="cancelled", error=error
         )
     stored = failed.kind == "storage"
-    if stored or (failed.kind in _TRANSIENT and attempt.number < INGEST_RETRY.attempts):
-        retry = STORAGE_RETRY if stored else INGEST_RETRY
-        retry_at = now + backoff_seconds(retry, attempt.number, random)
+    if stored or (failed.kind in _TRANSIENT and attempt.tries < INGEST_RETRY.attempts):
+        retry, count = (STORAGE_RETRY, attempt.number) if stored else (INGEST_RETRY, attempt.tries)
+        retry_at = now + backoff_seconds(retry, count, random)
         updates = [end_row(attempt, 0, "failed", now, error=error, epoch=epoch)]
         return Outcome(
             attempt,

@@ -177,8 +177,8 @@ def _fail_run(attempt: Attempt, failed: Failed, now: float, random: Random) -> O
     retry_at = None
     if failed.kind == "storage":
         retry_at = now + backoff_seconds(STORAGE_RETRY, attempt.number, random)
-    elif failed.kind != "cancelled" and attempt.number < retry.attempts:
-        retry_at = now + backoff_seconds(retry, attempt.number, random)
+    elif failed.kind != "cancelled" and attempt.tries < retry.attempts:
+        retry_at = now + backoff_seconds(retry, attempt.tries, random)
     else:
         for asset in plan.assets:
             updates += [

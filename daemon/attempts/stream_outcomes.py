@@ -129,9 +129,9 @@ def _fail_ingest(
     updates = [end_row(attempt, 0, state, now, error=error, epoch=epoch)]
     retry_at = None
     stored = failed.kind == "storage"
-    if stored or (failed.kind != "cancelled" and attempt.number < INGEST_RETRY.attempts):
-        retry = STORAGE_RETRY if stored else INGEST_RETRY
-        retry_at = now + backoff_seconds(retry, attempt.number, random)
+    if stored or (failed.kind != "cancelled" and attempt.tries < INGEST_RETRY.attempts):
+        retry, count = (STORAGE_RETRY, attempt.number) if stored else (INGEST_RETRY, attempt.tries)
+        retry_at = now + backoff_seconds(retry, count, random)
     else:
         unit = {"asset": name, "partition": key, "failed_run": attempt.run, "updated_at": now}
         updates += [

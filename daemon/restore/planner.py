@@ -108,7 +108,7 @@ def _restore_troubles(planner: Planner, kept: Kept) -> None:
         plan = planner.topology.plans[name]
         node = planner.graph.get(plan, key)
         if node is not None and not plan.stream:
-            node.trouble = Trouble("", row.attempts, row.kind, row.error, row.run)
+            node.trouble = Trouble(row.attempts, row.kind, row.error, row.run)
 
 
 def _restore_pending(planner: Planner, state: saved.State, now: float) -> None:
@@ -153,7 +153,6 @@ def _restore_function(node: Node, kept: Kept) -> None:
             same = failures_before.get(failure.run_key)
             outputs = (*(same.outputs if same else ()), output)
             node.trouble = Trouble(
-                failure.run_key,
                 failure.attempts,
                 failure.kind,
                 failure.error,

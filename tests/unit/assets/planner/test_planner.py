@@ -161,3 +161,19 @@ def test_dirty_is_bounded_while_a_unit_is_held_up() -> None:
     it.resume_all()
     it.drain()
     it.check_rest()
+
+
+def test_force_ends_with_what_it_was_asked_for() -> None:
+    it = world(
+        SourceSpec("s", on_delete="propagate"),
+        FunctionSpec(("f",), (Read("s", own=True),), partitioned=True),
+    )
+    it.arrive(("s", "k0", ONE))
+    it.drain()
+    it.arrive(("s", "k0", None), deleted=True)
+    it.drain()
+    it.request(("f", "k0"), force=True)
+    it.drain()
+    it.arrive(("s", "k0", ONE))
+    it.drain()
+    assert len(it.tally.runs("f")) == 1
