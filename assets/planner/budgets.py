@@ -2,21 +2,29 @@
 
 from collections import deque
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from afresh.assets.planner.nodes import Node
 from afresh.assets.planner.topology import Plan, Topology
 from afresh.assets.policy import Budget
 
+_ALMOST = 1e-9
+"""What rounding may leave of a whole reading."""
+
 
 class Bucket(Struct, eq=False):
-    """A budget of one source: `left` readings as of `at`, and the units that wait for more."""
+    """A budget of one source: `left` readings as of `at`, and the units that wait for more.
+
+    `called` are those that waited and may be read as soon as a worker is free: so much of what is
+    left is theirs.
+    """
 
     count: int
     seconds: float
     left: float
     at: float = 0.0
-    waiting: deque[Node] = deque()
+    waiting: deque[Node] = field(default_factory=deque)
+    called: dict[Node, None] = field(default_factory=dict)
 
     def fill(self, now: float) -> None:
         """Let what comes back with time come back."""
@@ -25,8 +33,15 @@ class Bucket(Struct, eq=False):
             self.at = now
 
     @property
-    def next_at(self) -> float:
-        """When there is room for one more."""
+    def room(self) -> int:
+        """How many more may be read now."""
+        return int(self.left + _ALMOST) - len(self.called)
+
+    @property
+    def next_at(self) -> float | None:
+        """When one that waits may be read; None while others go before it, or none waits."""
+        if not self.waiting or self.called:
+            return None
         return self.at + max(0.0, 1.0 - self.left) * self.seconds / self.count
 
 
@@ -39,9 +54,7 @@ class Budgets:
         for plan in topology.plans.values():
             budget = plan.source.budget if plan.source is not None else None
             if budget is not None:
-                self._buckets[plan] = Bucket(
-                    budget.count, budget.seconds, budget.count, waiting=deque()
-                )
+                self._buckets[plan] = Bucket(budget.count, budget.seconds, budget.count)
 
     def has(self, plan: Plan) -> bool:
         """Whether a source has a budget."""
@@ -53,12 +66,20 @@ class Budgets:
         if bucket is None:
             return True
         bucket.fill(now)
-        if bucket.left < 1.0 - 1e-9:
+        if node in bucket.called:
+            del bucket.called[node]
+        elif bucket.waiting or bucket.room < 1:
             bucket.waiting.append(node)
             return False
         bucket.left -= 1.0
         self._spent[node.plan] = None
         return True
+
+    def drop(self, node: Node) -> None:
+        """A unit that was called is not to be read after all: others may."""
+        bucket = self._buckets.get(node.plan)
+        if bucket is not None:
+            bucket.called.pop(node, None)
 
     def take_spent(self) -> list[tuple[str, float, float]]:
         """Of each source that was read since this was last asked, what is left, and as of when."""
@@ -81,14 +102,16 @@ class Budgets:
         for bucket in self._buckets.values():
             if bucket.waiting:
                 bucket.fill(now)
-                room = min(int(bucket.left + 1e-9), len(bucket.waiting))
-                found += [bucket.waiting.popleft() for _ in range(room)]
+                room = max(0, min(bucket.room, len(bucket.waiting)))
+                called = [bucket.waiting.popleft() for _ in range(room)]
+                bucket.called |= dict.fromkeys(called)
+                found += called
         return found
 
     def next_at(self) -> float | None:
         """When the next of those that wait may be read."""
-        times = [bucket.next_at for bucket in self._buckets.values() if bucket.waiting]
-        return min(times, default=None)
+        times = [bucket.next_at for bucket in self._buckets.values()]
+        return min((at for at in times if at is not None), default=None)
 
     def over(self, plan: Plan) -> Budget | None:
         """Give the budget of a source of which some units wait for it."""

@@ -102,8 +102,12 @@ class Ingests:
         node = self._queue.popleft()
         node.queued = False
         if not node.pending or node.running is not None or node.paused:
+            self.outside.drop(node)
+            self.budgets.drop(node)
             return None
-        if node.pending[-1][1] != "deleted" and not self.outside.admits(node, running):
+        if node.pending[-1][1] == "deleted":
+            self.outside.drop(node)
+        elif not self.outside.admits(node, running):
             node.queued = True
             return None
         if not self.budgets.spend(node, now):
@@ -129,11 +133,11 @@ class Ingests:
             ),
             code=node.plan.code,
             forced=node.forced,
+            unstored=unstored,
         )
         node.forced = False
         return node.running
 
-            unstored=unstored,
     def _take_batches(self, node: Node, tries: int) -> tuple[int, ...]:
         """The oldest batches that fit; after failures fewer, so that a bad one is alone at last."""
         most = max(1, MOST_BATCHES >> (5 * (tries - 1)))

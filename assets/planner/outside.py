@@ -43,6 +43,10 @@ class Outside:
         self._waiting.setdefault(plan, deque()).append(node)
         return False
 
+    def drop(self, node: Node) -> None:
+        """A unit that was called is not to be read after all: others may."""
+        self._called.pop(node, None)
+
     def end(self, plan: Plan, *, failed: bool) -> None:
         """Note whether the store of a source failed when a unit was read, or answered."""
         if failed:

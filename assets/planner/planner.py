@@ -131,6 +131,7 @@ class Planner:
         attempts: list[Attempt] = []
         while len(attempts) < free:
             self._settling.work(now)
+            self.ingests.let_go(self.running)
             if not (self._agenda.ready or self.ingests.queued):
                 break
             self._prefer_ingest = not self._prefer_ingest

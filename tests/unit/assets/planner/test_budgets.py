@@ -73,7 +73,27 @@ def test_what_waits_is_not_read_while_paused() -> None:
     planner.step([Paused((("wild", "*"),), on=True)], 0.0)
     assert started(planner, 1.0) == []
     planner.step([Paused((("wild", "*"),), on=False)], 2.0)
-    assert len(started(planner, 3.0)) + len(started(planner, 4.0)) >= 1
+    assert sorted(started(planner, 3.0) + started(planner, 4.0)) == ["000002", "000003"]
+
+
+def test_nothing_is_done_in_vain_while_no_worker_is_free() -> None:
+    planner = make(Budget(2, 2.0))
+    arrive(planner, "wild", 100)
+    assert len(started(planner, 0.0)) == 2
+    planner.step([], 1.0)
+    assert planner.next_wake() is None, "one is called: it begins when a worker is free"
+    assert [attempt.node.key for attempt in planner.start(100, 1.0)] == ["000003"]
+    assert planner.next_wake() == 2.0
+
+
+def test_what_came_later_does_not_overtake_what_waits() -> None:
+    planner = make(Budget(1, 1.0))
+    arrive(planner, "wild", 2)
+    assert started(planner, 0.0) == ["000001"]
+    planner.step([Arrived("wild", "000009", 9, "arrived")], 0.9)
+    assert [attempt.node.key for attempt in planner.start(100, 1.5)] == []
+    assert started(planner, 1.5) == ["000002"]
+    assert started(planner, 2.5) == ["000009"]
 
 
 def test_so_many_files_wait_before_their_sensor_does() -> None:

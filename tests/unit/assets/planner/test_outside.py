@@ -1,7 +1,7 @@
 """A source whose data is fetched from a server: one that fails takes one worker, not all."""
 
 from afresh.assets.manifest import Manifest, Sensor, Source
-from afresh.assets.planner.changes import Arrived, Ended
+from afresh.assets.planner.changes import Arrived, Ended, Paused
 from afresh.assets.planner.content import Content
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Planner
@@ -131,11 +131,29 @@ def test_what_waits_while_its_unit_is_paused_is_read_when_it_goes_on() -> None:
     planner = make(1)
     arrive(planner, "lake", *"ab")
     (one,) = started(planner)
-    node = planner.graph.get(planner.topology.plans["lake"], "b")
-    assert node is not None
-    node.paused = True
+    planner.step([Paused((("lake", "b"),), on=True)], 0.0)
     end(planner, one)
     assert started(planner) == []
-    node.paused = False
-    planner.ingests.resume(node)
+    planner.step([Paused((("lake", "b"),), on=False)], 0.0)
     assert names(started(planner)) == ["lake b"]
+
+
+def test_what_is_paused_while_it_waits_leaves_its_place_to_the_next() -> None:
+    planner = make(1)
+    arrive(planner, "lake", *"abc")
+    (one,) = started(planner)
+    planner.step([Paused((("lake", "b"),), on=True)], 0.0)
+    end(planner, one)
+    assert names(started(planner)) == ["lake c"]
+
+
+def test_what_is_deleted_while_it_waits_leaves_its_place_to_the_next() -> None:
+    planner = make(1)
+    arrive(planner, "lake", *"abc")
+    (one,) = started(planner)
+    arrive(planner, "lake", "b", kind="deleted")
+    end(planner, one)
+    (gone,) = started(planner)
+    assert (gone.kind, gone.node.key) == ("delete", "b")
+    end(planner, gone)
+    assert names(started(planner)) == ["lake c"]
