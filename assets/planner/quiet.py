@@ -48,8 +48,15 @@ class Quiets:
         self._agenda.wake(node, until)
         return True
 
+    def begin_run(self, node: Node, epoch: int) -> None:
+        """A run begins for the changes up to an epoch; those that came later wait for their own."""
+        quiet = self._quiet.pop(node, None)
+        later = sum(each > epoch for each in node.dirty)
+        if quiet is not None and later:
+            self._quiet[node] = Quiet(quiet.last, quiet.last, later)
+
     def forget(self, node: Node) -> None:
-        """It has run for all of them."""
+        """It is up to date, or what is left to do follows at once."""
         self._quiet.pop(node, None)
 
     @property

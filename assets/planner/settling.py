@@ -75,6 +75,7 @@ class Settling:
             forced=node.forced,
             unstored=unstored,
         )
+        self._policies.quiets.begin_run(node, epoch)
         if node.plan.incremental:
             attempt.reads_from = first_rows(node, pinned)
             attempt.replaces = must_replace(node, pinned)
@@ -85,6 +86,7 @@ class Settling:
         """A reader has read some of what is new: it is not settled before it has read the rest."""
         self._recover(node)
         node.prepared = None
+        self._policies.quiets.forget(node)
         for position, state in enumerate(states):
             if isinstance(state, Content):
                 node.heads[position] = state

@@ -26,11 +26,17 @@ class Staleness:
         self._graph.epoch = max(self._graph.epoch, epoch)
         since = now if since is None else since
         stack = list(nodes)
+        met: set[Node] = set()
         while stack:
             node = stack.pop()
-            if node.plan.policed and self._policies.defers(node, epoch, now, since):
-                self._agenda.look_at(node)
-                continue
+            if node.plan.policed:
+                # By however many ways it is reached, it is one change.
+                if node in met:
+                    continue
+                met.add(node)
+                if self._policies.defers(node, epoch, now, since):
+                    self._agenda.look_at(node)
+                    continue
             if not node.mark(epoch):
                 self._agenda.look_at(node)
                 continue

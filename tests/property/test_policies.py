@@ -208,6 +208,35 @@ def test_debounce_waits_for_quiet_but_not_for_ever(every: float, runs: tuple[int
     world.check_rest()
 
 
+def test_debounce_waits_anew_for_what_comes_during_a_run() -> None:
+    """A change every 0.2 s, and 4 of them are enough: it does not run all the time."""
+    world = make_world("debounce")
+    put(world, "b", "0")
+    world.seconds = {"m": 0.5, "top": 0.1, "a": 0, "b": 0}
+    for number in range(50):
+        world.arrive(("a", "", Value(str(number), str(number))))
+        world.advance(0.2)
+    world.drain()
+    assert 11 <= len(world.tally.runs("m")) <= 16
+    world.check_rest()
+
+
+def test_debounce_counts_a_change_once_though_it_comes_by_two_ways() -> None:
+    functions = (
+        FunctionSpec(("x",), (Read("s"),)),
+        FunctionSpec(("y",), (Read("s"),)),
+        FunctionSpec(("d",), (Read("x"), Read("y")), refresh="debounce"),
+    )
+    spec = GraphSpec((SourceSpec("s", partitioned=False),), functions)
+    world = World(spec, Random(1), seconds={})
+    for number in range(2):
+        world.arrive(("s", "", Value(str(number), "0")))
+        world.advance(0.05)
+    assert not world.tally.runs("d"), "2 changes and the definitions are not enough"
+    world.drain()
+    assert len(world.tally.runs("d")) == 1
+
+
 def test_debounce_keeps_cuts_consistent() -> None:
     world = make_world("debounce")
     put(world, "a", "1")

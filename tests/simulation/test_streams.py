@@ -495,6 +495,21 @@ async def test_a_backlog_that_is_let_run_by_a_tick_is_read_to_its_end() -> None:
         tasks.cancel_scope.cancel()
 
 
+async def test_the_rest_of_a_backlog_does_not_wait_for_quiet_again() -> None:
+    manifest = Manifest("d", (stream(),), (reader("new", "s", refresh=Debounce(10.0, 60.0)),))
+    workers = StreamWorkers(lambda task: 1.0 if task.name == "new" else 0.01)
+    daemon = StreamDaemon(manifest, workers, MemoryLedger(), most_new=Most(rows=10))
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        rows = await backlog(daemon, 35)
+        await anyio.sleep(10.5)
+        await daemon.send(["x"])
+        await anyio.sleep(5)
+        assert rows_read(workers, "new") == [10, 10, 10, 6]
+        assert daemon.head("new") == [*rows, "x"]
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_run_that_fails_in_the_middle_of_a_backlog_keeps_what_was_read() -> None:
     workers = StreamWorkers()
     daemon = StreamDaemon(CHAIN, workers, MemoryLedger(), most_new=Most(rows=10))
