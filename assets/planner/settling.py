@@ -43,7 +43,7 @@ class Settling:
                 continue
             if node.paused and not node.requested:
                 continue
-            prepared = self._prepare(node, now)
+            prepared = self._prepare(node, now, may_hold=True)
             if prepared is None or self._policies.quiets.waits(node, now):
                 continue
             if not self._cuts.hold(node, prepared[0], now):
@@ -129,10 +129,11 @@ class Settling:
         if self._policies.settled(node, epoch):
             self.commands.fulfilled.append(node)
 
-    def _prepare(self, node: Node, now: float) -> Prepared | None:
+    def _prepare(self, node: Node, now: float, *, may_hold: bool = False) -> Prepared | None:
         """Settle a node without a run as far as possible.
 
-        If it must run: epoch, run key, inputs.
+        If it must run: epoch, run key, inputs. What reads all units of an asset is looked through
+        once for all that are about to change, not for each (`may_hold`).
         """
         self._agenda.held.pop(node, None)
         if node.stale_since is None:
@@ -148,6 +149,8 @@ class Settling:
                 return None
             if (ready := reuse(node, epoch)) is not None:
                 return ready
+            if may_hold and node.plan.reads_all and self._cuts.hold(node, epoch, now):
+                return None
             cut = self._cuts.collect(node, epoch)
             if cut is None:
                 self._cuts.find_missing(node, epoch)

@@ -61,6 +61,11 @@ class Plan(Struct, eq=False):
     rank: int = 0
 
     @property
+    def reads_all(self) -> bool:
+        """Whether it reads all units of a partitioned asset."""
+        return any(not edge.own and edge.producer.partitioned for edge in self.inputs)
+
+    @property
     def named(self) -> list[Edge]:
         """The inputs whose keys give this plan its units."""
         return [edge for edge in self.inputs if edge.own] if self.partitioned else []

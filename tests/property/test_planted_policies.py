@@ -21,7 +21,7 @@ from support.finding import Found
 from support.scripts import random_case
 from support.simulator import World
 
-TRIES = 250
+TRIES = 300
 
 
 def play() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from afresh.assets.planner import known
 from afresh.assets.planner.content import Gone
 from support.oracle import FunctionSpec, GraphSpec, Read, SourceSpec, Value
 from support.simulator import World
@@ -161,6 +162,18 @@ def test_dirty_is_bounded_while_a_unit_is_held_up() -> None:
     it.resume_all()
     it.drain()
     it.check_rest()
+
+
+def test_burst_is_looked_through_a_few_times_not_once_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    it = world(SourceSpec("s"), FunctionSpec(("f",), (Read("s"),)), workers=1)
+    looked, original = [], known.run_key
+    monkeypatch.setattr(known, "run_key", lambda *args: looked.append(1) or original(*args))
+    it.arrive(*[("s", f"k{i:03}", ONE) for i in range(200)])
+    it.drain()
+    it.check_rest()
+    assert len(looked) <= 10
 
 
 def test_force_ends_with_what_it_was_asked_for() -> None:
