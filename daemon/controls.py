@@ -15,6 +15,7 @@ from afresh.assets.planner.changes import Paused, Requested
 from afresh.assets.planner.planner import Change
 from afresh.daemon.api.view import Key
 from afresh.daemon.journal import Recorded
+from afresh.daemon.pauses import switch_rows
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.run_lines import event_line
 from afresh.daemon.sensing.supervisor import Supervisor
@@ -23,6 +24,7 @@ from afresh.sensors.base import Batch
 from afresh.storage.ledger import queries
 from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.reader import Reader
+from afresh.storage.ledger.state import PauseRow
 
 LOOK_AGAIN_SECONDS = 0.02
 _PAGE = 10_000
@@ -291,15 +293,25 @@ class DaemonControls:
         if self._seen(request):
             return
         now = self._reactor.ports.now()
-        keys = [{"kind": kind, "name": name, "partition": key} for name, key in names]
+        if kind == "asset" and not on:
+            names = self._with_outputs(names)
 
         def make(_epoch: int) -> tuple[list[Update], list[Change]]:
-            rows = [{**row, "at": now} for row in keys]
-            update = Update("upsert", "pause", rows) if on else Update("delete", "pause", keys)
+            paused = [PauseRow(*row) for row in self._reader.rows(queries.PAUSES)]
+            updates = switch_rows(kind, names, paused, now, on=on)
             changes: list[Change] = [Paused(tuple(names), on)] if kind == "asset" else []
-            return [update, self._request_row(request, "pause" if on else "resume", now)], changes
+            return [*updates, self._request_row(request, "pause" if on else "resume", now)], changes
 
         await self._reactor.tell(make)
+
+    def _with_outputs(self, names: Sequence[Key]) -> list[Key]:
+        """The other outputs of the same functions too: what runs for one runs for all."""
+        assets = self._reactor.planner.topology.assets
+        return [
+            (output, key)
+            for asset, key in names
+            for output in (assets[asset][0].assets if asset in assets else (asset,))
+        ]
 
     def _seen(self, request: str) -> bool:
         return bool(self._reader.rows(queries.REQUEST, {"id": request}))

@@ -14,6 +14,7 @@ from afresh.assets.planner.nodes import NEVER, Node, Trouble
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import Plan, Topology
 from afresh.daemon.journal import batch_size
+from afresh.daemon.pauses import RESUMED
 from afresh.daemon.restore.code_events import code_events
 from afresh.daemon.restore.policies import restore_policies, restore_roots
 from afresh.daemon.restore.units import Kept
@@ -181,9 +182,9 @@ def _take_contents(
 
 
 def _pause(planner: Planner, state: saved.State, now: float) -> None:
-    units = [
-        (row.name, row.partition)
-        for row in state.pauses
-        if row.kind == "asset" and row.name in planner.topology.assets
+    rows = [row for row in state.pauses if row.name in planner.topology.assets]
+    changes = [
+        Paused(tuple((row.name, row.partition) for row in rows if row.kind == kind), on)
+        for kind, on in (("asset", True), (RESUMED, False))
     ]
-    planner.step([Paused(tuple(units), on=True)], now)
+    planner.step(changes, now)

@@ -83,7 +83,7 @@ class RunRow(NamedTuple):
 
 
 class PauseRow(NamedTuple):
-    """A pause of an asset, a unit or a sensor."""
+    """A pause of an asset, a unit or a sensor; or a unit that is excepted from its asset's."""
 
     kind: str
     name: str

@@ -355,7 +355,10 @@ class Definitions(Table, table=True):
 
 
 class Pause(Table, table=True):
-    """A paused asset (its units all) or one unit, or a paused sensor (`kind`)."""
+    """A paused asset (its units all) or one unit, or a paused sensor (`kind`).
+
+    Of the kind `resumed` is a unit that goes on though its asset is paused.
+    """
 
     __table_args__ = _IN_KEY_ORDER
     kind: str = Field(primary_key=True)

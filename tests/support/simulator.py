@@ -7,7 +7,6 @@ compares what the planner does with the oracle all along.
 from dataclasses import dataclass, field
 from heapq import heappop
 from random import Random
-from typing import Any
 
 from afresh.assets.planner.changes import Commands, Paused, Requested, Settled
 from afresh.assets.planner.content import Content, Gone
@@ -20,12 +19,14 @@ from afresh.daemon.attempts.ingest_outcomes import end_delete, end_ingest, is_ch
 from afresh.daemon.attempts.outcome_rows import Outcome
 from afresh.daemon.attempts.run_outcomes import end_run
 from afresh.daemon.journal import Journal
+from afresh.daemon.pauses import switch_rows
 from afresh.daemon.restore.planner import restore_planner
 from afresh.daemon.settled import settle_rows
 from afresh.daemon.startup.interrupted import interrupted_rows
 from afresh.daemon.ticks import released_rows, tick_rows
 from afresh.daemon.workers.task import Rejected, Result
 from afresh.sensors.base import Arrival, Batch
+from afresh.storage.ledger import queries
 from afresh.storage.ledger import state as saved
 from afresh.storage.ledger.commit import Commit, Update
 from afresh.storage.ledger.memory import MemoryLedger
@@ -193,14 +194,11 @@ class World:
     def pause(self, name: str, key: str = "*", *, on: bool = True) -> None:
         """Pause or resume."""
         units = (name, key)
-        if (units in self.paused) is on:
+        if on and units in self.paused:
             return
         (self.paused.add if on else self.paused.discard)(units)
-        row: dict[str, Any] = {"kind": "asset", "name": name, "partition": key}
-        if on:
-            self.commit([Update("upsert", "pause", [{**row, "at": self.now}])])
-        else:
-            self.commit([Update("delete", "pause", [row])])
+        paused = [saved.PauseRow(*row) for row in self.ledger.reader.rows(queries.PAUSES)]
+        self.commit(switch_rows("asset", [units], paused, self.now, on=on))
         self.turn([Paused((units,), on)])
 
     def resume_all(self) -> None:

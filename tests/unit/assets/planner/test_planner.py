@@ -190,3 +190,25 @@ def test_force_ends_with_what_it_was_asked_for() -> None:
     it.arrive(("s", "k0", ONE))
     it.drain()
     assert len(it.tally.runs("f")) == 1
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_unit_that_is_resumed_goes_on_though_its_asset_is_paused(*, restarted: bool) -> None:
+    it = world(SourceSpec("s"), FunctionSpec(("f",), (Read("s", own=True),), partitioned=True))
+    it.arrive(("s", "k0", ONE), ("s", "k1", ONE))
+    it.drain()
+    it.pause("f", "k1")
+    it.pause("f")
+    it.pause("f", "k0", on=False)
+    if restarted:
+        it.restart()
+    it.arrive(("s", "k0", TWO), ("s", "k1", TWO), ("s", "k2", TWO))
+    it.drain()
+    paused = {node.key: node.paused for node in it.planner.graph.nodes["f"].values()}
+    assert paused == {"k0": False, "k1": True, "k2": True}
+    it.pause("f", on=False)
+    if restarted:
+        it.restart()
+    it.drain()
+    assert not any(node.paused for node in it.planner.graph.nodes["f"].values())
+    assert it.planner.graph.nodes["f"]["k2"].heads[0] is not None
