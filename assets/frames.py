@@ -9,6 +9,7 @@ the dtype that pandas itself would give, but for two: integers and booleans with
 pandas has one missing value in a float column: NaN and null are null in the table.
 """
 
+from collections import Counter
 from typing import Any
 
 import pandas as pd
@@ -89,9 +90,9 @@ def _kind(value: object) -> str:
 
 def _check_distinct(names: list[str]) -> None:
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        ((most, count),) = Counter(names).most_common(1)
         raise InvalidData(
-            f"Expected distinct column names, found {twice!r} {names.count(twice)} times",
+            f"Expected distinct column names, found {most!r} {count} times",
             hint="rename one of them",
         )
 

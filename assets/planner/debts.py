@@ -50,7 +50,7 @@ class Debts:
         for debtor in debtors:
             if debtor.owes is None:
                 debtor.owes = {}
-            debtor.owes.setdefault(epoch, set()).add(join)
+            debtor.owes.setdefault(epoch, {})[join] = None
 
     def pay(self, node: Node) -> list[Node]:
         """The node was settled: the joins that nobody owes anything to any more."""
@@ -75,7 +75,7 @@ class Debts:
         for debtor in join.debtors:
             joins = debtor.owes.get(join.target) if debtor.owes is not None else None
             if debtor.owes is not None and joins is not None:
-                joins.discard(join)
+                joins.pop(join, None)
                 if not joins:
                     del debtor.owes[join.target]
                     debtor.owes = debtor.owes or None
@@ -91,7 +91,7 @@ class Debts:
 
         Return whom to look at again.
         """
-        joins = {join for owed in (node.owes or {}).values() for join in owed}
+        joins = dict.fromkeys(join for owed in (node.owes or {}).values() for join in owed)
         freed = self.release(node)
         for join in joins:
             freed += self.release(join)
