@@ -32,7 +32,7 @@ async def answer(request: HttpRequest) -> HttpResponse:
     try:
         code = validation_code(request.body)
         urls = [] if code else list(urls_of(request.headers, request.body))
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
         return HttpResponse(400, {"error": f"Expected a store's notification, found {error!r}"})
     if code:
         return HttpResponse(200, {"validationResponse": code})

@@ -55,12 +55,12 @@ class HttpServer:
     @asynccontextmanager
     async def serving(self, path: str, route: Route) -> AsyncIterator[str]:
         """Serve a path meanwhile; gives the server's address. Raises SensorError."""
+        await self.listen()
         if path in self._routes:
             raise SensorError(
                 f"Expected a path of its own for each webhook, found {path!r} twice",
                 hint="give one of the two another path",
             )
-        await self.listen()
         self._routes[path] = route
         try:
             yield self.url
@@ -108,6 +108,13 @@ class HttpServer:
         self._held += size
 
     async def _serve(self, client: socket.socket) -> None:
+        with client:
+            try:
+                await self._converse(client)
+            except Exception:  # noqa: BLE001 - a fault of ours costs its connection: the client comes again
+                _log.exception("a connection failed")
+
+    async def _converse(self, client: socket.socket) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Lazy: h11 takes 2 MB, and most daemons serve nothing.
         from afresh.daemon.http.connection import Connection  # noqa: PLC0415
@@ -118,8 +125,6 @@ class HttpServer:
         self._connections[connection] = None
         try:
             await connection.run()
-        except Exception:  # noqa: BLE001 - a fault of ours costs its connection: the client comes again
-            _log.exception("a connection failed")
         finally:
             del self._connections[connection]
 
