@@ -57,6 +57,7 @@ class Daemon:
     supervisor: Supervisor
     generations: Generations
     revalidation: Revalidation
+    alerts: Alerts
     reader: Reader
     now: Callable[[], float]
     settings: Settings
@@ -91,11 +92,12 @@ class Daemon:
         await self.supervisor.wait_until_checked()
 
     async def drain(self) -> None:
-        """Start and take nothing more; wait for what is running and its commits."""
+        """Start and take nothing more; wait for what is running, its commits, and its alerts."""
         self.http.stopping = True
         self.reactor.dispatching = False
         while self.reactor.under_way or not self.reactor.empty:
             await self.reactor.changed()
+        await self.alerts.drain()
 
 
 @asynccontextmanager
@@ -192,7 +194,17 @@ async def assemble(
         if settings.http:
             await _listen(http, problem)
         reactor.wake()
-        yield Daemon(reactor, supervisor, generations, revalidation, reader, now, settings, http)
+        yield Daemon(
+            reactor,
+            supervisor,
+            generations,
+            revalidation,
+            alerts,
+            reader,
+            now,
+            settings,
+            http,
+        )
         tasks.cancel_scope.cancel()
 
 

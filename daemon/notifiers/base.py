@@ -1,7 +1,8 @@
 """What a notifier is: it takes an alert outside. One file a kind; each passes the contract suite.
 
-Delivery is at least once. `Alert.key` is the same for every attempt, so that a receiver can tell
-a repetition from a new alert.
+An alert is tried a few times, and a stop waits for it; one that a kill cuts off is not told again:
+`afresh status` says what failed. `Alert.key` is the same for every attempt, so that a receiver can
+tell a repetition from a new alert.
 """
 
 from datetime import UTC, datetime

@@ -31,6 +31,12 @@ def build(kind: str, options: Mapping[str, Any]) -> Notifier:
     """One notifier; `owners` among its options limits it to their alerts. Raises NotifierError."""
     given = dict(options)
     owners = given.pop("owners", None)
+    if owners is not None and (
+        not isinstance(owners, list) or not all(isinstance(owner, str) for owner in owners)
+    ):
+        raise NotifierError(
+            f"Expected a list of owners, found {owners!r}", hint='write owners = ["data-team"]'
+        )
     make = _own(kind) if kind in KINDS else _third_party(kind)
     try:
         notifier = make(**given)

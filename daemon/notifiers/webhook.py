@@ -3,13 +3,13 @@
 import ssl
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 import msgspec
 
 from afresh.daemon.notifiers.base import Alert, Notifier, NotifierError
+from afresh.daemon.outgoing.url import split_url
 
 _SHOWN_BYTES = 500
 
@@ -24,19 +24,14 @@ class WebhookNotifier(Notifier):
     def __init__(
         self, url: str, *, headers: Mapping[str, str] | None = None, timeout_seconds: float = 10.0
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = split_url(url)
+        except ValueError as error:
             raise NotifierError(
-                f"Expected a webhook url with http or https and a host, found {parts.scheme!r}",
-                hint='for example "https://alerts.example/hooks/data"',
-            )
-        if any(ord(letter) <= 32 or ord(letter) == 127 for letter in url):
-            raise NotifierError(
-                "Expected a url without spaces and control characters, found some",
-                hint="percent-encode them",
-            )
+                str(error), hint='for example url = "https://alerts.example/hooks/data"'
+            ) from None
         self.secure = parts.scheme == "https"
-        self.host = parts.hostname
+        self.host = parts.hostname or ""
         self.port = parts.port
         self.target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self.headers = dict(headers or {})

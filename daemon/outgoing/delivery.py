@@ -22,7 +22,7 @@ MOST_WAITING = 10_000
 _NEXT = "SELECT number, payload FROM outgoing WHERE target = :target ORDER BY number LIMIT :at_once"
 
 Alert = Callable[[str, str], None]
-"""Given a subject and an error ("" when it is well again)."""
+"""Given a subject and an error ("" when it is well, which it may have been before)."""
 
 
 class Delivery:
@@ -41,7 +41,8 @@ class Delivery:
         alert: Alert,
     ) -> None:
         self.name = name
-        self.error = ""
+        # None: what an earlier daemon told of it is not known here.
+        self._is_troubled: bool | None = None
         self._target = target
         self._outbox = outbox
         self._ledger = ledger
@@ -98,6 +99,6 @@ class Delivery:
         await anyio.sleep(max(wanted, self._backoff.next_seconds()))
 
     def _note(self, error: str) -> None:
-        if bool(error) != bool(self.error):
+        if self._is_troubled is not bool(error):
             self._alert(f"outgoing {self.name}", error)
-        self.error = error
+        self._is_troubled = bool(error)

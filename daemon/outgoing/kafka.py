@@ -27,22 +27,33 @@ class KafkaTarget:
 
     async def deliver(self, events: Sequence[bytes]) -> Delivered:
         """Send all, wait for all; those before the first that failed count."""
+        taken, sent = 0, list[Any]()
         try:
             with anyio.fail_after(SEND_SECONDS):
-                producer = await self._connect()
-                sent = [await producer.send(self._topic, **_message(event)) for event in events]
-                count = 0
+                refused = await self._send(events, sent)
                 for each in sent:
                     await each
-                    count += 1
+                    taken += 1
         except TimeoutError:
-            await self.aclose()
-            return Delivered(0, f"Expected Kafka to answer within {SEND_SECONDS:.0f} s, found none")
-        except Exception as error:  # noqa: BLE001 - whatever the client raises costs this target alone
-            await self.aclose()
-            found = str(error) or type(error).__name__
-            return Delivered(0, f"Expected Kafka to take events, found {found}")
-        return Delivered(count)
+            error = f"Expected Kafka to answer within {SEND_SECONDS:.0f} s, found none"
+        except Exception as raised:  # noqa: BLE001 - whatever the client raises costs this target alone
+            error = _say(raised)
+        else:
+            if refused is None:
+                return Delivered(taken)
+            error = _say(refused)
+        await self.aclose()
+        return Delivered(taken, error)
+
+    async def _send(self, events: Sequence[bytes], sent: list[Any]) -> Exception | None:
+        """Hand all to the producer, up to one that it does not take, such as one too large."""
+        producer = await self._connect()
+        for event in events:
+            try:
+                sent.append(await producer.send(self._topic, **_message(event)))
+            except Exception as error:  # noqa: BLE001 - told when those before it are acknowledged
+                return error
+        return None
 
     async def aclose(self) -> None:
         """Drop the producer."""
@@ -75,6 +86,10 @@ class KafkaTarget:
                 raise
             self._producer = producer
         return self._producer
+
+
+def _say(error: Exception) -> str:
+    return f"Expected Kafka to take events, found {str(error) or type(error).__name__}"
 
 
 def _message(event: bytes) -> dict[str, Any]:

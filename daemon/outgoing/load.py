@@ -4,13 +4,13 @@
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from afresh.assets.errors import DefinitionError, UsageError
 from afresh.assets.selection import check_syntax
 from afresh.daemon.outgoing.base import AT_ONCE, Target
+from afresh.daemon.outgoing.url import split_url
 from afresh.sensors.secret import Secret
 
 _KINDS = {
@@ -67,8 +67,9 @@ def _check_keys(table: Mapping[str, Any]) -> None:
         known = ", ".join(sorted(needed | optional | _COMMON))
         raise ValueError(f"Expected keys of [[outgoing]] ({known}), found {key!r}")
     for key in ("name", "select", "path", "url", "topic", "ca"):
-        if not isinstance(table.get(key, ""), str):
-            raise ValueError(f"Expected text as {key} of [[outgoing]], found {table[key]!r}")  # noqa: TRY004 - a setting
+        value = table.get(key, "")
+        if not isinstance(value, str) or "\0" in value or (key in needed and not value):
+            raise ValueError(f"Expected text as {key} of [[outgoing]], found {value!r}")
 
 
 def _check_select(text: str | None) -> None:
@@ -79,10 +80,10 @@ def _check_select(text: str | None) -> None:
 
 
 def _check_url(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        # Not shown: the path of a webhook is often its secret.
-        raise ValueError('Expected url = "https://HOST/PATH" in [[outgoing]], found something else')
+    try:
+        parts = split_url(url)
+    except ValueError as error:
+        raise ValueError(f'{error} as url = "https://HOST/PATH" of [[outgoing]]') from None
     if "@" in parts.netloc:
         raise ValueError(
             "Expected url without credentials in [[outgoing]], found some before the @: "

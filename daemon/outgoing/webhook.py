@@ -3,13 +3,13 @@
 import ssl
 from collections.abc import Callable, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 
 from afresh.assets.errors import SensorError
-from afresh.daemon.outgoing.base import Delivered, TargetError
+from afresh.daemon.outgoing.base import Delivered
+from afresh.daemon.outgoing.url import split_url
 from afresh.sensors.cloudevents import BATCH, STRUCTURED, from_json
 from afresh.sensors.secret import Secret
 from afresh.sensors.webhooks.signature import FORMS, sign
@@ -38,14 +38,9 @@ class WebhookTarget:
         batch: int = 1,
         authorities: str | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise TargetError(
-                f"Expected an url with http or https and a host, found {parts.scheme!r}",
-                hint='url = "https://example.org/hooks/versions"',
-            )
+        parts = split_url(url)
         self._secure = parts.scheme == "https"
-        self._host = parts.hostname
+        self._host = parts.hostname or ""
         self._port = parts.port
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._secret = secret

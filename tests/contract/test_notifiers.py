@@ -276,7 +276,18 @@ async def test_a_webhook_that_nobody_serves_does_not_tell_its_secret_path() -> N
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["ftp://host/x", "//host/x", "https://", "http://host/a b", "x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://host/x",
+        "//host/x",
+        "https://",
+        "http://host/a b",
+        "x",
+        "http://host:99999/",
+        "http://[::1",
+    ],
+)
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(NotifierError, match="Expected a"):
         WebhookNotifier(url)
@@ -301,3 +312,6 @@ def test_settings_that_no_notifier_takes_are_refused() -> None:
         build("pigeon", {})
     with pytest.raises(NotifierError, match="webhook"):
         build("webhook", {"uri": "http://host/"})
+    for owners in ("data-team", [5], {"data-team": 1}):
+        with pytest.raises(NotifierError, match="list of owners"):
+            build("webhook", {"url": "http://host/", "owners": owners})

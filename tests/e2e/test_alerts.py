@@ -99,3 +99,16 @@ def test_a_sensor_that_fails_and_recovers(tmp_path: Path) -> None:
     assert (first["subject"], first["state"], first["owner"]) == ("sensor rows", "failed", "ann")
     assert (last["subject"], last["state"]) == ("sensor rows", "recovered")
     assert project.rows("select count(*) from event where kind = 'deleted'") == [(0,)]
+
+
+@pytest.mark.parametrize("command", [("up", "--until-idle"), ("materialize", "checked")])
+def test_what_fails_last_is_told_before_the_end(tmp_path: Path, command: tuple[str, ...]) -> None:
+    told, script = tmp_path / "told", tmp_path / "notifier.py"
+    script.write_text("import time\ntime.sleep(1)\n" + NOTIFIER)
+    notifier = json.dumps([sys.executable, str(script), str(told)])
+    settings = f'[[alerts]]\nkind = "command"\ncommand = {notifier}\n'
+    project = Living.make(tmp_path / "project", PIPELINE, settings)
+    (project.folder / "landing" / "a.csv").write_text("n\n-1\n")
+    assert project.run(*command, check=False).returncode == 1
+    (alert,) = _alerts(told)
+    assert (alert["subject"], alert["state"]) == ("checked", "failed")

@@ -1,19 +1,23 @@
 """Events posted to a real server: with TLS, one by one or in batches, signed."""
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from afresh.daemon.config import load_settings
-from afresh.daemon.outgoing.base import Target
+from afresh.daemon.outgoing.base import Delivered, Target
 from afresh.daemon.outgoing.load import build_target
+from afresh.daemon.outgoing.webhook import WebhookTarget
 from afresh.sensors.cloudevents import from_http, to_json
 from afresh.sensors.webhooks.signature import FORMS, sign
 from services.certificates import Authority
@@ -115,8 +119,6 @@ async def test_a_certificate_of_another_name_is_refused(
 ) -> None:
     authority = Authority(tmp_path)
     with serving(authority.issue("server")) as server:
-        import socket
-
         look_up = socket.getaddrinfo
         monkeypatch.setattr(
             socket, "getaddrinfo", lambda _host, *rest, **more: look_up("127.0.0.1", *rest, **more)
@@ -167,3 +169,28 @@ def test_a_batch_is_a_number(tmp_path: Path, batch: str) -> None:
 
     with pytest.raises(UsageError, match="Expected batch"):
         target(tmp_path, "http://127.0.0.1/", f"batch = {batch}")
+
+
+async def test_of_an_answer_that_does_not_end_only_the_beginning_is_read() -> None:
+    """And the events after it are posted all the same."""
+    endless = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_000
+    seen: list[bytes] = []
+
+    def serve(server: socket.socket) -> None:
+        for _ in range(2):
+            client, _ = server.accept()
+            with client, suppress(OSError):
+                seen.append(client.recv(100_000))
+                while True:
+                    client.sendall(endless)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        target = WebhookTarget(url, secret=None, now=lambda: 0.0, timeout_seconds=5)
+        event = to_json({"id": "1", "source": "/x", "type": "t"}, {})
+        with anyio.fail_after(10):
+            assert await target.deliver([event, event]) == Delivered(2)
+        await anyio.to_thread.run_sync(thread.join)
+    assert len(seen) == 2
