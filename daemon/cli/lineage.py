@@ -1,7 +1,8 @@
 """`afresh lineage`: as a tree, for Graphviz, for Mermaid, or as data."""
 
 import json
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import click
 
@@ -44,60 +45,90 @@ def lineage(  # noqa: PLR0917 - its options are its parameters
     elif form == "mermaid":
         call.show(answer, _mermaid)
     else:
-        call.show(answer, lambda found: _tree(found, down=down))
+        call.show(answer, lambda found: _draw(found, down=down))
 
 
-def _tree(answer: dict[str, Any], *, down: bool) -> None:
-    nodes = {node["ref"]: node for node in answer["nodes"]}
-    children: dict[str, list[str]] = {}
-    runs: dict[str, str] = {}
-    columns: dict[tuple[str, str], list[str]] = {}
-    for edge in answer["edges"]:
-        parent, child = (edge["from"], edge["to"]) if down else (edge["to"], edge["from"])
-        if child not in children.setdefault(parent, []):
-            children[parent].append(child)
-        runs[edge["to"]] = edge["via"]
-        columns[parent, child] = edge.get("columns", [])
-    # The first node is a root, and so is the asset's every unit that nothing else leads to.
-    first, below = next(iter(nodes)), {ref for found in children.values() for ref in found}
-    asset = nodes[first]["asset"]
-    roots = [
-        ref
-        for ref, node in nodes.items()
-        if ref == first or (node["asset"] == asset and ref not in below)
-    ]
-    shown: set[str] = set()
+def _draw(answer: dict[str, Any], *, down: bool) -> None:
+    for line in _Tree(answer, down=down).draw():
+        say(line)
 
-    def line(ref: str, parent: str) -> str:
-        node = nodes[ref]
+
+class _Entry(NamedTuple):
+    """A line of a tree: `ref` as `parent` reads it, or of an asset that so many are left out."""
+
+    ref: str
+    parent: str
+    left_out: int
+    branch: str
+    """What stands before it."""
+    indent: str
+    """What stands before those below it."""
+
+
+class _Tree:
+    """Who stands below whom. What stands below one is drawn once, at its first place."""
+
+    def __init__(self, answer: dict[str, Any], *, down: bool) -> None:
+        self._nodes: dict[str, dict[str, Any]] = {node["ref"]: node for node in answer["nodes"]}
+        self._below: dict[str, dict[str, None]] = {}
+        self._runs: dict[str, str] = {}
+        self._columns: dict[tuple[str, str], list[str]] = {}
+        for edge in answer["edges"]:
+            parent, child = (edge["from"], edge["to"]) if down else (edge["to"], edge["from"])
+            self._below.setdefault(parent, {})[child] = None
+            self._runs[edge["to"]] = edge["via"]
+            self._columns[parent, child] = edge.get("columns", [])
+
+    def draw(self) -> Iterator[str]:
+        """Yield the lines."""
+        shown: set[str] = set()
+        for root in self._roots():
+            yield self._line(root, "")
+            # A stack of our own: chains may be deeper than Python calls.
+            waiting = self._entries(root, "")
+            while waiting:
+                entry = waiting.pop()
+                if entry.left_out:
+                    yield f"{entry.branch}{entry.ref}: {entry.left_out} more partitions"
+                    continue
+                again = entry.ref in shown and entry.ref in self._below
+                line = f"{entry.branch}{self._line(entry.ref, entry.parent)}"
+                yield line + ("  (as above)" if again else "")
+                if not again:
+                    shown.add(entry.ref)
+                    waiting += self._entries(entry.ref, entry.indent)
+
+    def _roots(self) -> list[str]:
+        """Give the first node, and the asset's every unit that nothing else leads to."""
+        first = next(iter(self._nodes))
+        asset = self._nodes[first]["asset"]
+        below = {ref for found in self._below.values() for ref in found}
+        return [
+            ref
+            for ref, node in self._nodes.items()
+            if ref == first or (node["asset"] == asset and ref not in below)
+        ]
+
+    def _entries(self, parent: str, indent: str) -> list[_Entry]:
+        """Give what stands below one, the last first."""
+        found: list[_Entry] = []
+        for ref, left_out in reversed(_grouped(self._below.get(parent, ()), self._nodes)):
+            branch, below = ("├─ ", "│  ") if found else ("└─ ", "   ")
+            found.append(_Entry(ref, parent, left_out, indent + branch, indent + below))
+        return found
+
+    def _line(self, ref: str, parent: str) -> str:
+        node = self._nodes[ref]
         kind = " (source)" if node["kind"] == "source" else ""
         many = f" ({node['versions']} versions)" if node.get("versions", 1) > 1 else ""
-        run = f"  run {runs[ref]}" if ref in runs else ""
+        run = f"  run {self._runs[ref]}" if ref in self._runs else ""
         if node.get("made_by"):
-            run = f"  made by run {node['made_by']}, confirmed by run {runs[ref]}"
-        read = columns.get((parent, ref))
-        return f"{ref}{kind}{many}{run}" + (f"  reads {', '.join(read)}" if read else "")
-
-    def walk(ref: str, indent: str) -> None:
-        entries = _grouped(children.get(ref, []), nodes)
-        for i, (child, more) in enumerate(entries):
-            last = i == len(entries) - 1
-            branch, below = ("└─ ", "   ") if last else ("├─ ", "│  ")
-            if more:
-                say(f"{indent}{branch}{child}: {more} more partitions")
-                continue
-            again = child in shown and bool(children.get(child))
-            say(f"{indent}{branch}{line(child, ref)}" + ("  (as above)" if again else ""))
-            if not again:
-                shown.add(child)
-                walk(child, indent + below)
-
-    for root in roots:
-        say(line(root, ""))
-        walk(root, "")
+            run = f"  made by run {node['made_by']}, confirmed by run {self._runs[ref]}"
+        columns = self._columns.get((parent, ref))
+        return f"{ref}{kind}{many}{run}" + (f"  reads {', '.join(columns)}" if columns else "")
 
 
-def _grouped(refs: list[str], nodes: dict[str, Any]) -> list[tuple[str, int]]:
+def _grouped(refs: Iterable[str], nodes: dict[str, dict[str, Any]]) -> list[tuple[str, int]]:
     """Keep a few partitions of each asset; of the others (asset, how many)."""
     by_asset: dict[str, list[str]] = {}
     for ref in refs:
