@@ -12,6 +12,7 @@ from afresh.assets.manifest import Source
 from afresh.assets.nearest import did_you_mean
 from afresh.assets.partition import Pattern
 from afresh.daemon.api.event_filter import event_range
+from afresh.daemon.api.names import NEWEST
 from afresh.daemon.api.view import Controls, View
 from afresh.sensors.base import Arrival, Batch, Identity, ObjectIdentity
 from afresh.sensors.depth import MOST
@@ -34,7 +35,6 @@ _LAST_OF_PARTITION = (
 _PATH = "SELECT identity FROM path WHERE sensor = :sensor AND uri = :uri"
 _STATE = "SELECT state, detail FROM event WHERE seq = :seq"
 _READABLE = ("arrived", "code")
-_LAST = (1 << 62) - 1
 
 
 async def emit(view: View, controls: Controls, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +68,8 @@ def _records(view: View, source: Source, params: Mapping[str, Any]) -> Arrival:
             hint="afresh emit SOURCE --data '{\"a\": 1}', or @FILE, or - for what is piped in",
         )
     now = view.now()
-    key = params["key"].encode() if params.get("key") is not None else None
+    # Bytes that are not UTF-8 come from the command line as lone surrogates.
+    key = params["key"].encode(errors="surrogateescape") if params.get("key") is not None else None
     records = [Record(b64decode(value), key, (), int(now * 1000)) for value in values]
     return Arrival(
         uri=f"emit:{params['request']}",
@@ -154,7 +155,7 @@ class _Event(NamedTuple):
 async def replay(view: View, controls: Controls, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Bring what a range of events brought once more; answer when that has come to an end."""
     first, last = event_range(params["events"])
-    bounds = {"first": first, "last": _LAST if last is None else last}
+    bounds = {"first": first, "last": NEWEST if last is None else last}
     found = [_Event(*row) for row in view.reader.rows(_RANGE, bounds)]
     sources = {source.name: source for source in view.manifest.sources}
     rows: list[dict[str, Any]] = []
@@ -166,7 +167,7 @@ async def replay(view: View, controls: Controls, params: Mapping[str, Any]) -> l
         reason = _skipped(event, source, again=bool(params.get("again")))
         if not reason and source is not None and not source.stream:
             if (event.source, event.uri) in looked:
-                reason = "its file is looked at once, for a later event of this range"
+                reason = "its file is looked at once, for an earlier event of this range"
             looked.add((event.source, event.uri))
         row = {
             "event": event.seq,

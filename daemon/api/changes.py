@@ -5,6 +5,7 @@ from typing import Any
 
 from afresh.assets.errors import UsageError
 from afresh.assets.nearest import did_you_mean
+from afresh.assets.partition import format_ref
 from afresh.daemon.api.files_again import read_again
 from afresh.daemon.api.selection import WHOLE, chosen, wanted
 from afresh.daemon.api.status import outcome
@@ -95,7 +96,7 @@ async def resume(view: View, controls: Controls, params: Mapping[str, Any]) -> d
 
 
 def _names(units: Sequence[Key]) -> list[str]:
-    return [f"{asset}[{key}]" if key not in ("", WHOLE) else asset for asset, key in units]
+    return [format_ref(asset, "" if key == WHOLE else key) for asset, key in units]
 
 
 async def sensor_pause(view: View, controls: Controls, params: Mapping[str, Any]) -> Any:

@@ -9,12 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from afresh.assets.errors import AfreshError, LedgerUnavailable
 from afresh.daemon.api.view import PROTOCOL
-from afresh.daemon.api.wire import HEADER, decode, encode, raise_fault, size_of, socket_path
+from afresh.daemon.api.wire import (
+    HEADER,
+    decode,
+    encode,
+    is_of_another,
+    raise_fault,
+    size_of,
+    socket_path,
+)
 
 if TYPE_CHECKING:
     import socket
 
 _CONNECT_SECONDS = 5.0
+
+
+class DaemonEnded(LedgerUnavailable):
+    """The daemon went without an answer."""
 
 
 class Client:
@@ -32,14 +44,17 @@ class Client:
         definitions_digest: str = "",
         timeout_seconds: float | None = None,
     ) -> Any:
-        """Ask for an operation and wait for its answer. Raises what the daemon answers."""
+        """Ask for an operation and wait for its answer.
+
+        Raises what the daemon answers, DaemonEnded, and AfreshError when the time is over.
+        """
         for message in self._answers(op, params, request, definitions_digest, timeout_seconds):
             if "result" in message:
                 return message["result"]
         raise AssertionError  # _answers ends with a result, or raises
 
     def follow(self, op: str, params: Mapping[str, Any], *, request: str) -> Iterator[Any]:
-        """Yield the lines that an operation streams, until the daemon ends."""
+        """Yield the lines that an operation streams. Raises DaemonEnded at their end."""
         for message in self._answers(op, params, request, "", None):
             if "line" in message:
                 yield message["line"]
@@ -78,7 +93,7 @@ class Client:
                 hint="the daemon is busy or hangs: see its log, `afresh doctor`",
             ) from error
         except (OSError, EOFError) as error:
-            raise LedgerUnavailable(
+            raise DaemonEnded(
                 "Expected an answer, found that the daemon has ended",
                 hint="start it again with `afresh up`; what it had acknowledged is kept",
             ) from error
@@ -95,9 +110,9 @@ class Client:
 
 
 def connect(state: str) -> Client | None:
-    """Connect to the daemon of a state folder; None where none listens."""
+    """Connect to the daemon of a state folder; None where none of ours listens."""
     path = socket_path(state)
-    if not os.path.exists(path):
+    if not os.path.exists(path) or is_of_another(path, state):
         return None
     # Lazy: without a daemon it is not needed.
     import socket  # noqa: PLC0415

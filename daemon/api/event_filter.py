@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from afresh.assets.duration import seconds
 from afresh.assets.errors import UsageError
+from afresh.daemon.api.names import NEWEST
 
 KINDS = ("arrived", "deleted", "code", "request", "tick", "gap", "news")
 STATES = (
@@ -77,12 +78,17 @@ def event_range(text: str) -> tuple[int, int | None]:
     low, dots, high = text.partition("..")
     high = high if dots else low
     known = low.isdecimal() and (high.isdecimal() or (dots and not high))
-    if not known or (high and int(low) > int(high)):
+    if not known or (high and read_seq(low) > read_seq(high)):
         raise UsageError(
             f"Expected seqs of events like 12..40, 12.. or 12, found {text!r}",
             hint="afresh events shows them; both ends are included",
         )
-    return int(low), int(high) if high else None
+    return read_seq(low), read_seq(high) if high else None
+
+
+def read_seq(digits: str) -> int:
+    """Read a seq; of what is above every seq, the last that there can be."""
+    return min(int(digits.lstrip("0")[:20] or "0"), NEWEST)
 
 
 def _words(option: str, words: Any, known: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -102,7 +108,7 @@ def _bound(
     if not text:
         return None, None
     if text.isdecimal():
-        return int(text), None
+        return read_seq(text), None
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

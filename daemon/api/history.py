@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
+from afresh.assets.graph import Graph
 from afresh.assets.manifest import Function
 from afresh.assets.partition import format_ref
 from afresh.assets.planner.view import UnitView
@@ -23,6 +25,10 @@ _OWN = frozenset({"its code changed", "its parameters changed"})
 """Reasons of a run that no changed input shows."""
 
 _READ = "SELECT parameter, asset, reads, epoch, partition, version FROM lineage WHERE run = :run"
+_LAST_DELETION = (
+    "SELECT MAX(seq) FROM event WHERE source = :source AND partition = :partition"
+    " AND kind = 'deleted' AND state = 'ingested'"
+)
 
 
 class History:
@@ -33,6 +39,10 @@ class History:
         self._entries: list[dict[str, Any]] = []
         self._events: dict[int, dict[str, Any]] = {}
         self._told: set[str] = set()
+
+    @cached_property
+    def _graph(self) -> Graph:
+        return Graph(self._view.manifest)
 
     def entries(self) -> list[dict[str, Any]]:
         """Give the answer: the first cause, the event with the lowest seq, is the last entry."""
@@ -68,13 +78,18 @@ class History:
 
     def deletion(self, asset: str, partition: str) -> None:
         """Add the event of the file that is gone, of a source's unit or of what was made of it."""
-        sources = {source.name for source in self._view.manifest.sources}
-        for (seq,) in self._view.reader.rows(
-            "SELECT MAX(seq) FROM event WHERE kind = 'deleted' AND state = 'ingested'"
-            " AND partition = :partition AND (source = :source OR :source = '')",
-            {"source": asset if asset in sources else "", "partition": partition},
-        ):
-            self.event(seq)
+        graph = self._graph
+        above = graph.reach(asset, graph.up, None) if asset in graph else set[str]()
+        found = [
+            seq
+            for source in above & graph.source_of.keys()
+            for (seq,) in self._view.reader.rows(
+                _LAST_DELETION, {"source": source, "partition": partition}
+            )
+            if seq is not None
+        ]
+        if found:
+            self.event(max(found))
 
     def cases(self, run: str) -> None:
         """Add the first failure cases of a rejected run."""

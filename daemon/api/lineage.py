@@ -9,12 +9,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from afresh.assets.manifest import Function, Manifest
-from afresh.daemon.api.names import Unique, declarations, head_versions, kinds, parse_known
+from afresh.daemon.api.names import (
+    NEWEST,
+    Unique,
+    declarations,
+    head_versions,
+    kinds,
+    parse_known,
+)
 from afresh.daemon.api.view import View
 from afresh.storage.ledger import queries
-
-LAST = 2**62
-"""Later than every epoch."""
 
 _BREATH = 200
 _MAKER = (
@@ -101,7 +105,7 @@ def showing_run(view: View, at: Unique, epoch: int | None) -> str | None:
         "SELECT run FROM validity WHERE asset = :asset AND partition = :partition"
         " AND version = :version AND run IS NOT NULL AND epoch <= :epoch"
         " ORDER BY epoch DESC LIMIT 1",
-        {**at._asdict(), "epoch": LAST if epoch is None else epoch},
+        {**at._asdict(), "epoch": NEWEST if epoch is None else epoch},
     )
     rows = rows or view.reader.rows(_MAKER, at._asdict())
     return str(rows[0][0]) if rows else None

@@ -10,8 +10,15 @@ from afresh.assets.errors import UsageError
 from afresh.assets.nearest import did_you_mean
 from afresh.assets.partition import format_ref, parse_ref
 from afresh.assets.planner.segments import Segment, slices
-from afresh.daemon.api.event_filter import event_filter
-from afresh.daemon.api.names import Unique, one_unit, one_version, parse_known
+from afresh.daemon.api.event_filter import event_filter, read_seq
+from afresh.daemon.api.names import (
+    NEWEST,
+    Unique,
+    heads_of_all,
+    one_unit,
+    one_version,
+    parse_known,
+)
 from afresh.daemon.api.selection import recorded
 from afresh.daemon.api.times import iso
 from afresh.daemon.api.unreadable import refuse_deleted, refuse_without_data, tombstones
@@ -19,44 +26,61 @@ from afresh.daemon.api.view import View
 from afresh.storage.ledger import listings, queries
 from afresh.storage.references import parse_reference
 
-NEWEST = (1 << 62) - 1
 _EVENT = ("seq", "epoch", "sensor", "source", "partition", "kind", "uri", "observed_at", "state")
 
 
 async def versions(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """List an asset's or a unit's versions, newest first by partition; the cursor is a ref."""
     ref = parse_known(view, params["asset"])
+    gone, limit = tombstones(view, ref.asset), params.get("limit")
+    if ref.version is not None:
+        return [_listed(_one(view, one_version(view, ref)), gone)][:limit]
     if ref.partition is not None:
         one_unit(view, ref)
-    after, gone = None, tombstones(view, ref.asset)
-    if params.get("after"):
-        cursor = parse_ref(params["after"])
-        number = cursor.version
-        if number is None and (cursor.partition or "") in gone:
-            number = NEWEST
-        if not isinstance(number, int):
-            raise UsageError(
-                f"Expected the ref of a version after --after, found {params['after']!r}",
-                hint="give the last ref of the page before",
-            )
-        after = (cursor.partition or "", number)
-    query = listings.versions(
-        ref.asset, partition=ref.partition, after=after, limit=params.get("limit")
-    )
+    after = _place(params["after"], gone) if params.get("after") else None
+    query = listings.versions(ref.asset, partition=ref.partition, after=after, limit=limit)
     rows: list[dict[str, Any]] = []
     told = after[0] if after is not None else None
     for row in view.reader.rows(*query):
         if row[1] != told and row[1] in gone:
             rows.append(gone[row[1]])
         told = row[1]
-        rows.append(version_row(row))
-        if told in gone and rows[-1]["state"] == "head":
-            rows[-1]["state"] = "kept"
-    rows = rows[: params.get("limit")]
-    if ref.version is not None:
-        number = one_version(view, ref).version
-        rows = [row for row in rows if row["version"] == number]
-    return rows
+        rows.append(_listed(row, gone))
+    return rows[:limit]
+
+
+def _place(cursor: str, gone: Mapping[str, Any]) -> tuple[str, int]:
+    """Read the ref after which a page begins: of a version, or of a tombstone before them."""
+    ref = parse_ref(cursor)
+    number, key = ref.version, ref.partition or ""
+    if number is None and key in gone:
+        number = NEWEST
+    if not isinstance(number, int):
+        raise UsageError(
+            f"Expected the ref of a version after --after, found {cursor!r}",
+            hint="give the last ref of the page before",
+        )
+    return key, number
+
+
+def _listed(row: Sequence[Any], gone: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a row of `versions`; what is deleted has no head."""
+    made = version_row(row)
+    if made["partition"] in gone and made["state"] == "head":
+        made["state"] = "kept"
+    return made
+
+
+def _one(view: View, unique: Unique) -> Sequence[Any]:
+    """Read one version with the fields of `storage.ledger.listings.versions`."""
+    query = listings.versions(
+        unique.asset,
+        partition=unique.partition,
+        after=(unique.partition, unique.version + 1),
+        limit=1,
+    )
+    (row,) = view.reader.rows(*query)
+    return row
 
 
 def version_row(row: Sequence[Any]) -> dict[str, Any]:
@@ -110,25 +134,17 @@ async def readable(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]
     One version, or of an asset named without a key the heads of all its units, in key order.
     """
     ref = parse_known(view, params["ref"])
-    if ref.partition is None and ref.version in (None, "latest"):
-        rows = view.reader.rows(queries.ASSET_AT, {"asset": ref.asset, "epoch": NEWEST})
-        found = [Unique(ref.asset, key, number) for key, _, number, _ in rows if number is not None]
-        if found:
-            return [_stored(view, unique) for unique in found]
-        refuse_without_data(view, ref.asset)
+    if found := heads_of_all(view, ref):
+        return [_stored(view, unique) for unique in found]
     if ref.version in (None, "latest"):
+        if ref.partition is None:
+            refuse_without_data(view, ref.asset)
         refuse_deleted(view, *one_unit(view, ref))
     return [_stored(view, one_version(view, ref))]
 
 
 def _stored(view: View, unique: Unique) -> dict[str, Any]:
-    query = listings.versions(
-        unique.asset,
-        partition=unique.partition,
-        after=(unique.partition, unique.version + 1),
-        limit=1,
-    )
-    (row,) = view.reader.rows(*query)
+    row = _one(view, unique)
     found = {**version_row(row), "hash": row[13]}
     if parse_reference(found["uri"]) is not None:
         found["original"] = _original(view, unique.asset)
@@ -161,12 +177,17 @@ def _parts(view: View, unique: Unique, start: int, end: int) -> list[dict[str, A
 
 
 async def runs(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """List runs in the order in which they were dispatched; the cursor is a run."""
+    """List runs in the order in which they were dispatched; the cursor is a run.
+
+    `limit` counts runs: the outputs of one are never on two pages.
+    """
     after, limit, text = params.get("after"), params.get("limit"), params.get("selection")
     if text:
         units = await recorded(view, text)
         query = listings.runs(assets=sorted({asset for asset, _ in units}), after=after)
-        found = [row for row in view.reader.rows(*query) if (row[1], row[2]) in units][:limit]
+        found = [row for row in view.reader.rows(*query) if (row[1], row[2]) in units]
+        page = set(list(dict.fromkeys(row[0] for row in found))[:limit])
+        found = [row for row in found if row[0] in page]
     else:
         found = view.reader.rows(*listings.runs(after=after, limit=limit))
     if after and not found and not view.reader.rows(queries.RUN, {"run": after}):
@@ -281,4 +302,4 @@ def _seq(text: Any) -> int | None:
             f"Expected the seq of an event after --after, found {text!r}",
             hint="give the last seq of the page before",
         )
-    return int(text)
+    return read_seq(str(text))

@@ -68,7 +68,7 @@ class _Connections:
                 pass
             except* anyio.BrokenResourceError:
                 pass
-            except* ValueError as errors:
+            except* (ValueError, RecursionError) as errors:
                 _LOG.warning("a client sent what is no request: %s", errors.exceptions[0])
 
     async def _answer(self, message: Mapping[str, Any], send: Send) -> None:

@@ -10,7 +10,7 @@ from afresh.daemon.api.view import View
 from afresh.storage.ledger import queries
 
 NEWEST = (1 << 62) - 1
-"""Later than every epoch."""
+"""Later than every epoch, above every version and every seq."""
 
 
 class Unique(NamedTuple):
@@ -74,12 +74,16 @@ def one_unit(view: View, ref: Ref) -> tuple[str, str]:
         "SELECT partition FROM unit WHERE asset = :asset ORDER BY partition LIMIT 2",
         {"asset": ref.asset},
     )
-    if len(keys) == 1:
-        return ref.asset, str(keys[0][0])
-    if keys:
+    # A unit that has not run yet is in the planner alone.
+    found = [str(key) for (key,) in keys] or [
+        key for asset, key in view.planner.units() if asset == ref.asset
+    ]
+    if len(found) == 1:
+        return ref.asset, found[0]
+    if found:
         raise UsageError(
             f"Expected one partition of {ref.asset}, found the whole asset",
-            hint=f"name one, such as {format_ref(ref.asset, keys[0][0])}",
+            hint=f"name one, such as {format_ref(ref.asset, found[0])}",
         )
     raise UsageError(
         f"Expected a unit of {ref.asset}, found none yet",
@@ -89,12 +93,15 @@ def one_unit(view: View, ref: Ref) -> tuple[str, str]:
 
 def head_versions(view: View, ref: Ref) -> list[Unique]:
     """Give the versions that a reference covers: the one that it names, or all units' heads."""
-    if ref.partition is None and ref.version in (None, "latest"):
-        rows = view.reader.rows(queries.ASSET_AT, {"asset": ref.asset, "epoch": NEWEST})
-        found = [Unique(ref.asset, key, number) for key, _, number, _ in rows if number is not None]
-        if found:
-            return found
-    return [one_version(view, ref)]
+    return heads_of_all(view, ref) or [one_version(view, ref)]
+
+
+def heads_of_all(view: View, ref: Ref) -> list[Unique]:
+    """Give the heads of an asset that is named without a key, in key order; [] for other refs."""
+    if ref.partition is not None or ref.version not in (None, "latest"):
+        return []
+    rows = view.reader.rows(queries.ASSET_AT, {"asset": ref.asset, "epoch": NEWEST})
+    return [Unique(ref.asset, key, number) for key, _, number, _ in rows if number is not None]
 
 
 def one_version(view: View, ref: Ref) -> Unique:

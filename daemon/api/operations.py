@@ -1,8 +1,7 @@
 """All that can be asked of a project, by name: for the local socket, and for reading offline.
 
 An operation is one small coroutine over a `View`, or over `View` and `Controls` where it changes
-something. `live` ones need the planner's state; the others read the ledger alone, so that the
-command line answers them itself and costs a running daemon nothing.
+something.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,16 +29,15 @@ class Operation(NamedTuple):
 
     read: Callable[[View, Params], Awaitable[Any]] | None = None
     change: Callable[[View, Controls, Params], Awaitable[Any]] | None = None
-    live: bool = False
 
 
 OPERATIONS: dict[str, Operation] = {
-    "status": Operation(status.status, live=True),
-    "summary": Operation(status.summary, live=True),
-    "table": Operation(status.table, live=True),
-    "plan": Operation(status.plan, live=True),
-    "why": Operation(why.why, live=True),
-    "sensors": Operation(sensors.sensors, live=True),
+    "status": Operation(status.status),
+    "summary": Operation(status.summary),
+    "table": Operation(status.table),
+    "plan": Operation(status.plan),
+    "why": Operation(why.why),
+    "sensors": Operation(sensors.sensors),
     "versions": Operation(listings.versions),
     "readable": Operation(listings.readable),
     "runs": Operation(listings.runs),

@@ -50,7 +50,9 @@ async def rejected(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]
     letters = [_letter_row(letter) for letter in _letters(view, asset, states, limit)]
     query = listings.rejections(asset=asset, limit=limit)
     whole = [_rejection_row(view, row) for row in view.reader.rows(*query)]
-    return [*whole, *letters]
+    # Stable: of one time, in the order in which the ledger lists them.
+    newest_first = sorted([*whole, *letters], key=lambda row: row["at"] or "", reverse=True)
+    return newest_first[:limit]
 
 
 async def replay_letters(

@@ -26,7 +26,7 @@ def join(tables: Sequence[pa.Table]) -> pa.Table:
         return tables[0]
     try:
         return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(
             f"Expected units of one form, found: {error}", hint="read one of them: ASSET[KEY]"
         ) from error

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from afresh.assets.partition import parse_ref
+from afresh.assets.partition import format_ref, parse_ref
 from afresh.assets.planner.view import UnitView
 from afresh.daemon.api.names import kinds, unknown
 from afresh.daemon.api.selection import chosen
@@ -12,6 +12,7 @@ from afresh.daemon.api.suspects import marked, suspect_heads
 from afresh.daemon.api.times import iso
 from afresh.daemon.api.verifications import not_deterministic
 from afresh.daemon.api.view import Key, View
+from afresh.storage.ledger import queries
 
 _BREATH = 500
 """Units between two checkpoints: some milliseconds of work."""
@@ -139,12 +140,8 @@ async def plan(view: View, params: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _estimate(view: View, asset: str) -> float | None:
-    rows = view.reader.rows(
-        "SELECT started_at, ended_at FROM run WHERE asset = :asset AND ended_at IS NOT NULL"
-        " AND state IN ('succeeded', 'unchanged') ORDER BY run DESC LIMIT :limit",
-        {"asset": asset, "limit": _RECENT_RUNS},
-    )
-    return round(sum(max(0.0, b - a) for a, b in rows) / len(rows), 6) if rows else None
+    rows = view.reader.rows(queries.LAST_SECONDS, {"asset": asset, "limit": _RECENT_RUNS})
+    return round(sum(max(0.0, took) for (took,) in rows) / len(rows), 6) if rows else None
 
 
 async def outcome(view: View, units: list[Key] | None) -> dict[str, Any]:
@@ -152,9 +149,9 @@ async def outcome(view: View, units: list[Key] | None) -> dict[str, Any]:
     failed, blocked = [], []
     for unit in await look_at(view, None) if units is None else _looks(view, units):
         if unit.state == "failed":
-            failed.append(_ref(unit))
+            failed.append(format_ref(unit.asset, unit.partition))
         elif unit.state == "blocked":
-            blocked.append(_ref(unit))
+            blocked.append(format_ref(unit.asset, unit.partition))
     return {"failed": failed, "blocked": blocked}
 
 
@@ -166,10 +163,6 @@ def _looks(view: View, units: list[Key]) -> list[UnitView]:
         except KeyError:
             continue
     return found
-
-
-def _ref(unit: UnitView) -> str:
-    return f"{unit.asset}[{unit.partition}]" if unit.partition else unit.asset
 
 
 def _page(

@@ -185,11 +185,3 @@ class Observer(Protocol):
     def watching(self, view: View) -> None:
         """Take the view, before `ready`: a live display asks it for counts when it draws."""
         ...
-
-
-# What daemon/app.py offers to the command line, all coroutines:
-#   serve(settings, *, until_idle: bool, observer: Observer) -> int      the exit code
-#   perform(settings, op: str, params: dict, *, request: str) -> Any     lease, operation, release
-#   load(settings) -> Manifest                                           with all problems found
-# and daemon/restore/planner.py, without anyio, for reading while no daemon runs:
-#   restore(reader: Reader, manifest: Manifest) -> Looks

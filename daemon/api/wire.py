@@ -85,6 +85,12 @@ def socket_path(state: str) -> str:
     return os.path.join(runtime, f"afresh-{name}", SOCKET)
 
 
+def is_of_another(path: str, state: str) -> bool:
+    """Say whether a socket outside its state folder may be one that another user put there."""
+    folder = os.path.dirname(path)
+    return folder != state and os.lstat(folder).st_uid != os.getuid()
+
+
 def private_folder(path: str) -> None:
     """Make the folder of a socket, for us alone. Raises LedgerUnavailable where it is another's."""
     folder = os.path.dirname(path)

@@ -54,6 +54,12 @@ def test_records_are_emitted_into_a_stream(tmp_path: Path) -> None:
     ]
 
 
+def test_a_key_may_be_of_bytes_that_are_no_text(tmp_path: Path) -> None:
+    _, controls = do(tmp_path, "emit", source="orders", data=data(b"1"), key="k\udcff")
+    (record,) = decode_records(controls.batches[0].arrivals[0].payload)
+    assert record.key == b"k\xff"
+
+
 @pytest.mark.parametrize(
     "given",
     [{"path": "landing/k1.csv"}, {"partition": "k1"}, {"path": "landing/k1.csv", "key": "x"}],
@@ -106,6 +112,7 @@ def test_files_of_a_range_are_looked_at_again_once_each(tmp_path: Path) -> None:
     assert [row["event"] for row in rows if row["replay"] is not None] == [1, 4]
     assert [row["replay"] for row in rows if row["replay"] is not None] == [100, 101]
     assert all(row["reason"] for row in rows if row["replay"] is None)
+    assert rows[1]["reason"] == "its file is looked at once, for an earlier event of this range"
     assert [row["event"] for row in rows] == [1, 2, 3, 4, 5, 6, 7]
     (batch,) = controls.batches
     assert [arrival.uri for arrival in batch.arrivals] == ["landing/k1.csv", "landing/k4.csv"]

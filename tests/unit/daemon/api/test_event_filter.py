@@ -4,6 +4,7 @@ import pytest
 
 from afresh.assets.errors import UsageError
 from afresh.daemon.api.event_filter import EventFilter, event_filter, event_range
+from afresh.daemon.api.names import NEWEST
 
 DAY = 86400.0
 EVENT = {
@@ -63,6 +64,7 @@ def test_ranges() -> None:
     assert event_range("3..9") == (3, 9)
     assert event_range("3..") == (3, None)
     assert event_range("3") == (3, 3)
+    assert event_range(f"03..{'9' * 5000}") == (3, NEWEST)
     for text in ("", "..", "..3", "9..3", "a..b", "1...2", "-1"):
         with pytest.raises(UsageError, match="Expected seqs"):
             event_range(text)

@@ -6,7 +6,7 @@ import pytest
 from afresh.assets.errors import UsageError
 from afresh.daemon.api import listings
 from afresh.daemon.api.offline import finish
-from support.ledgers import unit, validity, version
+from support.ledgers import run, unit, validity, version
 from support.manifests import a_manifest, a_source
 from support.views import FakeView, filled, looks, story
 
@@ -186,3 +186,21 @@ def test_a_deletion_is_listed_as_a_tombstone_before_the_versions_that_are_kept(
     assert pages(view, listings.versions, "ref", {"asset": "daily"}) == [r["ref"] for r in rows]
     (row,) = finish(listings.versions(view, {"asset": "daily[k1]@2"}))
     assert row["state"] == "kept"
+
+
+def test_the_outputs_of_a_run_are_on_one_page(tmp_path: Path) -> None:
+    rows = [run(name, asset) for name in ("r1", "r2") for asset in ("daily", "total")]
+    view = FakeView(filled(tmp_path, {"run": rows, "unit": [unit("daily"), unit("total")]}))
+    for selection in (None, "daily total"):
+        ask = {"selection": selection, "limit": 1}
+        first = finish(listings.runs(view, ask))
+        second = finish(listings.runs(view, {**ask, "after": "r1"}))
+        assert [(row["run"], row["asset"]) for row in first + second] == [
+            ("r1", "daily"), ("r1", "total"), ("r2", "daily"), ("r2", "total"),
+        ]  # fmt: skip
+
+
+def test_a_version_that_is_named_is_on_the_page(view: FakeView) -> None:
+    (row,) = finish(listings.versions(view, {"asset": "total@1", "limit": 1}))
+    assert row["ref"] == "total@1"
+    assert finish(listings.versions(view, {"asset": "total@1", "limit": 0})) == []

@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ import pytest
 from afresh.assets.errors import AfreshError, LedgerUnavailable, UsageError
 from afresh.daemon.api.client import connect
 from afresh.daemon.api.local import serve
-from afresh.daemon.api.wire import encode, socket_path
+from afresh.daemon.api.wire import encode, private_folder, socket_path
 from support.ledgers import ledger_file
 from support.views import FakeControls, FakeView, looks
 
@@ -117,7 +118,10 @@ async def test_lines_are_streamed_of_the_kind_that_is_wanted(tmp_path: Path) -> 
     assert lines[1]["uri"] == "a\udcff"
 
 
-@pytest.mark.parametrize("junk", [b"\xff\xff\xff\xff", b"\0\0\0\2[]", b"\0\0\0\1{", b"\0\0"])
+DEEP = b"\0\1\0\0" + b"[" * (1 << 16)
+
+
+@pytest.mark.parametrize("junk", [b"\xff\xff\xff\xff", b"\0\0\0\2[]", b"\0\0\0\1{", b"\0\0", DEEP])
 async def test_junk_costs_that_client_alone(tmp_path: Path, junk: bytes) -> None:
     def send() -> bytes:
         with socket.socket(socket.AF_UNIX) as raw:
@@ -207,3 +211,21 @@ def test_a_daemon_that_hangs_is_said(tmp_path: Path) -> None:
         with pytest.raises(AfreshError, match="within"):
             client.ask("summary", {}, request="q", timeout_seconds=0.01)
         client.close()
+
+
+def test_a_socket_that_another_put_in_our_place_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = "/srv/" + "x" * 100
+    # Short: the path of a socket has its bounds.
+    with TemporaryDirectory() as runtime, socket.socket(socket.AF_UNIX) as listener:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        path = socket_path(state)
+        private_folder(path)
+        listener.bind(path)
+        listener.listen()
+        client = connect(state)
+        assert client is not None
+        client.close()
+        monkeypatch.setattr("os.getuid", lambda: 12345)
+        assert connect(state) is None

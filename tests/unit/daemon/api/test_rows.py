@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from afresh.daemon.api.rows import plain_rows, write_csv, write_parquet
+from afresh.assets.errors import DataError
+from afresh.daemon.api.rows import join, plain_rows, write_csv, write_parquet
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,9 @@ def test_parquet_is_the_table() -> None:
     file = io.BytesIO()
     write_parquet(table, file)
     assert pq.read_table(io.BytesIO(file.getvalue())).equals(table)
+
+
+def test_units_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(DataError, match="units of one form"):
+        join([pa.table({"n": [1]}), pa.table({"n": [{"a": 1}]})])
+    assert join([pa.table({"n": [1]}), pa.table({"m": [2.5]})]).num_rows == 2

@@ -8,6 +8,7 @@ from afresh.assets.planner.view import Reason, UnitView
 from afresh.daemon.api.offline import finish
 from afresh.daemon.api.why import why
 from support.ledgers import event, run, unit
+from support.manifests import a_function, a_manifest, a_source
 from support.views import FakeView, filled, looks, story
 
 
@@ -164,3 +165,26 @@ def test_of_several_units_that_are_fresh_those_made_last_are_told(tmp_path: Path
     told = {entry["ref"] for entry in answer["because"] if entry["detail"] == "it is fresh"}
     assert told == {"daily[k1]", "daily[k2]"}
     assert any(entry["kind"] == "event" for entry in answer["because"])
+
+
+def test_the_one_unit_of_an_asset_that_never_ran_need_not_be_named(tmp_path: Path) -> None:
+    missing = Reason("missing", "needs flights[k3], which has no data yet")
+    blocked = looks("daily", "k3", "blocked", None, missing)
+    answer = ask(filled(tmp_path, {}), "daily", blocked)
+    assert (answer["ref"], answer["state"]) == ("daily[k3]", "blocked")
+    assert missing.detail in said(answer)
+
+
+def test_a_deletion_is_one_of_what_it_was_made_from(tmp_path: Path) -> None:
+    declared = a_manifest(
+        a_source("flights", "day"), a_source("weather", "day"), a_function("daily", "=flights")
+    )
+    gone = [
+        event(seq, source=source, sensor=source, partition="k1", kind="deleted", state="ingested")
+        for seq, source in ((1, "flights"), (2, "weather"))
+    ]
+    units = [looks("daily", "k1", "fresh", 1, Reason("deleted", "its file is gone"))]
+    tables = {"event": gone, "unit": [unit("daily", "k1")]}
+    view = FakeView(filled(tmp_path, tables), units, declared)
+    because = finish(why(view, {"ref": "daily[k1]"}))["because"]
+    assert [entry["event"] for entry in because if entry["kind"] == "event"] == [1]
