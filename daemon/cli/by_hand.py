@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from afresh.assets.errors import UsageError
-from afresh.daemon.cli.call import Call, command
+from afresh.daemon.cli.call import SECONDS, Call, command
 from afresh.daemon.cli.output import print_table, say
 from afresh.daemon.cli.progress import progress
 from afresh.sensors.depth import VARIABLE, read_depth
@@ -37,7 +37,7 @@ def emit(call: Call, source: str, data: str | None, lines: bool, **given: Any) -
 @click.option("--events", metavar="A..B", help="These events of the journal, both included.")
 @click.option("--place", "places", multiple=True, metavar="PLACE", help="Only this dead letter.")
 @click.option("--all", "whole", is_flag=True, help="All dead letters, as without --place.")
-@click.option("--timeout", type=float, metavar="S", help="Wait no longer.")
+@click.option("--timeout", type=SECONDS, metavar="S", help="Wait no longer.")
 @click.option("--again", is_flag=True, help="Append records that are there already once more.")
 def replay(
     call: Call,

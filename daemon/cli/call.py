@@ -9,21 +9,25 @@ done here, under the lease, for as long as it takes.
 
 import gc
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from functools import cached_property, update_wrapper
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from afresh.assets.errors import LedgerUnavailable
-from afresh.daemon.api.client import Client, connect
-from afresh.daemon.cli.output import note, print_json
+from afresh.daemon.api.client import Client, DaemonEnded, connect
+from afresh.daemon.cli.output import note, print_json, while_read
 from afresh.daemon.config import Settings, find_project, load_settings
 
 if TYPE_CHECKING:
     from afresh.daemon.api.offline import OfflineView
+
+COUNT = click.IntRange(min=0, max=(1 << 63) - 1)
+"""How many: as many as the ledger can count."""
 
 _READ_SECONDS = 120.0
 _START_SECONDS = 30.0
@@ -31,17 +35,32 @@ _POLL_SECONDS = 0.02
 _HERE = "no daemon runs: doing it here"
 
 
+class _Seconds(click.FloatRange):
+    """A number of seconds; "nan" is none, though it compares as one."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        found: float = super().convert(value, param, ctx)
+        if isnan(found):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return found
+
+
+SECONDS = _Seconds(min=0)
+
+
 class Call:
-    """What every command is given first."""
+    """What every command is given first. `project` is what --project says."""
 
     def __init__(self, *, as_json: bool, project: str | None) -> None:
         self.as_json = as_json
-        self._project = project
+        self.project = project
 
     @cached_property
     def settings(self) -> Settings:
         """The project's settings. Raises UsageError where there is no project."""
-        folder = find_project(os.getcwd()) if self._project is None else self._project
+        folder = find_project(os.getcwd()) if self.project is None else self.project
         return load_settings(folder, os.environ)
 
     def live(self, op: str, params: Mapping[str, Any], *, empty: Any = None) -> Any:
@@ -53,7 +72,9 @@ class Call:
         gc.disable()
         client = connect(self.settings.state)
         if client is not None:
-            return client.ask(op, params, request=new_request(), timeout_seconds=_READ_SECONDS)
+            # A daemon that ends meanwhile leaves the ledger as it was.
+            with closing(client), suppress(DaemonEnded):
+                return client.ask(op, params, request=new_request(), timeout_seconds=_READ_SECONDS)
         return self.ledger(op, params, empty=empty)
 
     def ledger(self, op: str, params: Mapping[str, Any], *, empty: Any = None) -> Any:
@@ -89,13 +110,14 @@ class Call:
 
         client = self.daemon()
         if client is not None:
-            return client.ask(
-                op,
-                params,
-                request=new_request(),
-                definitions_digest=digest_of(self.settings.project, self.settings.state),
-                timeout_seconds=timeout_seconds,
-            )
+            with closing(client):
+                return client.ask(
+                    op,
+                    params,
+                    request=new_request(),
+                    definitions_digest=digest_of(self.settings.project, self.settings.state),
+                    timeout_seconds=timeout_seconds,
+                )
         if not self.as_json:
             note(_HERE)
         # Lazy: this is the daemon itself.
@@ -143,15 +165,19 @@ class Call:
             raise LedgerUnavailable(
                 "Expected a daemon to follow, found none", hint="`afresh up` starts it"
             )
-        return client.follow("follow", {"type": kind}, request=new_request())
+        with closing(client):
+            try:
+                yield from client.follow("follow", {"type": kind}, request=new_request())
+            except DaemonEnded:
+                note("the daemon has ended: there is nothing more to follow")
 
     def show(self, answer: Any, people: Callable[[Any], None]) -> None:
         """Print an answer: as JSON, or as people read it."""
-        if self.as_json:
-            print_json(answer)
-        else:
-            people(answer)
-        sys.stdout.flush()
+        with while_read():
+            if self.as_json:
+                print_json(answer)
+            else:
+                people(answer)
 
 
 def new_request() -> str:
@@ -188,9 +214,7 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., int | None]
 def paged(function: Callable[..., int | None]) -> Callable[..., int | None]:
     """Give a listing its `--limit` and `--after`."""
     function = click.option("--after", metavar="CURSOR", help="Begin after this one.")(function)
-    return click.option(
-        "--limit", type=click.IntRange(min=0), metavar="N", help="At most so many."
-    )(function)
+    return click.option("--limit", type=COUNT, metavar="N", help="At most so many.")(function)
 
 
 def one(words: tuple[str, ...]) -> str | None:

@@ -25,6 +25,9 @@ def check(call: Call) -> None:
 
 def refusal(problems: tuple[Problem, ...]) -> DefinitionError:
     """Make one error of all that is wrong, each with its place and the way out."""
+    # Lazy: this is the daemon's half.
+    from afresh.daemon.definitions.generations import say  # noqa: PLC0415
+
     first = problems[0]
     where = str(first.where) if first.where else ""
     if len(problems) == 1:
@@ -33,12 +36,6 @@ def refusal(problems: tuple[Problem, ...]) -> DefinitionError:
     return DefinitionError(
         "\n".join(lines), hint="correct them, and check again: nothing was run", where=where
     )
-
-
-def say(problem: Problem) -> str:
-    """Write a problem in a line: place, error, way out."""
-    place = f"{problem.where}: " if problem.where else ""
-    return f"{place}{problem.error}" + (f" ({problem.hint})" if problem.hint else "")
 
 
 def declared(manifest: Manifest) -> list[dict[str, Any]]:

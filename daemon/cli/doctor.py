@@ -35,6 +35,9 @@ def _loaded(call: Call, row: dict[str, Any]) -> list[dict[str, Any]]:
         problems = anyio.run(app.load, call.settings).problems
     except AfreshError as error:
         return [{**row, "state": "failed", "detail": error.error, "hint": error.hint}]
+    except OSError as error:
+        hint = "they are copied into the state folder to be loaded: see `state` and `disk`"
+        return [{**row, "state": "failed", "detail": str(error), "hint": hint}]
     found = [
         {
             **row,

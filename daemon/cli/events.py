@@ -8,7 +8,7 @@ import click
 from afresh.daemon.api.event_filter import event_filter
 from afresh.daemon.api.times import iso
 from afresh.daemon.cli.call import Call, command, paged
-from afresh.daemon.cli.output import print_json_line, print_table, say
+from afresh.daemon.cli.output import print_json_line, print_table, say, while_read
 from afresh.daemon.cli.status import short
 
 _KEYS = ("seq", "epoch", "sensor", "source", "partition", "kind", "uri", "observed_at", "state")
@@ -35,20 +35,20 @@ def events(call: Call, follow: bool, **params: Any) -> None:
         return
     wanted = event_filter(params, time.time())  # noqa: TID251 - a user's clock
     lines = call.follow("event")
-    next(
-        lines
-    )  # it listens from here on: what is in the ledger by now is not in the lines, or equal
+    # From its first line on it listens: what is in the ledger by now is not in the lines, or equal.
+    next(lines, None)
     told: dict[int, str] = {}
-    for row in call.ledger("events", params, empty=[]):
-        told[row["seq"]] = row["state"]
-        print_json_line(row)
-    for line in lines:
-        if line.get("type") == "missed":
-            print_json_line(line)
-        elif wanted.matches(line):
-            row = event_line(line)
-            if told.get(row["seq"]) != row["state"]:
-                print_json_line(row)
+    with while_read():
+        for row in call.ledger("events", params, empty=[]):
+            told[row["seq"]] = row["state"]
+            print_json_line(row)
+        for line in lines:
+            if line.get("type") == "missed":
+                print_json_line(line)
+            elif wanted.matches(line):
+                row = event_line(line)
+                if told.get(row["seq"]) != row["state"]:
+                    print_json_line(row)
 
 
 def event_line(line: dict[str, Any]) -> dict[str, Any]:

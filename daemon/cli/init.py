@@ -1,12 +1,14 @@
 """`afresh init`: a small project that works."""
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
 from afresh.assets.errors import UsageError
 from afresh.daemon.cli.call import Call, command
 from afresh.daemon.cli.output import say
+from afresh.daemon.config import PYPROJECT, has_settings
 
 _SETTINGS = """\
 # The settings of this project.
@@ -81,10 +83,12 @@ _IGNORED = ".afresh/\n__pycache__/\n"
 
 
 @command("init")
-@click.argument("folder", metavar="[DIR]", default=".")
-def init(call: Call, folder: str) -> None:
+@click.argument("folder", metavar="[DIR]", required=False)
+def init(call: Call, folder: str | None) -> None:
     """Make a small project that works in DIR: afresh.toml, pipeline.py, landing/."""
-    target = Path(folder)
+    if folder is not None and call.project is not None:
+        raise click.UsageError("Expected DIR or --project DIR, found both")
+    target = Path(folder or call.project or ".")
     made = {
         "afresh.toml": _SETTINGS,
         "pipeline.py": _PIPELINE,
@@ -98,6 +102,12 @@ def init(call: Call, folder: str) -> None:
             hint="nothing was written: name another folder, `afresh init DIR`",
             where=str(target / there[0]),
         )
+    if has_settings(str(target)):
+        raise UsageError(
+            f"Expected a folder that is no project, found [tool.afresh] in its {PYPROJECT}",
+            hint="nothing was written: name another folder, `afresh init DIR`",
+            where=str(target / PYPROJECT),
+        )
     try:
         (target / "landing").mkdir(parents=True, exist_ok=True)
         for name, text in made.items():
@@ -109,13 +119,13 @@ def init(call: Call, folder: str) -> None:
             hint="name another folder, `afresh init DIR`",
         ) from error
     answer = {"project": str(target.resolve()), "files": sorted(made)}
-    call.show(answer, lambda _: _welcome(folder))
+    call.show(answer, lambda _: _welcome(str(target)))
 
 
 def _welcome(folder: str) -> None:
     say(f"made a project in {folder}")
     if folder != ".":
-        say(f"  cd {folder}")
+        say(f"  cd {quote(folder)}")
     say("  afresh up --until-idle     # bring everything up to date, once")
     say("  afresh status")
     say("  afresh up                  # watch landing/ and react, until stopped")

@@ -3,8 +3,12 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
+
+_UNKNOWN_WIDTH = 80
+"""Columns of a terminal that does not know how wide it is."""
 
 _COLOURS = {
     "running": "36",
@@ -63,22 +67,45 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Tell people something beside the answer, on stderr."""
-    sys.stderr.write(clean(text) + "\n")
-    sys.stderr.flush()
+    """Tell people something beside the answer, on stderr, if it can be told."""
+    with suppress(OSError):
+        sys.stderr.write(clean(text) + "\n")
+        sys.stderr.flush()
 
 
 def print_error(error: str, *, hint: str = "", where: str = "", as_json: bool = False) -> None:
-    """Print what went wrong, the way out and the place, on stderr."""
+    """Print what went wrong, the way out and the place, on stderr, if it can be printed."""
     if as_json:
-        sys.stderr.write(json.dumps({"error": error, "hint": hint, "where": where}) + "\n")
-        return
-    place = f"{clean(where)}: " if where else ""
-    # An error may have several lines of its own (all that is wrong with definitions).
-    lines = [clean(line) for line in error.splitlines()] or [""]
-    sys.stderr.write(f"{place}error: " + "\n".join(lines) + "\n")
-    if hint:
-        sys.stderr.write("".join(f"  hint: {clean(line)}\n" for line in hint.splitlines()))
+        text = json.dumps({"error": error, "hint": hint, "where": where}) + "\n"
+    else:
+        place = f"{clean(where)}: " if where else ""
+        # An error may have several lines of its own (all that is wrong with definitions).
+        lines = [clean(line) for line in error.splitlines()] or [""]
+        ways = "".join(f"  hint: {clean(line)}\n" for line in hint.splitlines())
+        text = f"{place}error: " + "\n".join(lines) + "\n" + ways
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+@contextmanager
+def while_read() -> Iterator[None]:
+    """Print until all is printed, or who reads us has seen enough: that is no error."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()
+
+
+def discard_output() -> None:
+    """Let what is printed go nowhere, what waits to be printed too: it cannot be, or nobody reads.
+
+    Else Python tries once more as it ends, and exits with a code of its own.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def terminal_width(stream: TextIO) -> int | None:
@@ -87,9 +114,10 @@ def terminal_width(stream: TextIO) -> int | None:
         if not stream.isatty():
             return None
         given = os.environ.get("COLUMNS", "")
-        return int(given) if given.isdecimal() else os.get_terminal_size(stream.fileno()).columns
+        width = int(given) if given.isdecimal() else os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
         return None
+    return width or _UNKNOWN_WIDTH
 
 
 def print_table(

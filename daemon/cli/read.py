@@ -12,8 +12,8 @@ import msgspec
 
 from afresh.assets.errors import ArtifactError, UsageError
 from afresh.assets.manifest import Schema, Source
-from afresh.daemon.cli.call import Call, command
-from afresh.daemon.cli.output import note, print_table, terminal_width
+from afresh.daemon.cli.call import COUNT, Call, command
+from afresh.daemon.cli.output import note, print_table, terminal_width, while_read
 from afresh.storage.references import parse_reference
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SHOWN = 50
 @click.argument("ref")
 @click.option("--as", "form", type=click.Choice(_FORMS), help="Else by the name of the -o FILE.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many rows.")
+@click.option("--limit", type=COUNT, metavar="N", help="At most so many rows.")
 def read(call: Call, ref: str, form: str | None, output: str | None, limit: int | None) -> None:
     """Print the data of REF, or save it with -o FILE. Its hash is verified.
 
@@ -48,7 +48,8 @@ def read(call: Call, ref: str, form: str | None, output: str | None, limit: int 
         limit, shortened = _SHOWN, max(0, table.num_rows - _SHOWN)
     table = table if limit is None else table.slice(0, limit)
     if output is None:
-        _write(table, form, sys.stdout.buffer)
+        with while_read():
+            _write(table, form, sys.stdout.buffer)
     else:
         with _replacing(output) as file:
             _write(table, form, file)
@@ -157,16 +158,26 @@ def _write(table: Any, form: str, file: BinaryIO) -> None:
 
 @contextmanager
 def _replacing(path: str) -> "Iterator[BinaryIO]":
-    """Write beside a file, then take its place: it is never half written."""
-    beside = f"{path}.{os.getpid()}.part"
+    """Write beside a file, then take its place: it is never half written.
+
+    A link stays, what it leads to is replaced. What is no file, such as a pipe, is written to.
+    """
+    place = Path(path)
     try:
-        with Path(beside).open("xb") as file:
-            yield file
-        Path(beside).replace(path)
+        if place.exists() and not place.is_file():
+            with place.open("wb") as file:
+                yield file
+            return
+        place = place.resolve()
+        beside = place.with_name(f"{place.name}.{os.getpid()}.part")
+        try:
+            with beside.open("xb") as file:
+                yield file
+            beside.replace(place)
+        finally:
+            with suppress(OSError):
+                beside.unlink()
     except OSError as error:
         raise UsageError(
             f"Expected to write {path!r}, found {error.strerror}", hint="name another file"
         ) from error
-    finally:
-        with suppress(OSError):
-            Path(beside).unlink()

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from afresh.daemon.cli.call import Call, command
+from afresh.daemon.cli.call import COUNT, Call, command
 from afresh.daemon.cli.output import print_table, say
 from afresh.daemon.cli.status import short
 
@@ -12,7 +12,7 @@ from afresh.daemon.cli.status import short
 @command("rejected")
 @click.argument("asset", required=False)
 @click.option("--all", "whole", is_flag=True, help="Records that were replayed, too.")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many.")
+@click.option("--limit", type=COUNT, metavar="N", help="At most so many.")
 def rejected(call: Call, asset: str | None, whole: bool, limit: int | None) -> None:
     """Show what was rejected of ASSET, or of all: data as a whole, and single records.
 

@@ -1,6 +1,5 @@
 """The root command: finds the others by name, imports one alone, and writes errors as promised."""
 
-import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import click
 
 from afresh.assets.errors import AfreshError
-from afresh.daemon.cli.output import print_error
+from afresh.daemon.cli.output import discard_output, print_error
 
 # In the order of the help.
 COMMANDS = {
@@ -91,21 +90,30 @@ def root(ctx: click.Context, as_json: bool, project: str | None) -> None:
 def run(arguments: list[str]) -> int:
     """Run a command; return the exit code. Whatever goes wrong is one message on stderr."""
     as_json = "--json" in arguments
+    code = _code_of(arguments, as_json=as_json)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads us has seen enough
+        discard_output()
+    except OSError as error:
+        discard_output()
+        if not code:  # else it was said by what failed first
+            _refuse(error, as_json=as_json)
+            code = 2
+    return code
+
+
+def _code_of(arguments: list[str], *, as_json: bool) -> int:
     try:
         code: Any = root.main(arguments, prog_name="afresh", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         _usage(error, as_json=as_json)
-        code = 2
+        return 2
     except (KeyboardInterrupt, click.Abort):
-        code = 130
-    except BrokenPipeError:
-        # Who read us has seen enough; what Python still flushes at exit goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return 130
     except Exception as error:  # noqa: BLE001 - a fault of ours is an answer as well
         _refuse(error, as_json=as_json)
-        code = 2
+        return 2
     return code if isinstance(code, int) else 0
 
 

@@ -8,14 +8,13 @@ from typing import Any
 
 import click
 
+from afresh.assets.partition import format_ref
 from afresh.daemon.cli.call import Call, command, one, paged
-from afresh.daemon.cli.output import clean, print_table, say, terminal_width
+from afresh.daemon.cli.output import clean, print_table, say, terminal_width, while_read
 from afresh.daemon.cli.status import short
 
 _PIECE = 1 << 16
 _MOST_JSON_BYTES = 1 << 20
-
-
 _UNDER_WAY = frozenset({"queued", "running"})
 _ENDED = "the daemon ended while this ran: the next one tries it again"
 
@@ -85,10 +84,14 @@ def logs(call: Call, run: str) -> None:
     if call.as_json:
         call.show({**answer, "output": _head(path)}, lambda _: None)
         return
-    sys.stdout.flush()
-    _copy(path)
+    with while_read():
+        _copy(path)
+        _endings(answer)
+
+
+def _endings(answer: dict[str, Any]) -> None:
     for row in answer["rows"]:
-        ref = f"{row['asset']}[{row['partition']}]" if row["partition"] else row["asset"]
+        ref = format_ref(row["asset"], row["partition"])
         error = f": {row['error']}" if row["error"] else ""
         say(f"-- {row['run']} {ref} attempt {row['attempt']} {row['state']}{error}")
     for rejection in answer["rejections"]:

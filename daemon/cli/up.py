@@ -4,7 +4,8 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,17 @@ import click
 
 from afresh.assets.errors import AfreshError
 from afresh.assets.partition import format_ref
-from afresh.daemon.api.client import connect
 from afresh.daemon.api.times import iso
-from afresh.daemon.api.view import View
+from afresh.daemon.api.view import Observer, View
 from afresh.daemon.cli.call import Call, command, new_request
-from afresh.daemon.cli.output import clean, note, print_json_line, say, terminal_width
+from afresh.daemon.cli.output import (
+    clean,
+    discard_output,
+    note,
+    print_json_line,
+    say,
+    terminal_width,
+)
 
 _STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.02
@@ -33,18 +40,21 @@ def up(call: Call, *, until_idle: bool) -> int:
 
     from afresh.daemon import app  # noqa: PLC0415
 
+    observer: Observer
     if call.as_json:
-        return anyio.run(_serve, app, settings, until_idle, JsonLines())
-    if terminal_width(sys.stdout) is None or os.environ.get("TERM") == "dumb":
-        return anyio.run(_serve, app, settings, until_idle, PlainLines())
-    # Lazy: rich draws on terminals only.
-    from afresh.daemon.cli.live import serve_live  # noqa: PLC0415
+        observer = JsonLines()
+    elif terminal_width(sys.stdout) is None or os.environ.get("TERM") == "dumb":
+        observer = PlainLines()
+    else:
+        # Lazy: rich draws on terminals only.
+        from afresh.daemon.cli.live import serve_live  # noqa: PLC0415
 
-    return anyio.run(serve_live, app, settings, until_idle)
-
-
-async def _serve(app: Any, settings: Any, until_idle: bool, observer: Any) -> int:
-    code: int = await app.serve(settings, until_idle=until_idle, observer=observer)
+        return anyio.run(serve_live, app, settings, until_idle)
+    code = anyio.run(partial(app.serve, settings, until_idle=until_idle, observer=observer))
+    try:
+        sys.stdout.flush()
+    except OSError:  # as with every line: what cannot be printed ends no daemon
+        discard_output()
     return code
 
 
@@ -133,11 +143,12 @@ def stop(call: Call) -> None:
     # Lazy: up needs none of this.
     from afresh.storage.ledger.lock import is_held  # noqa: PLC0415
 
-    client = connect(call.settings.state)
+    client = call.daemon()
     if client is None:
         call.show({"stopped": False}, lambda _: say("no daemon is running"))
         return
-    client.ask("stop", {}, request=new_request(), timeout_seconds=_STOP_SECONDS)
+    with closing(client):
+        client.ask("stop", {}, request=new_request(), timeout_seconds=_STOP_SECONDS)
     deadline = time.monotonic() + _STOP_SECONDS
     while is_held(Path(call.settings.ledger).parent):
         if time.monotonic() > deadline:

@@ -4,14 +4,14 @@ from typing import Any
 
 import click
 
-from afresh.daemon.cli.call import Call, command, one
+from afresh.daemon.cli.call import SECONDS, Call, command, one
 from afresh.daemon.cli.output import say
 from afresh.daemon.cli.progress import progress
 
 
 @command("wait")
 @click.argument("selection", nargs=-1)
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds at most.")
+@click.option("--timeout", type=SECONDS, metavar="S", help="Seconds at most.")
 def wait(call: Call, selection: tuple[str, ...], timeout: float | None) -> int:
     """Scan, then wait until all that had arrived is settled. Exit 1 if something failed."""
     with progress(call):

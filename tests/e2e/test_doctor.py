@@ -25,8 +25,9 @@ def made(n: int = 1) -> pd.DataFrame:
         (GOOD, "", ""),
         ("import nothing_like_it", "", "nothing_like_it"),
         (GOOD, "[parameters.made]\nm = 2\n", "m"),
+        (GOOD, 'state = "pipeline.py/state"\n', "Not a directory"),
     ],
-    ids=["good", "does-not-import", "wrong-parameter"],
+    ids=["good", "does-not-import", "wrong-parameter", "nowhere-to-load-from"],
 )
 def test_definitions_that_do_not_load_are_found(
     tmp_path: Path, pipeline: str, settings: str, detail: str

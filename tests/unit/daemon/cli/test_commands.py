@@ -1,11 +1,18 @@
 """What the commands that report print, over a ledger alone."""
 
 import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from afresh.daemon.api.wire import HEADER, encode, size_of, socket_path
 from afresh.daemon.cli.sensors import _people as show_sensors
+from afresh.storage.ledger.lock import Holder, take
 from support.commands import Commands
 from support.ledgers import event, run, unit
 from support.views import put
@@ -111,6 +118,11 @@ def test_what_needs_a_ledger_says_what_to_do(
         ("read", "total", "-o", "total.xyz"),
         ("read", "nope", "-o", "total.xyz"),
         ("status", "daily["),
+        ("wait", "--timeout", "nan"),
+        ("replay", "flights", "--timeout", "-1"),
+        ("events", "--limit", "9" * 30),
+        ("rejected", "--limit", "9" * 30),
+        ("read", "total", "--limit", "9" * 30),
     ],
 )
 def test_a_wrong_call_exits_2_with_one_error_on_stderr(
@@ -201,6 +213,13 @@ def test_a_name_that_leads_out_of_the_logs_is_no_run(afresh: Commands) -> None:
     assert afresh("logs", "../ledger").code == 2
 
 
+@pytest.mark.parametrize("option", ["--after", "--since"])
+@pytest.mark.parametrize("digits", [30, 5000])
+def test_after_every_seq_there_is_nothing(afresh: Commands, option: str, digits: int) -> None:
+    ran = afresh("events", option, "9" * digits, "--json")
+    assert (ran.code, ran.json) == (0, [])
+
+
 def test_follow_needs_a_daemon(afresh: Commands) -> None:
     ran = afresh("events", "--follow")
     assert ran.code == 2
@@ -210,6 +229,56 @@ def test_follow_needs_a_daemon(afresh: Commands) -> None:
 def test_stop_without_a_daemon_has_nothing_to_do(afresh: Commands) -> None:
     ran = afresh("stop", "--json")
     assert (ran.code, ran.json) == (0, {"stopped": False})
+
+
+def test_stop_does_not_take_a_daemon_that_is_starting_for_none(
+    afresh: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("afresh.daemon.cli.call._START_SECONDS", 0.0)
+    held = take(afresh.folder / ".afresh", Holder("afresh", 1, "here", 0.0))
+    ran = afresh("stop", "--json")
+    held.release()
+    assert (ran.code, ran.out) == (2, "")
+    assert "socket" in json.loads(ran.err)["error"]
+
+
+@contextmanager
+def ending(state: Path, *frames: dict[str, Any]) -> Iterator[None]:
+    """Have a daemon that is asked, says so much and is gone."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(socket_path(str(state)))
+        listener.listen()
+        listener.settimeout(5)
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                size = size_of(connection.recv(HEADER, socket.MSG_WAITALL))
+                connection.recv(size, socket.MSG_WAITALL)
+                connection.sendall(b"".join(map(encode, frames)))
+
+        daemon = threading.Thread(target=serve)
+        daemon.start()
+        yield
+        daemon.join()
+
+
+def test_a_daemon_that_ends_when_asked_leaves_the_ledger_to_answer(afresh: Commands) -> None:
+    with ending(afresh.folder / ".afresh"):
+        ran = afresh("status", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert len(ran.json) == 5
+
+
+@pytest.mark.parametrize("frames", [[], [{"id": "q", "line": {"type": "following"}}]])
+def test_what_is_followed_ends_with_the_daemon(
+    afresh: Commands, frames: list[dict[str, Any]]
+) -> None:
+    with ending(afresh.folder / ".afresh", *frames):
+        ran = afresh("events", "--follow")
+    assert ran.code == 0
+    assert [json.loads(line)["seq"] for line in ran.out.splitlines()] == [1, 2, 3]
+    assert "ended" in ran.err
 
 
 def test_what_is_wrong_with_a_sensor_comes_with_the_way_out(

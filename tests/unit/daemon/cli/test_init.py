@@ -39,3 +39,30 @@ def test_a_folder_that_cannot_be_made_is_said(
     (tmp_path / "file").write_text("")
     assert run(["init", str(tmp_path / "file" / "demo")]) == 2
     assert "error: Expected a folder" in capsys.readouterr().err
+
+
+def test_the_folder_may_be_named_as_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["init", "--project", "demo"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    assert run(["init", "one", "--project", "two"]) == 2
+    assert not (tmp_path / "one").exists()
+
+
+def test_a_project_of_a_pyproject_gets_no_second_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.afresh]\n")
+    assert run(["init", str(tmp_path)]) == 2
+    assert "tool.afresh" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["pyproject.toml"]
+
+
+def test_the_next_step_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["init", "my shop; ls"]) == 0
+    assert "  cd 'my shop; ls'\n" in capsys.readouterr().out

@@ -130,3 +130,20 @@ def test_what_is_not_flexible_is_whole_and_optional_columns_make_room(
     ]
     for width in range(1, 100):
         assert all(len(line) <= width for line in lines_at(width, monkeypatch))
+
+
+def test_a_terminal_that_does_not_know_its_width_is_taken_for_one_of_80(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert lines_at(0, monkeypatch) == lines_at(80, monkeypatch)
+
+
+def test_what_cannot_be_told_on_stderr_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    output.note("beside the answer")
+    output.print_error("Expected x, found y", hint="do z")
+    output.print_error("Expected x, found y", as_json=True)
