@@ -51,31 +51,45 @@ def _serve(control: socket.socket, signals: Signals) -> None:
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(signals, select.POLLIN)
+    generations: set[int] = set()
     while True:
         ready = dict(poll.poll())
         if signals.fileno() in ready:
             if signal.SIGTERM in signals.take():
                 return
-            _reap()
+            ended = generations & _reap()
+            if ended:
+                # What escaped from its workers, and is ours since it was killed itself.
+                generations -= ended
+                end_children(frozenset(generations))
         if control.fileno() in ready:
             received = wire.receive(control)
             if received is None:
                 return
             body, fds = received
-            _fork(wire.decode_load(body), fds[0], control, signals)
+            pid = _fork(wire.decode_load(body), fds[0], control, signals)
+            if pid:
+                generations.add(pid)
 
 
-def _fork(load: wire.Load, number: int, control: socket.socket, signals: Signals) -> None:
+def _fork(load: wire.Load, number: int, control: socket.socket, signals: Signals) -> int:
+    """Fork a generation server; 0 where that cannot be."""
     for name in _wanted(load.plan.snapshot):
         try:
             import_module(name)
-        except ImportError:
-            # It is said with its place when the module that imports it is loaded.
+        except Exception:  # noqa: BLE001, S112 - told with its place when a module imports it
             continue
     parent = os.getpid()
-    if os.fork():
+    try:
+        pid = os.fork()
+    except OSError as error:
+        # No process or memory is left: what is loaded goes on.
+        with socket.socket(fileno=number) as asked:
+            wire.send(asked, wire.Unloadable(f"{type(error).__name__}: {error}"))
+        return 0
+    if pid:
         os.close(number)
-        return
+        return pid
     code = 1
     try:
         signals.close()
@@ -99,14 +113,17 @@ def _wanted(snapshot: str) -> Iterator[str]:
             return
 
 
-def _reap() -> None:
+def _reap() -> set[int]:
+    """Give the children that ended."""
+    ended: set[int] = set()
     while True:
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return
+            return ended
         if not pid:
-            return
+            return ended
+        ended.add(pid)
 
 
 def _end_all() -> None:

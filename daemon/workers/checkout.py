@@ -82,8 +82,5 @@ class Checkout:
             if ticket in self._waiting:
                 self._waiting.remove(ticket)
             if ticket.place is not None:
-                crew, seat = ticket.place
-                if seat.state == "busy":
-                    seat.state = "idle"
-                    self._give_back(crew, seat)
+                self._give_back(*ticket.place)
             raise

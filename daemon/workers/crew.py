@@ -170,7 +170,8 @@ class Crew:
             self._post(wire.Kill(seat.number))
 
     async def killed(self, seat: Seat) -> None:
-        """Kill a worker and wait until it is gone."""
+        """Kill a worker and wait until it is gone; one that is not by then does no other task."""
+        seat.retiring = True
         self.kill(seat)
         with anyio.move_on_after(_KILL_SECONDS):
             await seat.ended.wait()
@@ -253,7 +254,12 @@ class Crew:
             data = b""
         if not data:
             self.gone = True
-        return [wire.decode_from_generation(body) for body in self._frames.feed(data)]
+        try:
+            return [wire.decode_from_generation(body) for body in self._frames.feed(data)]
+        except msgspec.MsgspecError:
+            # A module wrote to its socket: nothing that it says can be relied on.
+            self.gone = True
+            return []
 
     def _forget_empty_log(self) -> None:
         with suppress(OSError):

@@ -21,11 +21,9 @@ from afresh.daemon.config import FILE, PYPROJECT, line_of
 from afresh.daemon.workers import checks, options
 from afresh.daemon.workers.build import Builder
 from afresh.daemon.workers.catalog import Catalog
-from afresh.daemon.workers.live import LiveFunction, LiveSource, Loaded
+from afresh.daemon.workers.live import Loaded
 from afresh.daemon.workers.modules import import_modules, relative
 from afresh.daemon.workers.parameters import unknown_tables
-
-__all__ = ["LiveFunction", "LiveSource", "Loaded", "load"]
 
 _RECORDED = ("pandas", "numpy", "pyarrow", "polars", "pandera", "pydantic")
 

@@ -3,11 +3,14 @@
 Nothing is raised for what user code or data does: it is in the result.
 """
 
+import json
 import os
+import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pyarrow as pa
@@ -73,11 +76,7 @@ def _run(
     begin()
     # Of `afresh emit`, should the function call it. Hygiene removes it.
     os.environ[DEPTH] = str(task.depth)
-    process = os.getpid()
-    returned = function.callable(**arguments)
-    if os.getpid() != process:
-        # User code forked and came back twice: one is enough.
-        os._exit(0)
+    returned = _call(function.callable, arguments)
     # Inputs are freed before outputs are validated and written.
     arguments.clear()
     values = _by_output(function, returned)
@@ -95,15 +94,46 @@ def _run(
     ]
 
 
+def _call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """Call it. A child that it forks and that comes back ends here: it has no task of its own."""
+    process = os.getpid()
+    try:
+        returned = function(**arguments)
+    except BaseException as error:
+        if os.getpid() != process:
+            _end_child(error)
+        raise
+    if os.getpid() != process:
+        _end_child(None)
+    return returned
+
+
+def _end_child(error: BaseException | None) -> NoReturn:
+    """End as Python would, but for what else the worker has open."""
+    code = int(error is not None)
+    try:
+        if isinstance(error, SystemExit):
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        elif error is not None:
+            traceback.print_exception(error)
+        sys.stdout.flush()
+    finally:
+        os._exit(code & 0xFF)
+
+
 def _has_files(manifest: Manifest) -> bool:
     """Whether something that a function writes can come back to it."""
     return any(source.sensor.kind in ("file", "bucket") for source in manifest.sources)
 
 
 def _outside(wrote: set[str], plan: Plan) -> tuple[str, ...]:
-    """Leave out our own: artifacts and the like lie in the state folder."""
+    """Leave out our own, artifacts and the like in the state folder, and what is no text."""
     state = f"{Path(plan.snapshot).resolve().parent.parent}{os.sep}"
-    return tuple(sorted(path for path in wrote if not path.startswith(state)))
+    return tuple(sorted(p for p in wrote if not p.startswith(state) and _is_text(p)))
+
+
+def _is_text(path: str) -> bool:
+    return path.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in path)
 
 
 def _read_original(loaded: Loaded, asset: str, part: Part, ref: Reference) -> pa.Table:
@@ -142,7 +172,7 @@ def _settle(
         skip_empty=task.appends and target.asset in task.known,
         kept=task.kept.get(target.asset),
         rejected=rejected_uri(plan, task, target.asset),
-        metadata=dict(context.metadata),
+        metadata=_metadata(context),
     )
     where = function.declaration.where
     if isinstance(settled, Rejected) and where is not None:
@@ -150,6 +180,15 @@ def _settle(
         hint = f"{settled.hint} ({made_by})" if settled.hint else made_by
         return msgspec.structs.replace(settled, hint=hint)
     return settled
+
+
+def _metadata(context: Context) -> dict[str, str]:
+    """What the function said of its version; it may have put in other values than text."""
+    said: Mapping[Any, Any] = context.metadata
+    return {
+        str(name): value if isinstance(value, str) else json.dumps(value)
+        for name, value in said.items()
+    }
 
 
 def _special(

@@ -30,6 +30,9 @@ from afresh.daemon.workers.signals import Signals
 from afresh.daemon.workers.threads import ThreadWatch
 from afresh.daemon.workers.worker import load_plan, work
 
+_NOT_STARTED = 1 << 8
+"""A wait status: exit code 1."""
+
 
 def main(load: wire.Load, number: int, parent: int) -> None:
     """Serve one generation until the daemon closes the control socket or the base ends."""
@@ -50,6 +53,8 @@ def main(load: wire.Load, number: int, parent: int) -> None:
             return
     note = watch.explain() if _has_threads() else ""
     _import_clients(loaded)
+    # A module may have it ignored: then no worker would leave a status to wait for.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signals = Signals((signal.SIGTERM,))
     server = _Server(control, signals, load.plan, loaded, executes=bool(note))
     end_with_parent(parent, signal.SIGTERM)
@@ -125,9 +130,16 @@ class _Server:
         return True
 
     def _start(self, seat: int, tasks: int, output: int) -> None:
-        pid = self._execute(tasks, output) if self.executes else self._fork(tasks, output)
-        os.close(tasks)
-        os.close(output)
+        try:
+            pid = self._execute(tasks, output) if self.executes else self._fork(tasks, output)
+        except OSError as error:
+            # No process or memory is left: the others go on, this one is asked for again.
+            os.write(output, f"Expected to start a worker, found: {error}\n".encode())
+            wire.send(self.control, wire.Ended(seat, _NOT_STARTED))
+            return
+        finally:
+            os.close(tasks)
+            os.close(output)
         watched = os.pidfd_open(pid)
         self.workers[seat] = pid
         self.watched[watched] = seat

@@ -1,6 +1,7 @@
 """One worker as the daemon sees it: its socket, its output, and what it is doing."""
 
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -109,7 +110,7 @@ class Seat:
                 self.output.end()
                 self._on_ready(self)
             return
-        self.retiring = bool(message.retire)
+        self.retiring = self.retiring or bool(message.retire)
         self._answer = message
         self._heard.set()
 
@@ -119,7 +120,8 @@ class Seat:
             try:
                 view = view[self._sock.send(view) :]
             except BlockingIOError:
-                await anyio.wait_writable(self._sock)
+                with suppress(anyio.ClosedResourceError):
+                    await anyio.wait_writable(self._sock)
             except OSError:
                 # It ended; how is told by the server that forked it.
                 await self.ended.wait()

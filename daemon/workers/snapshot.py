@@ -10,9 +10,9 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from afresh.assets.errors import UsageError
+from afresh.assets.errors import StorageUnavailable, UsageError
 
 SETTINGS = ("afresh.toml", "pyproject.toml")
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
@@ -38,16 +38,28 @@ def take(project: str, state: str = ".afresh") -> tuple[str, str]:
     """Copy the project's files to `<state>/snapshots/<digest>`; give the digest and that folder.
 
     The copy appears complete or not at all. One that is there and is damaged is replaced.
+    Raises UsageError for a file that cannot be read, StorageUnavailable when there is no room.
     """
     project = os.path.realpath(project)
     folder = os.path.join(project, state, "snapshots")
     files = list(_files(project, state))
     digest = _digest(iter(files))
     target = os.path.join(folder, digest)
-    if os.path.isdir(target):
-        if _digest(_files(target, "")) == digest:
-            return digest, target
-        shutil.rmtree(target)
+    try:
+        if os.path.isdir(target):
+            if _digest(_files(target, "")) == digest:
+                return digest, target
+            shutil.rmtree(target)
+        _copy(files, folder, target)
+    except OSError as error:
+        raise StorageUnavailable(
+            f"Expected to copy the project's files to {target!r}, found: {error.strerror or error}",
+            hint="make room, or check the folder's permissions",
+        ) from error
+    return digest, target
+
+
+def _copy(files: Sequence[tuple[str, bytes]], folder: str, target: str) -> None:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     made = tempfile.mkdtemp(prefix=".new-", dir=folder)
     try:
@@ -59,7 +71,6 @@ def take(project: str, state: str = ".afresh") -> tuple[str, str]:
         _publish(made, target)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    return digest, target
 
 
 def _publish(made: str, target: str) -> None:

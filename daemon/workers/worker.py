@@ -133,6 +133,7 @@ def main(plan_text: str, parent: int, tasks: int, output: int) -> None:
     end_with_parent(parent)
     plan = msgspec.json.decode(plan_text, type=wire.Plan)
     os.set_inheritable(tasks, False)
+    os.set_inheritable(output, False)
     work(load_plan(plan), plan, parent, tasks, output)
 
 

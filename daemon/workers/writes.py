@@ -27,7 +27,8 @@ class _Watch:
 
     def hear(self, event: str, args: tuple[Any, ...]) -> None:
         """Note what an audit event says of writing."""
-        if self.paths is None or len(self.paths) >= MOST_PATHS:
+        paths = self.paths  # a thread that is left behind may hear the end of the call
+        if paths is None or len(paths) >= MOST_PATHS:
             return
         if event == "open":
             path, _, flags = args
@@ -38,7 +39,7 @@ class _Watch:
         else:
             return
         if isinstance(path, str | bytes):
-            self.paths.add(os.path.realpath(os.fsdecode(path)))
+            paths.add(os.path.realpath(os.fsdecode(path)))
 
     def note_object(self, system: Any, path: Any) -> None:
         """Note an object that is opened for writing; files are heard of anyway."""

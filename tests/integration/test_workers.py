@@ -246,6 +246,7 @@ async def test_user_code_that_closes_its_output_or_comes_back_twice(project: Pro
     result = await project.run("closes")
     assert failed(result).error == "ValueError: \\udcff"
     assert only(await project.run("forks")).rows == 1
+    assert (await project.facts("splits"))["a"] == 5
     assert (await project.facts("pid"))["cwd"] == str(project.root)
 
 
@@ -266,6 +267,7 @@ async def test_a_base_that_is_killed_is_replaced(project: Project) -> None:
 async def test_a_server_that_is_killed_is_replaced(project: Project) -> None:
     result = await project.run("stabs")
     assert failed(result).kind == "killed"
+    assert await gone(int(project.log(result).split()[0]))
     with anyio.fail_after(10):
         only(await project.run("pid"))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from afresh.daemon.workers.definitions import Loaded
+from afresh.daemon.workers.live import Loaded
 
 HEAD = """
 import pandas as pd

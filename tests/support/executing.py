@@ -105,8 +105,8 @@ class World:
         kind: Any = more.pop("kind", "ingest" if "path" in more else "run")
         partition = more.pop("partition", "")
         task = Task(f"run{self.runs}", kind, name, partition, 2, targets, inputs, **more)
-        root = str(self.root)
-        plan = Plan("digest", root, (), "{}", root, f"{root}/.afresh", 0)
+        root, state = str(self.root), f"{self.root}/.afresh"
+        plan = Plan("digest", f"{state}/snapshots/digest", (), "{}", root, state, 0)
         return execute(task, self.loaded(), plan)[0]
 
     def part(self, table: pa.Table, partition: str = "", version: int = 1) -> Part:

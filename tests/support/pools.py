@@ -36,6 +36,8 @@ class Delay(pa.DataFrameModel):
     delay: float
 
 flights = source("flights", files("landing/{day}.csv"), schema=Flight)
+# As some modules have it: then nobody is told how a child ended.
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 @asset(partitions="flights")
 def delays(flights: DataFrame[Flight], context: Context) -> DataFrame[Delay]:
@@ -140,7 +142,17 @@ def forks(context: Context) -> pd.DataFrame:
     return pd.DataFrame({"a": [1]})
 
 @asset
+def splits(context: Context) -> pd.DataFrame:
+    child = os.fork()
+    if not child:
+        sys.exit(5)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return pd.DataFrame({"a": [code]})
+
+@asset
 def stabs(context: Context) -> pd.DataFrame:
+    stray = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    print(stray.pid)
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
 """

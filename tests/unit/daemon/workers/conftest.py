@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from afresh.assets.manifest import Manifest
-from afresh.daemon.workers.definitions import Loaded, load
+from afresh.daemon.workers.definitions import load
+from afresh.daemon.workers.live import Loaded
 from support.defining import HEAD, Load
 from support.executing import World
 

@@ -1,5 +1,6 @@
 """Tasks in this very process: what is asked of data and code, without the plumbing."""
 
+import os
 import sys
 from typing import Any
 
@@ -182,6 +183,28 @@ class TestRun:
         failed = world.execute().failed
         assert failed is not None
         assert failed.kind == "exited"
+
+    def test_what_a_function_says_of_its_version_is_kept_as_text(self, world: World) -> None:
+        def body(context: Context) -> Any:
+            context.metadata["rows"] = 2  # type: ignore[assignment]
+            context.metadata["note"] = "x"
+            return pd.DataFrame({"a": [1]})
+
+        world.function(body, special={"context": "context"})
+        assert written(world.execute()).metadata == {"rows": "2", "note": "x"}
+
+    def test_a_file_whose_name_is_no_text_costs_no_run(self, world: World) -> None:
+        def body() -> Any:
+            for name in (b"\xff.csv", b"fine.csv"):
+                (world.root / os.fsdecode(name)).write_text("x")
+            return pd.DataFrame({"a": [1]})
+
+        world.function(body)
+        result = world.execute()
+        written(result)
+        assert [path for path in result.wrote if path.endswith(".csv")] == [
+            str(world.root / "fine.csv")
+        ]
 
     def test_a_function_whose_module_did_not_import(self, world: World) -> None:
         failed = world.execute("absent").failed

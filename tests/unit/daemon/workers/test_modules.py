@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from afresh.daemon.workers.definitions import Loaded, load
+from afresh.daemon.workers.definitions import load
+from afresh.daemon.workers.live import Loaded
 from support.defining import FLIGHTS, Load
 
 OTHER = """

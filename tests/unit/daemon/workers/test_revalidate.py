@@ -13,11 +13,6 @@ from support import executing
 from support.executing import World, rows
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
 def validated(world: World, asset: str, *parts: Part) -> Result:
     return world.execute(asset, TaskInput("", asset, parts), kind="validate")
 

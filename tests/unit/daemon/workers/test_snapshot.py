@@ -1,9 +1,10 @@
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from afresh.assets.errors import UsageError
+from afresh.assets.errors import StorageUnavailable, UsageError
 from afresh.daemon.workers.snapshot import code_folders, digest_of, take
 
 
@@ -102,6 +103,20 @@ def test_a_damaged_snapshot_is_replaced(project: Path) -> None:
     (Path(folder) / "pipeline.py").write_text("")
     take(str(project))
     assert (Path(folder) / "pipeline.py").read_text() == "import lib.a\n"
+
+
+def test_a_disk_without_room_is_an_error_of_ours(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that is to take over new definitions goes on by the old ones, and tries again."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "rename", full)
+    with pytest.raises(StorageUnavailable, match="found: No space left"):
+        take(str(project))
+    assert list((project / ".afresh" / "snapshots").iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
