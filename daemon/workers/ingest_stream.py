@@ -5,7 +5,7 @@ a dead letter with its place and the reason; the others do not wait for it.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Literal
@@ -108,8 +108,19 @@ def _decode(
         return None, [], dead
     columns = str(source.options.get("columns") or "")
     types = read_types(schema) if schema is not None else {}
-    table = add_columns(table, records, rows, columns, types)
+    table, wrong = add_columns(table, records, rows, columns, types)
+    if wrong:
+        dead |= {rows[row]: reason for row, reason in wrong.items()}
+        table, rows = _without(table, rows, dead)
     return table, rows, dead
+
+
+def _without(
+    table: pa.Table, rows: Sequence[int], dead: Collection[int]
+) -> tuple[pa.Table | None, list[int]]:
+    """Leave the rows of records that are not dead; no table if there are none."""
+    kept = [row for row, record in enumerate(rows) if record not in dead]
+    return (table.take(kept) if kept else None), [rows[row] for row in kept]
 
 
 def _wanted(schema: Schema | None) -> Wanted:
@@ -138,10 +149,9 @@ def _validate(
     while True:
         if wrong:
             dead |= {rows[row]: reason for row, reason in reversed(wrong.items())}
-            kept = [row for row, record in enumerate(rows) if record not in dead]
-            if not kept:
+            table, rows = _without(table, rows, dead)
+            if table is None:
                 return None, []
-            table, rows = table.take(kept), [rows[row] for row in kept]
         try:
             valid, wrong = validate_rows(table, declared)
         except InvalidData as error:

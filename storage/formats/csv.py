@@ -78,7 +78,6 @@ class Csv:
         """Find the lines that rows begin in (see `Format`)."""
         header = options.get("header") not in (False, 0)
         found: dict[int, int] = {}
-        csv.field_size_limit(max(len(data), 1 << 17))
         reader = _rows(as_utf8(data, options), _parse_options(options))
         row, end = -1 if header else 0, 0
         with suppress(csv.Error):
@@ -261,6 +260,7 @@ class _Rows(Protocol):
 
 
 def _rows(data: bytes, parse: pc.ParseOptions) -> _Rows:
+    csv.field_size_limit(max(len(data), 1 << 17))
     text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="replace", newline="")
     if not parse.quote_char:
         return csv.reader(text, delimiter=parse.delimiter, quoting=csv.QUOTE_NONE)

@@ -7,7 +7,7 @@ written with; what is not zero or infinite must not become so.
 
 import math
 from collections.abc import Callable, Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,8 @@ from afresh.storage.formats.base import shown, unreadable
 
 _COUNTED = {16: 2**11, 32: 2**24, 64: 2**53}
 _INFINITE = ("inf", "infinity")
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Rounds nothing: by default a number of 29 digits would be made one of 28."""
 
 
 def check_floats(
@@ -75,7 +77,7 @@ def _is_lost(text: str, value: float) -> bool:
     if math.isinf(value):
         return text.lstrip("+-").lower() not in _INFINITE
     try:
-        exact = Decimal(text).normalize()
+        exact = Decimal(text).normalize(_EXACT)
     except InvalidOperation:
         return False
     if not exact.is_finite() or not value:

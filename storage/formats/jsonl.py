@@ -11,6 +11,7 @@ import pyarrow.json as pj
 from afresh.assets.errors import UnreadableData, UsageError
 from afresh.storage.formats.base import Options, arrow_types, check_names, shown, unreadable
 from afresh.storage.formats.floats import check_floats
+from afresh.storage.formats.json_text import refuse_deep, refuse_nulls
 from afresh.storage.formats.text import as_utf8, check_utf8
 
 _LARGEST_BLOCK = 1 << 30
@@ -22,7 +23,6 @@ _CHANGED = re.compile(
 _TWICE = re.compile(r"JSON parse error: Column\(/?(.*)\) was specified twice in row (\d+)")
 _BROKEN = re.compile(r"JSON parse error: (.*?)\.? in row (\d+)")
 _NULL_FIRST = re.compile(rb"\s*null")
-_PERHAPS_NULL = re.compile(rb"^\s*null\b|\}\s*null\b", re.MULTILINE)
 
 
 class JsonLines:
@@ -80,7 +80,8 @@ def parse(
     A wanted column that no object has is null, and with `present` left out. Raises as `Format`;
     without `explain` what is wrong is not searched for.
     """
-    _refuse_nulls(data)
+    refuse_deep(data)
+    refuse_nulls(data)
     explicit = {name: _read_as(kind) for name, kind in wanted.items()}
     table = _explaining(data, explicit, others, explain=explain)
     texts = {field.name: _texts(field.type) for field in table.schema if field.name not in wanted}
@@ -107,28 +108,6 @@ def _read(data: bytes, types: Mapping[str, pa.DataType], *, others: str = "infer
             unexpected_field_behavior=others,
         ),
     )
-
-
-def _refuse_nulls(data: bytes) -> None:
-    """Raise UnreadableData for a line that is `null`: the parser makes a row of nulls of it."""
-    if not _PERHAPS_NULL.search(data):
-        return
-    decoder, text, end, row = json.JSONDecoder(), data.decode(), 0, 1
-    while end < len(text):
-        if text[end].isspace():
-            end += 1
-            continue
-        try:
-            value, end = decoder.raw_decode(text, end)
-        except ValueError:  # the parser says it better
-            return
-        if value is None:
-            raise unreadable(
-                "Expected a JSON object, found null",
-                row=row,
-                hint="JSON Lines is one object a line; leave the line out",
-            )
-        row += 1
 
 
 def _explaining(

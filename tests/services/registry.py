@@ -30,6 +30,8 @@ class Registry:
         self.status = 200
         self.delay_seconds = 0.0
         self.password = ""
+        self.garbled = False
+        """Whether it answers with what is no HTTP."""
         self.elsewhere = ""
         """Where it sends all who ask."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -102,6 +104,9 @@ class Registry:
             def do_GET(self) -> None:
                 registry.asked.append(self.path)
                 time.sleep(registry.delay_seconds)
+                if registry.garbled:
+                    self.wfile.write(b"nonsense\r\n\r\n")
+                    return
                 given = self.headers.get("Authorization", "")
                 wanted = f"Basic {base64.b64encode(registry.password.encode()).decode()}"
                 status, body = registry.answer(self.path)

@@ -132,12 +132,12 @@ def _search(
     """Find the lines that cannot be parsed, by halves; the rest as tables, in order."""
     wrong = {place: reason for place, line in enumerate(lines) if (reason := _broken(line))}
     pieces: list[Piece] = []
-    todo = [(0, len(lines))]
-    while todo:
-        low, high = todo.pop()
+    spans = [(0, len(lines))]
+    while spans:
+        low, high = spans.pop()
         broken = next((place for place in range(low, high) if place in wrong), None)
         if broken is not None and high - low > 1:
-            todo += [(broken + 1, high), (broken, broken + 1), (low, broken)]
+            spans += [(broken + 1, high), (broken, broken + 1), (low, broken)]
         elif broken is None and low < high:
             table = _parse(lines[low:high], types, others)
             if table is not None:
@@ -146,7 +146,7 @@ def _search(
                 wrong[low] = _reason(lines[low], types, others)
             else:
                 middle = (low + high) // 2
-                todo += [(middle, high), (low, middle)]
+                spans += [(middle, high), (low, middle)]
     return pieces, wrong
 
 
@@ -166,7 +166,8 @@ def _reason(line: bytes, types: dict[str, pa.DataType], others: str) -> str:
     except UnicodeDecodeError as error:
         return f"Expected text in utf-8, found byte 0x{line[error.start]:02x} at {error.start}"
     except UnreadableData as error:
-        return error.error.replace(" in row 1, ", " in ").removesuffix(" in row 1")
+        said = error.error.replace(" in row 1, ", " in ")
+        return said.removesuffix(" in row 1").removesuffix(" in line 1")
     return "Expected one JSON object, found several"
 
 

@@ -72,7 +72,7 @@ class Protobuf:
                 try:
                     path, start = _path(bodies[index])
                     kind = _message(file, path)
-                    message = _class(kind).FromString(bodies[index][start:])
+                    row = _row(_class(kind).FromString(bodies[index][start:]))
                 except Exception as error:  # noqa: BLE001 - whatever bytes make it raise
                     found = " ".join(str(error).split())[:200]
                     bad[index] = f"Expected a message of {schema}, found: {found}"
@@ -83,7 +83,7 @@ class Protobuf:
                     name = f"{kind.full_name} in {schema} of the registry"
                     check_promise(promised, wanted.schema, options, name=name)
                     types = {column.name: column.dtype for column in promised} | types
-                rows[index] = _row(message)
+                rows[index] = row
         order = sorted(rows)
         return make_table([rows[index] for index in order], order, bad, wanted, types)
 

@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ class SchemaRegistry:
                         hint="write as registry= where it is",
                     ) from error
                 raise self._unavailable(f"{error.code} {error.reason}") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             raise self._unavailable(str(getattr(error, "reason", error))) from error
         try:
             found = json.loads(body)

@@ -48,6 +48,12 @@ class Whole(pa.DataFrameModel):
         return len(frame) < 3
 
 
+class Keyed(pa.DataFrameModel):
+    id: int
+    key: int
+    timestamp: pd.DatetimeTZDtype = pa.Field(dtype_kwargs={"unit": "ns", "tz": "UTC"})
+
+
 class Polars(pp.DataFrameModel):
     id: int = pp.Field(ge=0)
 
@@ -240,6 +246,25 @@ def test_places_are_columns_if_asked(bench: Workbench) -> None:
     assert json.loads(row["headers"]) == [["h", "v"], ["n", None]]
     assert row["timestamp"].isoformat() == "2023-11-14T22:13:20+00:00"
     assert (row["offset"], row["partition"]) == (9, 4)
+
+
+def test_a_place_that_its_column_cannot_hold_costs_its_record_alone(bench: Workbench) -> None:
+    seconds = 1_700_000_000
+    records = [
+        Record(b'{"id": 1}', b"7", timestamp_ms=seconds * 1000),
+        Record(b'{"id": 2}', b"x", timestamp_ms=seconds * 1000),
+        Record(b'{"id": 3}', b"8", timestamp_ms=seconds * 1_000_000),  # as microseconds, by mistake
+        Record(b'{"id": 4}', b"9", timestamp_ms=seconds * 1000),
+    ]
+    options = {"columns": "key,timestamp"}
+    result = bench.read(records, schema=Keyed, options=options)
+    assert [(row["id"], row["key"]) for row in rows(result)] == [(1, 7), (4, 9)]
+    assert reasons(result) == {
+        (0, 1): "Expected int64, found 'x' in column 'key'",
+        (0, 2): "Expected timestamp[ns, tz=UTC], found 1700000000000000 in column 'timestamp'",
+    }
+    result = bench.read(records[1:2], schema=Keyed, options=options)
+    assert (result.outputs, result.emptied) == ((), (0,))
 
 
 def test_batches_that_are_not_there_are_no_dead_letters() -> None:

@@ -1,5 +1,6 @@
 """CSV as it comes: what is wrong is said with row and column."""
 
+import csv
 import time
 from typing import Any
 
@@ -104,6 +105,9 @@ def test_a_file_that_is_cut_off_in_a_quote_is_refused() -> None:
     assert error('id,n\n"a",1\n"b,2\nc,3\n') == (
         "Expected the closing quote of a field, found the end of the file in line 3"
     )
+    csv.field_size_limit(1 << 17)  # as in a process that has read none yet
+    long = error('id,n\n"a",1\n"b,2\n' + "c,3\n" * 100_000)
+    assert long.startswith("Expected the closing quote of a field")
     assert read('id,n\n5" pipe,1\n')["id"].to_pylist() == ['5" pipe']
 
 

@@ -1,3 +1,5 @@
+import time
+
 import pyarrow as pa
 import pytest
 
@@ -98,6 +100,39 @@ def test_members_that_nobody_declared_are_not_dropped() -> None:
 @pytest.mark.parametrize("types", [TYPES, {}])
 def test_null_is_no_object(text: str, row: int, types: dict[str, str]) -> None:
     assert error(text, types) == f"Expected a JSON object, found null in row {row}"
+
+
+def test_null_is_no_object_behind_a_number_of_very_many_digits() -> None:
+    text = '{"n":1,"x":' + "9" * 5000 + "}\nnull\n"
+    assert error(text, {"n": "int64"}).endswith("found null in row 2")
+
+
+@pytest.mark.parametrize(
+    ("value", "refused"),
+    [
+        ("[" * 49 + "1" + "]" * 49, False),
+        ("[" * 50 + "1" + "]" * 50, True),
+        ('{"a":' * 50 + "1" + "}" * 50, True),
+        ("[" * 100_000 + "1" + "]" * 100_000, True),
+        ('["]\\"\\\\",' * 50_000 + "1" + "]" * 50_000, True),
+        (r'"' + "[" * 200 + r'\"[[ \\"', False),
+        ("[" + ",".join(["[1]"] * 200) + "]", False),
+    ],
+    ids=range(7),
+)
+def test_what_is_nested_too_deep_is_refused(value: str, refused: bool) -> None:
+    text = f'{{"n":1}}\n{{"n":2,"x":{value}}}\n'
+    for types in (TYPES, {}):
+        if refused:
+            assert error(text, types) == "Expected JSON of 50 levels at most, found more in line 2"
+        else:
+            assert read(text, types)["n"].to_pylist() == [1, 2]
+
+
+def test_many_empty_lines_cost_little() -> None:
+    start = time.perf_counter()
+    assert read("\n" * 200_000 + '{"n":1}\n').num_rows == 1
+    assert time.perf_counter() - start < 5
 
 
 @pytest.mark.parametrize("text", ['{"n":\nnull\n}', '{"id":"} null","n":\n null}'])

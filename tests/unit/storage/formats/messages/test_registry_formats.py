@@ -366,6 +366,22 @@ def test_a_message_of_a_negative_index_is_bad(schema_registry: Registry) -> None
     assert list(found.bad) == [0]
 
 
+def test_a_time_beyond_the_calendar_costs_its_message_alone(
+    schema_registry: Registry, tmp_path: Any
+) -> None:
+    file = compiled("order.proto", PROTO, tmp_path)
+    known = schema_registry.register(
+        "orders", PROTO, "PROTOBUF", descriptor=file.SerializeToString()
+    )
+    good = framed(known, b"\x02\x02" + order(file, id=7))
+    seconds = b"\x08" + b"\xff" * 8 + b"\x7f"
+    late = good + b"\x1a" + bytes([len(seconds)]) + seconds
+    wanted = declared(PROTO_TYPES, nullable=("name", "at"))
+    found = decode("protobuf", schema_registry, [good, late, good], wanted)
+    assert list(found.bad) == [1]
+    assert found.table.column("id").to_pylist() == [7, 7]
+
+
 # The registry
 
 
@@ -385,6 +401,10 @@ def test_a_registry_that_does_not_answer_is_nobodys_data(
         decode("avro", schema_registry, values, declared(TYPES))
     schema_registry.delay_seconds = 0
     monkeypatch.setattr(registries, "TIMEOUT_SECONDS", 10)
+    schema_registry.garbled = True
+    with pytest.raises(StorageUnavailable, match="found nonsense"):
+        decode("avro", schema_registry, values, declared(TYPES))
+    schema_registry.garbled = False
     assert decode("avro", schema_registry, values, declared(TYPES)).bad == {}
 
 
