@@ -124,7 +124,7 @@ class RemoteStore:
             except Exception as error:
                 # Each client has errors of its own; all others mean that it is not known.
                 if _is_refused_condition(error):
-                    raise FileExistsError(args[-1]) from error
+                    raise FileExistsError("there is an object of this name") from error
                 if pause is None or isinstance(error, PermissionError):
                     raise StorageUnavailable(
                         f"Expected {self.protocol}:// to {_WORDS.get(method, method)}, found: "

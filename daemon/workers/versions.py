@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from afresh.assets.errors import ArtifactError, UnreadableData, VanishedData
 from afresh.sensors.base import ObjectIdentity
-from afresh.storage.artifacts.store import exists, read_table
+from afresh.storage.artifacts.files import exists
+from afresh.storage.artifacts.store import read_table
 
 
 class _Part(msgspec.Struct, frozen=True):

@@ -95,6 +95,7 @@ def _create_remote(uri: str) -> Iterator[IO[bytes]]:
             store.create(path, file.read())
             return
         # Beyond that it lies on the disk, without a name.
+        file.flush()
         store.create_from(f"/proc/self/fd/{file.fileno()}", path)
 
 

@@ -22,6 +22,8 @@ from afresh.storage.encoding import (
 )
 
 _NOTES = b"afresh.stored"
+_MOST_LEVELS = 98
+"""Parquet's readers take no deeper schema, though it can be written."""
 
 
 def to_storable(table: pa.Table) -> pa.Table:
@@ -38,6 +40,8 @@ def to_storable(table: pa.Table) -> pa.Table:
                 new = _sorted_categories(column)
             else:
                 new = _stored(column)
+            if _levels(new.type) > _MOST_LEVELS:
+                raise unstorable(field)
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
             raise unstorable(field) from error
         if new.type != field.type:
@@ -53,11 +57,14 @@ def to_storable(table: pa.Table) -> pa.Table:
 
 
 def from_stored(table: pa.Table) -> pa.Table:
-    """Give the table as it was before `to_storable`, but for encodings. Columns may be missing."""
+    """Give the table as it was before `to_storable`, but for encodings. Columns may be missing.
+
+    The notes may be of anybody's making: raises ArrowException, ValueError, LookupError, TypeError.
+    """
     metadata = dict(table.schema.metadata or {})
     if _NOTES not in metadata:
         return table
-    notes = json.loads(metadata.pop(_NOTES))
+    notes = dict(json.loads(metadata.pop(_NOTES)))
     for place, field in enumerate(table.schema):
         note = notes.get(field.name)
         if note is None:
@@ -100,7 +107,8 @@ def _categorical(
 
 def _recategorized(column: pa.ChunkedArray, note: dict[str, Any]) -> pa.ChunkedArray:
     with pa.ipc.open_stream(base64.b64decode(note["categories"])) as reader:
-        listed = reader.read_next_batch().column(0)
+        listed = reader.read_all().column(0).combine_chunks()
+    listed.validate(full=True)
     if not column.num_chunks:  # categories live in chunks
         column = pa.chunked_array([pa.array([], column.type)])
     if note["codes"]:
@@ -176,6 +184,15 @@ def _stored_nested(kind: pa.DataType) -> pa.DataType:
     if types.is_large_list(kind):
         return pa.large_list(child)
     return pa.list_(child) if types.is_list(kind) else kind
+
+
+def _levels(kind: pa.DataType) -> int:
+    """Count the levels that a type adds to a Parquet schema: a list has two, a map's entry one."""
+    types = pa.types
+    if not types.is_nested(kind):
+        return 0
+    below = max((_levels(kind.field(place).type) for place in range(kind.num_fields)), default=0)
+    return below + (1 if types.is_struct(kind) or types.is_map(kind) else 2)
 
 
 def _loses(kind: pa.DataType) -> bool:

@@ -11,17 +11,8 @@ import pyarrow.parquet as pq
 from blake3 import blake3
 
 from afresh.assets.errors import ArtifactError, InvalidData
-from afresh.storage.artifacts.files import (
-    check_hash,
-    create,
-    delete,
-    exists,
-    read_bytes,
-    verify,
-)
+from afresh.storage.artifacts.files import check_hash, create, read_bytes
 from afresh.storage.artifacts.storable import from_stored, to_storable, unstorable
-
-__all__ = ["Stored", "delete", "exists", "read_table", "verify", "write_table"]
 
 _BUFFERED = 64 << 20
 """Tables up to this many bytes are encoded in memory, then written at once: 80 writes less."""

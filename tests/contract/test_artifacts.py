@@ -12,15 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from afresh.assets.errors import ArtifactError, InvalidData
-from afresh.storage.artifacts.files import create, hash_bytes, read_bytes
-from afresh.storage.artifacts.paths import artifact_uri
-from afresh.storage.artifacts.store import (
+from afresh.storage.artifacts.files import (
+    create,
     delete,
     exists,
-    read_table,
+    hash_bytes,
+    read_bytes,
     verify,
-    write_table,
 )
+from afresh.storage.artifacts.paths import artifact_uri
+from afresh.storage.artifacts.store import read_table, write_table
 from afresh.storage.content import hash_table
 from services.stores import RUNS, Stores
 from support.tables import tables
@@ -119,8 +120,9 @@ def test_a_large_table_is_written_in_groups_of_a_size(local: Callable[[], str]) 
 def test_an_artifact_is_never_overwritten(new: Callable[[], str]) -> None:
     uri = new()
     write_table(TABLE, uri)
-    with pytest.raises(ArtifactError, match="exists"):
+    with pytest.raises(ArtifactError, match="exists") as caught:
         write_table(TABLE.slice(1), uri)
+    assert "PAR1" not in repr(caught.value.__cause__), "the log of a run would have all of it"
     assert read_table(uri).equals(TABLE)
 
 
@@ -173,12 +175,27 @@ def test_a_failed_write_leaves_nothing(new: Callable[[], str]) -> None:
     assert not exists(uri)
 
 
+def nested(levels: int) -> pa.DataType:
+    kind = pa.int8()
+    for _ in range(levels):
+        kind = pa.list_(kind)
+    return kind
+
+
+def test_what_is_nested_deep_is_read_back(local: Callable[[], str]) -> None:
+    uri = local()
+    table = pa.table({"a": pa.nulls(1, nested(49))})
+    write_table(table, uri)
+    assert read_table(uri).equals(table)
+
+
 def test_a_type_without_a_form_in_parquet_is_named(local: Callable[[], str]) -> None:
     uri = local()
     for odd in (
         pa.array([{}], pa.struct([])),
         pa.array([[]], pa.list_(pa.int8(), 0)),
         pa.array([(1, 2, 3)], pa.month_day_nano_interval()),
+        pa.nulls(1, nested(50)),
     ):
         with pytest.raises(InvalidData, match="column 'odd'"):
             write_table(pa.table({"fine": [1], "odd": odd}), uri)
@@ -296,8 +313,12 @@ def test_types_that_parquet_changes_come_back(local: Callable[[], str], kind: pa
 
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # clients to their own
-def test_a_big_table_is_streamed(new: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("spooled", [64 << 20, 1000])
+def test_a_big_table_is_streamed(
+    new: Callable[[], str], monkeypatch: pytest.MonkeyPatch, spooled: int
+) -> None:
     monkeypatch.setattr("afresh.storage.artifacts.store._BUFFERED", 0)
+    monkeypatch.setattr("afresh.storage.artifacts.files._SPOOLED", spooled)
     table = pa.table({"a": range(200_000), "b": ["text"] * 200_000})
     uri = new()
     stored = write_table(table, uri)
