@@ -14,15 +14,8 @@ UNION ALL SELECT MAX(epoch) FROM unit UNION ALL SELECT MAX(epoch) FROM definitio
 """
 """seq, epoch: the highest that were given."""
 
-LEASE = "SELECT term, holder, pid, host, socket, acquired_at, released_at FROM lease WHERE id = 1"
-
 LAST_DEFINITIONS = """
 SELECT epoch, digest, manifest, loaded_at FROM definitions ORDER BY epoch DESC LIMIT 1
-"""
-
-DEFINITIONS_AT = """
-SELECT epoch, digest, manifest, loaded_at FROM definitions WHERE epoch <= :epoch
-ORDER BY epoch DESC LIMIT 1
 """
 
 LAST_CODE_EVENT = """
@@ -51,19 +44,9 @@ CURSOR = "SELECT value FROM cursor WHERE sensor = :sensor"
 
 PATHS = "SELECT uri, identity, seq FROM path WHERE sensor = :sensor ORDER BY uri"
 
-EVENT = """
-SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity,
-payload, staged, position FROM event WHERE seq = :seq
-"""
-
 PENDING_EVENTS = """
 SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity,
 payload, staged, position FROM event WHERE state = 'pending' ORDER BY seq
-"""
-
-UNMATCHED_EVENTS = """
-SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity,
-payload, staged, position FROM event WHERE state = 'unmatched' ORDER BY seq
 """
 
 DELETIONS = """
@@ -86,62 +69,14 @@ updated_at FROM unit WHERE asset IN ({assets}) ORDER BY asset, partition
 """
 """Of some assets, whose names are put in: so are the others that `Units` reads."""
 
-UNIT = """
-SELECT asset, partition, version, epoch, run_key, deleted, code_version, code_stale, failed_run,
-updated_at FROM unit WHERE asset = :asset AND partition = :partition
-"""
-
-HEADS = """
-SELECT u.asset, u.partition, u.version, u.epoch, u.run_key, u.deleted, u.code_version, u.code_stale,
-u.failed_run, u.updated_at,
-(SELECT MAX(t.version) FROM version t WHERE t.asset = u.asset AND t.partition = u.partition),
-v.epoch, v.fingerprint, v.columns, v.rows, v.bytes, v.hash, v.uri, v.schema_version, v.run,
-v.created_at, v.state
-FROM unit u LEFT JOIN version v
-ON v.asset = u.asset AND v.partition = u.partition AND v.version = u.version
-ORDER BY u.asset, u.partition
-"""
-"""Every unit with its highest number and its head's version, the fields of `state.Head`."""
-
-_VERSION = """
-SELECT asset, partition, version, epoch, fingerprint, columns, rows, bytes, hash, uri,
-schema_version, code_version, run, created_at, state, metadata_json FROM version
-"""
-
-VERSION = f"{_VERSION} WHERE asset = :asset AND partition = :partition AND version = :version"
-
-VERSION_OF_CONTENT = f"""{_VERSION}
-WHERE asset = :asset AND partition = :partition AND fingerprint = :fingerprint
-ORDER BY version DESC LIMIT 1
-"""
-
-VERSIONS_OF_UNIT = f"""{_VERSION}
-WHERE asset = :asset AND partition = :partition ORDER BY version DESC
-"""
-
 ARTIFACTS = """
 SELECT asset, partition, version, uri, hash, bytes, state FROM version WHERE end_row IS NULL
 ORDER BY uri
 """
 """What `verify` compares with the artifacts that are there."""
 
-RUN_KEYS_OF_UNIT = """
-SELECT run_key, version, run FROM run_key WHERE asset = :asset AND partition = :partition
-ORDER BY run_key
-"""
-
-RUN_KEY = """
-SELECT version, run FROM run_key
-WHERE asset = :asset AND partition = :partition AND run_key = :run_key
-"""
-
 RUN_KEYS = """
 SELECT asset, partition, run_key, version, run FROM run_key WHERE asset IN ({assets})
-"""
-
-VERIFICATIONS_OF_UNIT = """
-SELECT run, version, equal, columns, at FROM verification
-WHERE asset = :asset AND partition = :partition ORDER BY run DESC
 """
 
 # -- cuts ----------------------------------------------------------------------------------------
@@ -199,7 +134,7 @@ SELECT l.run, l.parameter, l.reads, l.epoch FROM lineage l
 WHERE l.asset = :asset AND l.partition = :partition AND l.version = :version
 UNION
 SELECT l.run, l.parameter, l.reads, l.epoch FROM lineage l
-WHERE l.asset = :asset AND l.version IS NULL AND EXISTS (
+WHERE l.asset = :asset AND l.partition = '' AND l.version IS NULL AND EXISTS (
 SELECT 1 FROM validity v WHERE v.asset = :asset AND v.partition = :partition
 AND v.version = :version AND v.epoch = (
 SELECT MAX(w.epoch) FROM validity w
@@ -227,17 +162,8 @@ WHERE asset IN ({assets}) ORDER BY asset, partition
 
 FAILED_KEYS = "SELECT partition FROM failure WHERE asset = :asset"
 
-FAILURE_OF_UNIT = """
-SELECT run_key, run, kind, attempts, at, error FROM failure
-WHERE asset = :asset AND partition = :partition
-"""
-
 REJECTION = """
 SELECT asset, partition, error, cases, total, uri FROM rejection WHERE run = :run ORDER BY asset
-"""
-
-REJECTIONS = """
-SELECT run, asset, partition, error, cases, total, uri FROM rejection ORDER BY run DESC, asset
 """
 
 CONTENTS = """

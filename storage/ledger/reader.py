@@ -11,7 +11,7 @@ from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from afresh.assets.errors import LedgerUnavailable
+from afresh.assets.errors import LedgerError, LedgerUnavailable
 from afresh.storage.ledger.faults import translate
 from afresh.storage.ledger.revision import check_revision
 
@@ -53,7 +53,7 @@ class Reader:
             try:
                 yield self
             finally:
-                with suppress(sqlite3.Error):
+                with suppress(LedgerError):
                     self.rows("COMMIT")
 
     def close(self) -> None:

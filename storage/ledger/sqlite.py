@@ -22,7 +22,6 @@ from afresh.storage.ledger.faults import is_lost, is_transient, translate
 from afresh.storage.ledger.loop import Post, loop_poster
 from afresh.storage.ledger.reader import Reader
 from afresh.storage.ledger.revision import check_revision
-from afresh.storage.ledger.schema import ensure_schema
 from afresh.storage.ledger.statements import Statements
 from afresh.storage.ledger.wait import commit_and_wait
 
@@ -35,17 +34,10 @@ _log = logging.getLogger(__name__)
 _Submitted = tuple[Commit, Done]
 
 
-async def open_sqlite(path: Path) -> "SqliteLedger":
-    """Make or migrate the ledger if need be, and open it.
-
-    Raises LedgerUnavailable, LedgerUnusable.
-    """
-    await anyio.to_thread.run_sync(ensure_schema, path)
-    return SqliteLedger(path)
-
-
 class SqliteLedger:
-    """A Ledger in one SQLite file. Made inside a running event loop, whose thread gets the answers.
+    """A Ledger in one SQLite file, which `acquire_lease` has made or migrated.
+
+    Made inside a running event loop, whose thread gets the answers.
 
     While the file cannot be written (full disk, locked, read-only) commits queue and `trouble` says
     why; they are applied in order once it is mended. `on_trouble` is told of each change of

@@ -9,37 +9,6 @@ Read = Callable[[str, Mapping[str, Any]], list[tuple[Any, ...]]]
 """`reader.rows` of any ledger."""
 
 
-class Head(NamedTuple):
-    """A unit and its head's version; the fields from `made_epoch` on are None without a head.
-
-    `epoch` is the one that the unit is settled at, `made_epoch` the head's own. `highest` is the
-    highest number that was given, None where there is no version. `columns` is JSON.
-    """
-
-    asset: str
-    partition: str
-    version: int | None
-    epoch: int
-    run_key: str
-    deleted: bool
-    code_version: str
-    code_stale: bool
-    failed_run: str | None
-    updated_at: float
-    highest: int | None
-    made_epoch: int | None
-    fingerprint: str | None
-    columns: str | None
-    rows: int | None
-    bytes: int | None
-    hash: str | None
-    uri: str | None
-    schema_version: str | None
-    run: str | None
-    created_at: float | None
-    state: str | None
-
-
 class JournalEvent(NamedTuple):
     """One event of the journal; `identity` and `position` are JSON."""
 
@@ -109,7 +78,6 @@ class State(NamedTuple):
     seq: int
     epoch: int
     pending: list[JournalEvent]
-    unmatched: list[JournalEvent]
     under_way: list[RunRow]
     pauses: list[PauseRow]
     alerts: list[AlertRow]
@@ -130,24 +98,12 @@ def load_state(read: Read) -> State:
         seq=seq,
         epoch=epoch,
         pending=[JournalEvent(*row) for row in read(queries.PENDING_EVENTS, {})],
-        unmatched=[JournalEvent(*row) for row in read(queries.UNMATCHED_EVENTS, {})],
         under_way=[RunRow(*row) for row in read(queries.RUNS_UNDER_WAY, {})],
         pauses=[PauseRow(*row) for row in read(queries.PAUSES, {})],
         alerts=[AlertRow(*row) for row in read(queries.ALERTS, {})],
     )
 
 
-def load_heads(read: Read) -> list[Head]:
-    """Read all units with their heads, in order of asset and key."""
-    return [_head(row) for row in read(queries.HEADS, {})]
-
-
 def load_paths(read: Read, sensor: str) -> dict[str, PathState]:
     """Read what a sensor last recorded of each of its paths, by uri."""
     return {row[0]: PathState(*row) for row in read(queries.PATHS, {"sensor": sensor})}
-
-
-def _head(row: tuple[Any, ...]) -> Head:
-    head = Head(*row)
-    # SQLite has no booleans of its own.
-    return head._replace(deleted=bool(head.deleted), code_stale=bool(head.code_stale))

@@ -57,7 +57,11 @@ class Units:
 
     def heads(self) -> list[UnitRow]:
         """Units, in order of asset and key."""
-        return [UnitRow(*row) for row in self._rows(queries.UNITS)]
+        # SQLite has no booleans of its own.
+        return [
+            row._replace(deleted=bool(row.deleted), code_stale=bool(row.code_stale))
+            for row in map(UnitRow._make, self._rows(queries.UNITS))
+        ]
 
     def failures(self) -> list[FailureRow]:
         """The run keys that failed."""

@@ -81,12 +81,19 @@ async def test_upsert_replaces_only_the_given_columns(ledger: Ledger) -> None:
 
 
 async def test_upsert_of_a_key_alone_leaves_the_row(ledger: Ledger) -> None:
-    pause = {"kind": "asset", "name": "a", "partition": "", "at": 1.0}
-    await ledger.commit(insert("pause", pause))
-    key = {"kind": "asset", "name": "a", "partition": ""}
-    await ledger.commit(Commit((Update("upsert", "pause", ({**key, "at": 2.0},)),)))
-    await ledger.commit(Commit((Update("delete", "pause", (key,)),)))
-    assert await ledger.rows("SELECT * FROM pause") == []
+    await ledger.commit(insert("revalidation", {"asset": "a", "event": 7}))
+    keys = ({"asset": "a"}, {"asset": "b"})
+    await ledger.commit(Commit((Update("upsert", "revalidation", keys),)))
+    sql = "SELECT asset, event FROM revalidation ORDER BY asset"
+    assert await ledger.rows(sql) == [("a", 7), ("b", None)]
+
+
+async def test_rows_are_deleted_by_their_keys(ledger: Ledger) -> None:
+    pauses = [{"kind": "asset", "name": name, "partition": "", "at": 1.0} for name in "ab"]
+    await ledger.commit(insert("pause", *pauses))
+    keys = [{"kind": "asset", "name": name, "partition": ""} for name in "ac"]
+    await ledger.commit(Commit((Update("delete", "pause", keys),)))
+    assert await ledger.rows("SELECT name FROM pause") == [("b",)]
 
 
 async def test_patch_changes_rows_that_exist_and_no_others(ledger: Ledger) -> None:

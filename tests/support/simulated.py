@@ -23,6 +23,10 @@ from afresh.storage.ledger.commit import Commit
 from afresh.storage.ledger.memory import MemoryLedger
 
 Work = Callable[[Task], Awaitable[Result]]
+_FINGERPRINTS = """
+SELECT u.asset, u.partition, v.fingerprint FROM unit u JOIN version v
+ON v.asset = u.asset AND v.partition = u.partition AND v.version = u.version
+"""
 
 
 def source(name: str, *captures: str, **more: Any) -> Source:
@@ -150,8 +154,8 @@ class Daemon:
 
     def heads(self) -> dict[tuple[str, str], str]:
         """Each unit's head as the ledger has it: its fingerprint, made of values here."""
-        rows = saved.load_heads(self.ledger.reader.rows)
-        return {(h.asset, h.partition): h.fingerprint for h in rows if h.fingerprint is not None}
+        rows = self.ledger.reader.rows(_FINGERPRINTS)
+        return {(asset, key): fingerprint for asset, key, fingerprint in rows}
 
 
 RETRY = Retry(attempts=3, delay_seconds=0.1, max_seconds=1.0)

@@ -82,6 +82,20 @@ def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
         assert connection.execute("SELECT * FROM alembic_version").fetchall() == [(HEAD,)]
 
 
+def test_what_an_older_ledger_holds_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    migrate(path, REVISIONS[0])
+    event = (7, 1, "s", "s", "d1", "arrived", "a.csv", 1.5, "ingested", None, "", "[1]")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"INSERT INTO event VALUES ({', '.join('?' * len(event))})", event)  # noqa: S608
+    migrate(path)
+    with closing(sqlite3.connect(path)) as connection:
+        (row,) = connection.execute("SELECT * FROM event")
+        assert stored_revision(connection) == HEAD
+    assert row[: len(event)] == event
+    assert not any(row[len(event) :])
+
+
 @pytest.mark.parametrize("content", ["newer", "foreign", "damaged", "garbage"])
 def test_what_cannot_be_used_is_refused_and_left_alone(tmp_path: Path, content: str) -> None:
     path = ledger_file(tmp_path)

@@ -37,6 +37,18 @@ async def test_a_snapshot_sees_one_state(tmp_path: Path) -> None:
     await ledger.aclose()
 
 
+def test_what_goes_wrong_in_a_snapshot_is_what_is_raised(tmp_path: Path) -> None:
+    reader = Reader(ledger_file(tmp_path))
+
+    def fail() -> None:
+        with reader.snapshot():
+            reader.rows("ROLLBACK")  # as SQLite itself does after some errors
+            raise ZeroDivisionError
+
+    with reader, pytest.raises(ZeroDivisionError):
+        fail()
+
+
 def test_nothing_can_be_written(tmp_path: Path) -> None:
     with Reader(ledger_file(tmp_path)) as reader, pytest.raises(LedgerUnavailable):
         reader.rows("DELETE FROM event")

@@ -10,7 +10,7 @@ import pytest
 from afresh.assets.errors import LedgerUnavailable, LedgerUnusable
 from afresh.storage.ledger import connection, sqlite
 from afresh.storage.ledger.commit import Commit
-from afresh.storage.ledger.sqlite import SqliteLedger, open_sqlite
+from afresh.storage.ledger.sqlite import SqliteLedger
 from support.ledgers import cursor, event, insert, ledger_file
 
 SEQS = "SELECT seq FROM event ORDER BY seq"
@@ -179,12 +179,10 @@ async def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a database at all" * 1000)
     with pytest.raises(LedgerUnusable):
         SqliteLedger(path)
-    with pytest.raises(LedgerUnusable):
-        await open_sqlite(path)
 
 
 async def test_a_waiter_that_is_cancelled_takes_nothing_back(tmp_path: Path) -> None:
-    ledger = await open_sqlite(ledger_file(tmp_path))
+    ledger = SqliteLedger(ledger_file(tmp_path))
     with anyio.CancelScope() as scope:
         scope.cancel()
         await ledger.commit(insert("event", event(1)))
