@@ -133,6 +133,8 @@ async def perform(settings: Settings, op: str, params: dict[str, Any], *, reques
                 await daemon.first_scan()
                 params = {**params, "request": request}
                 answer = await perform_operation(daemon.view, daemon.controls, op, params)
+                # Other commands have found us meanwhile, as they would a daemon.
+                await daemon.requests.answered()
                 with anyio.move_on_after(GRACE_SECONDS):
                     await daemon.drain()
             tasks.cancel_scope.cancel()
@@ -199,7 +201,9 @@ async def _running(
                     anyio.create_task_group() as tasks,
                 ):
                     where = socket_path(settings.state)
-                    await tasks.start(serve_socket, where, daemon.view, daemon.controls)
+                    await tasks.start(
+                        serve_socket, where, daemon.view, daemon.controls, daemon.requests
+                    )
                     patience.planner = lambda: daemon.reactor.planner
                     yield daemon
                     tasks.cancel_scope.cancel()
@@ -247,6 +251,7 @@ async def _stop_when_idle(daemon: Daemon) -> None:
     await daemon.controls.scan("")
     while True:
         await daemon.controls.wait(None, None)
+        await daemon.requests.answered()
         if daemon.reactor.idle and daemon.supervisor.quiet and daemon.revalidation.idle:
             daemon.stop()
             return

@@ -15,6 +15,7 @@ from afresh.assets.errors import SensorError
 from afresh.assets.manifest import Manifest, Problem
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.segments import Most
+from afresh.daemon.api.local import Requests
 from afresh.daemon.config import Settings
 from afresh.daemon.controls import DaemonControls
 from afresh.daemon.definitions.generations import (
@@ -63,6 +64,7 @@ class Daemon:
     settings: Settings
     http: HttpServer
     stop_wanted: anyio.Event = field(default_factory=anyio.Event)
+    requests: Requests = field(default_factory=Requests)
 
     def __post_init__(self) -> None:
         """Make what the API sees."""

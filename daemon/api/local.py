@@ -1,7 +1,8 @@
 """The daemon's end of the local socket: many clients, each may ask several things at once."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,35 @@ _LOG = logging.getLogger("afresh.api")
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
+class Requests:
+    """How many requests are not answered yet; who follows waits for no answer."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        self._answered = anyio.Event()
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """Count one meanwhile."""
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
+            self._answered.set()
+            self._answered = anyio.Event()
+
+    async def answered(self) -> None:
+        """Wait until none is left."""
+        while self.under_way:
+            await self._answered.wait()
+
+
 async def serve(
     path: str,
     view: View,
     controls: Controls,
+    requests: Requests,
     *,
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -34,7 +60,7 @@ async def serve(
     """
     private_folder(path)
     try:
-        await listen(path, _Connections(view, controls).handle, task_status=task_status)
+        await listen(path, _Connections(view, controls, requests).handle, task_status=task_status)
     finally:
         # Not the one of a daemon that has come after us: the lease is still ours here.
         Path(path).unlink(missing_ok=True)  # noqa: ASYNC240 - one system call, at the end
@@ -43,9 +69,10 @@ async def serve(
 class _Connections:
     """What all connections share."""
 
-    def __init__(self, view: View, controls: Controls) -> None:
+    def __init__(self, view: View, controls: Controls, requests: Requests) -> None:
         self._view = view
         self._controls = controls
+        self._requests = requests
 
     async def handle(self, stream: ByteStream) -> None:
         """Serve one client until it goes; what it still waits for is then let go."""
@@ -72,6 +99,10 @@ class _Connections:
                 _LOG.warning("a client sent what is no request: %s", errors.exceptions[0])
 
     async def _answer(self, message: Mapping[str, Any], send: Send) -> None:
+        with nullcontext() if message.get("op") == "follow" else self._requests.asked():
+            await self._reply(message, send)
+
+    async def _reply(self, message: Mapping[str, Any], send: Send) -> None:
         """Answer one request; whatever goes wrong costs that request alone."""
         request = str(message.get("id", ""))
         try:

@@ -1,7 +1,9 @@
 """Stopping, and commands while no daemon runs."""
 
+import json
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,54 @@ def test_commands_without_a_daemon(project: Living, gate: Path) -> None:
     project.run("resume", "after")
     assert project.until_idle().returncode == 0
     assert len(project.read("after")) == 3
+
+
+def test_a_command_that_reaches_another_is_answered(tmp_path: Path) -> None:
+    pipeline = """
+import time
+from pathlib import Path
+import pandas as pd
+from afresh import asset, source
+from afresh.sensors import files
+
+rows = source("rows", files("landing/rows.csv"))
+
+def wait_for(name):
+    while not Path(FOLDER, name).exists():
+        time.sleep(0.01)
+
+@asset
+def first(rows: pd.DataFrame) -> pd.DataFrame:
+    wait_for("first")
+    return rows
+
+@asset
+def second(rows: pd.DataFrame) -> pd.DataFrame:
+    wait_for("second")
+    return rows
+"""
+    gates = tmp_path / "gates"
+    gates.mkdir()
+    settings = "workers = 1\n"
+    project = Living.make(tmp_path / "p", f"FOLDER = {str(gates)!r}\n{pipeline}", settings)
+    (project.folder / "landing" / "rows.csv").write_text("n\n1\n")
+    for name in ("first", "second"):
+        (gates / name).touch()
+    assert project.until_idle().returncode == 0
+    for name in ("first", "second"):
+        (gates / name).unlink()
+    with ThreadPoolExecutor() as threads:
+        forced = []
+        for name in ("first", "second"):
+            forced.append(threads.submit(project.run, "materialize", name, "--force", "--json"))
+            asked = "select count(*) = ? from event where kind = 'request'"
+            project.wait_for(asked, len(forced))
+        for name in ("first", "second"):
+            project.until_state(name, "running")
+            (gates / name).touch()
+        rows = [json.loads(done.result().stdout) for done in forced]
+    assert [[row["state"] for row in some] for some in rows] == [["fresh"], ["fresh"]]
+    assert len(project.runs("second")) == 2
 
 
 def test_force_verifies_and_shows_what_is_not_deterministic(tmp_path: Path) -> None:

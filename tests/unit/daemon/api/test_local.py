@@ -13,7 +13,7 @@ import pytest
 
 from afresh.assets.errors import AfreshError, LedgerUnavailable, UsageError
 from afresh.daemon.api.client import connect
-from afresh.daemon.api.local import serve
+from afresh.daemon.api.local import Requests, serve
 from afresh.daemon.api.wire import encode, private_folder, socket_path
 from support.ledgers import ledger_file
 from support.views import FakeControls, FakeView, looks
@@ -28,10 +28,13 @@ LINES: list[dict[str, Any]] = [
 
 
 @asynccontextmanager
-async def listening(state: Path, controls: FakeControls) -> AsyncIterator[FakeView]:
+async def listening(
+    state: Path, controls: FakeControls, requests: Requests | None = None
+) -> AsyncIterator[FakeView]:
     view = FakeView(ledger_file(state), [looks("total"), looks("daily", "k1", "failed", None)])
     async with anyio.create_task_group() as group:
-        await group.start(serve, socket_path(str(state)), view, controls)
+        requests = requests or Requests()
+        await group.start(serve, socket_path(str(state)), view, controls, requests)
         yield view
         group.cancel_scope.cancel()
 
@@ -149,15 +152,22 @@ async def test_a_client_that_goes_lets_go_of_what_it_waits_for(tmp_path: Path) -
                 over.set()
             return True
 
-    begun, over, controls = anyio.Event(), anyio.Event(), Patient()
+        async def subscribe(self) -> AsyncIterator[dict[str, Any]]:
+            await anyio.sleep_forever()
+            yield {}
+
+    begun, over, controls, requests = anyio.Event(), anyio.Event(), Patient(), Requests()
     request = {"id": "q", "op": "wait", "params": {}, "protocol": 1}
-    async with listening(tmp_path, controls):
+    async with listening(tmp_path, controls, requests):
         stream = await anyio.connect_unix(socket_path(str(tmp_path)))
+        await stream.send(encode({**request, "op": "follow"}))
         await stream.send(encode(request))
         await begun.wait()
+        assert requests.under_way == 1
         await stream.aclose()
         with anyio.fail_after(5):
             await over.wait()
+            await requests.answered()
     assert controls.left
 
 
