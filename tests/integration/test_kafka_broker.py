@@ -1,6 +1,7 @@
 """The Kafka sensor while its broker is killed, hangs, comes back, and has lost the end of a log."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -28,9 +29,9 @@ def staging(tmp_path: Path) -> Path:
     return tmp_path / "staging" / "things"
 
 
-async def apart(function: object) -> None:
+async def apart(function: Callable[[], object]) -> None:
     """Do it in a thread: the sensor goes on meanwhile."""
-    await anyio.to_thread.run_sync(function)  # type: ignore[arg-type]
+    await anyio.to_thread.run_sync(function)
 
 
 async def test_a_broker_that_is_killed_and_comes_back_costs_nothing(

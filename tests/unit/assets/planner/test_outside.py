@@ -1,8 +1,10 @@
 """A source whose data is fetched from a server: one that fails takes one worker, not all."""
 
+from typing import Literal
+
 from afresh.assets.manifest import Manifest, Sensor, Source
 from afresh.assets.planner.changes import Arrived, Ended, Paused
-from afresh.assets.planner.content import Content
+from afresh.assets.planner.content import Columns, Content
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import build_topology
@@ -20,13 +22,15 @@ def make(most: int = 2) -> Planner:
     return planner
 
 
-def arrive(planner: Planner, source: str, *keys: str, kind: str = "arrived") -> None:
-    arrivals = [Arrived(source, key, planner.epoch * 100 + n, kind) for n, key in enumerate(keys)]  # type: ignore[arg-type]
+def arrive(
+    planner: Planner, source: str, *keys: str, kind: Literal["arrived", "deleted"] = "arrived"
+) -> None:
+    arrivals = [Arrived(source, key, planner.epoch * 100 + n, kind) for n, key in enumerate(keys)]
     planner.step(arrivals, 0.0)
 
 
 def end(planner: Planner, attempt: Attempt, *, kind: str = "", retry_at: float = 0.0) -> None:
-    content = Content(1, "f", {"a": "h"}, "uri", "hash", 1)
+    content = Content(1, "f", Columns.of({"a": "h"}), "uri", "hash", 1)
     epoch = planner.epoch + 1
     if kind:
         planner.step([Ended(attempt, epoch, None, kind, kind, retry_at)], 0.0)

@@ -43,7 +43,7 @@ def supervising(tasks: TaskGroup, ledger: "Ledger") -> Supervisor:
         tasks,
         watcher=FolderWatcher("/project", now=lambda: 0.0),
         emit=ledger.record,
-        recorded=ledger,  # type: ignore[arg-type]
+        recorded=ledger,
         project="/project",
         staging="/project/staging",
         now=lambda: 0.0,
