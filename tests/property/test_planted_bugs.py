@@ -129,7 +129,8 @@ def debt_of_a_join_is_dropped_while_another_needs_it(patch: pytest.MonkeyPatch) 
         target, debtors = join.target, list(join.debtors)
         freed = original(self, join)
         for debtor in debtors:
-            if target is not None and (debtor.owes or {}).pop(target, set()):
+            if target is not None and debtor.owes is not None and target in debtor.owes:
+                del debtor.owes[target]
                 freed.append(debtor)
         return freed
 

@@ -6,7 +6,10 @@ import pytest
 
 from afresh.assets.errors import UsageError
 from afresh.daemon.config import load_settings
+from afresh.daemon.outgoing.file import FileTarget
+from afresh.daemon.outgoing.kafka import KafkaTarget
 from afresh.daemon.outgoing.load import build_target, check_outgoing, target_name
+from afresh.daemon.outgoing.webhook import WebhookTarget
 
 GOOD = """
 name = "shop"
@@ -35,8 +38,10 @@ def test_targets_are_settings(tmp_path: Path) -> None:
         "webhook:example.org",
         "bus",
     ]
-    for table in settings.outgoing:
-        assert build_target(table, project=str(tmp_path), now=lambda: 1.0)
+    built = [
+        build_target(table, project=str(tmp_path), now=lambda: 1.0) for table in settings.outgoing
+    ]
+    assert [type(target) for target in built] == [FileTarget, WebhookTarget, KafkaTarget]
 
 
 @pytest.mark.parametrize(
@@ -82,4 +87,4 @@ def test_plaintext_to_a_broker_beyond_this_machine_is_a_choice() -> None:
     with pytest.raises(ValueError, match="TLS"):
         check_outgoing([table])
     (checked,) = check_outgoing([{**table, "allow_plaintext": True}])
-    assert build_target(checked, project="/", now=lambda: 1.0)
+    assert isinstance(build_target(checked, project="/", now=lambda: 1.0), KafkaTarget)

@@ -13,8 +13,12 @@ from afresh.daemon.workers.checkout import Checkout
 CREW: Any = object()
 
 
-def idle() -> Any:
-    return SimpleNamespace(state="idle", hung_up=False)
+def idle(*, hung_up: bool = False) -> Any:
+    return SimpleNamespace(state="idle", hung_up=hung_up)
+
+
+def ended() -> Any:
+    return SimpleNamespace(state="ended", hung_up=False)
 
 
 async def test_the_worker_that_was_used_last_is_taken_first() -> None:
@@ -28,7 +32,7 @@ async def test_the_worker_that_was_used_last_is_taken_first() -> None:
 
 async def test_who_hung_up_or_ended_is_not_handed_out() -> None:
     checkout, good = Checkout(lambda *_: None), idle()
-    for each in (good, SimpleNamespace(state="idle", hung_up=True), SimpleNamespace(state="ended")):
+    for each in (good, idle(hung_up=True), ended()):
         checkout.offer(CREW, each)
     assert await checkout.take() == (CREW, good)
 

@@ -60,12 +60,14 @@ async def some_crews(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Crews]:
     for event in Crew.may_load.values():
         event.set()
 
+    base: Any = None
+
     def ignore(*_: object) -> None:
         """Nobody asks."""
 
     async with anyio.create_task_group() as tasks:
         yield Crews(
-            Any,
+            base,
             tasks,
             size=2,
             log_dir="",

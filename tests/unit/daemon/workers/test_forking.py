@@ -36,7 +36,8 @@ def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
 def said(sock: socket.socket) -> wire.FromGeneration:
     received = wire.receive(sock)
     assert received is not None
-    return wire.decode_from_generation(received[0])
+    told: wire.FromGeneration = wire.decode_from_generation(received[0])
+    return told
 
 
 def test_a_worker_that_is_not_forked_ends_at_once(
