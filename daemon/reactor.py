@@ -19,7 +19,7 @@ from afresh.daemon.run_lines import end_line, event_line, run_line
 from afresh.daemon.settled import settle_rows
 from afresh.daemon.streams.segments import Streams
 from afresh.daemon.ticks import LONGEST_SLEEP_SECONDS, budget_rows, released_rows, tick_rows
-from afresh.daemon.turns import Begun, Finished, Item, Offered, Step, Told
+from afresh.daemon.turns import Begun, Finished, Item, Offered, Step, Taken, Told, take_turn
 from afresh.sensors.base import Batch
 from afresh.storage.ledger.commit import Commit, Update
 
@@ -64,9 +64,12 @@ class Reactor:
     async def tell(
         self,
         make: Callable[[int], tuple[list[Update], list[Change]]],
-        after: Callable[[int], None] = lambda _epoch: None,
+        after: Callable[[int], None] | None = None,
     ) -> None:
-        """Commit what `make(epoch)` gives and tell the planner, in one step with what is due."""
+        """Commit what `make(epoch)` gives and tell the planner, in one step with what is due.
+
+        `after(epoch)` may put another planner in place: it has a turn of its own.
+        """
         item = Told(make, after, anyio.Event())
         self._put(item)
         await item.done.wait()
@@ -116,7 +119,7 @@ class Reactor:
         async with anyio.create_task_group() as tasks:
             while True:
                 await self._wait()
-                items, self._inbox = self._inbox, []
+                items, self._inbox = take_turn(self._inbox)
                 self._busy = True
                 await self._turn(items, tasks)
                 self._busy = False
@@ -143,46 +146,48 @@ class Reactor:
         """
         now = self.ports.now()
         epoch = self.planner.epoch + 1
-        recorded = self.journal.record([i.batch for i in items if isinstance(i, Offered)], now)
-        updates: list[Update] = [*recorded.updates]
-        changes: list[Change] = [*recorded.changes]
-        ends = [
-            self._attempts.end(item, epoch, now) for item in items if isinstance(item, Finished)
-        ]
-        self._ending = [event["seq"] for outcome in ends for event in outcome.events]
-        for outcome in ends:
-            updates += outcome.updates
-            if outcome.ended is not None:
-                changes.append(outcome.ended)
-        self.ports.on_events(recorded.events)
-        ticks = tick_rows(self.planner.find_due(now), self.journal, epoch, now)
-        events = [*recorded.events, *ticks.events]
-        updates += ticks.updates
-        changes += ticks.changes
-        calls = [item for item in items if isinstance(item, Told)]
-        for call in calls:
-            rows, told = call.make(epoch)
-            updates += rows
-            changes += told
+        taken = self._take_in(items, epoch, now)
         # Nothing refers to these: deleted before the commit, a crash leaves a run to collect.
-        garbage = [uri for outcome in ends for uri in outcome.garbage]
+        garbage = [uri for outcome in taken.ends for uri in outcome.garbage]
         if garbage:
             await self.ports.discard(garbage)
-        if calls:
-            # What a call does once its rows are durable, a new planner above all, is the step's.
-            await self._commit(items, updates)
-            updates = []
-            for call in calls:
-                call.after(epoch)
-        step = self._step(changes, now)
+        for item in items:
+            if isinstance(item, Told) and item.after is not None:
+                await self._commit(items, taken.updates)
+                taken.updates = []
+                item.after(epoch)
+                epoch = self.planner.epoch + 1
+        ticks = tick_rows(self.planner.find_due(now), self.journal, epoch, now)
+        step = self._step([*taken.changes, *ticks.changes], now)
         for begun in step.begun:
             tasks.start_soon(self._attempts.run, begun)
-        await self._commit(items, [*updates, *step.updates], step.begun)
+        updates = [*taken.updates, *ticks.updates, *step.updates]
+        await self._commit(items, updates, step.begun)
         self._ending = []
         self._answer(items)
-        self._report(events, ends, step)
+        self._report([*taken.events, *ticks.events], taken.ends, step)
         self._changed.set()
         self._changed = anyio.Event()
+
+    def _take_in(self, items: Sequence[Item], epoch: int, now: float) -> Taken:
+        """What came as rows for the ledger, and as changes for the planner."""
+        recorded = self.journal.record([i.batch for i in items if isinstance(i, Offered)], now)
+        taken = Taken([*recorded.updates], [*recorded.changes], recorded.events)
+        for item in items:
+            if isinstance(item, Finished):
+                outcome = self._attempts.end(item, epoch, now)
+                taken.ends.append(outcome)
+                taken.updates += outcome.updates
+                if outcome.ended is not None:
+                    taken.changes.append(outcome.ended)
+        self.ports.on_events(recorded.events)
+        for item in items:
+            if isinstance(item, Told):
+                rows, told = item.make(epoch)
+                taken.updates += rows
+                taken.changes += told
+        self._ending = [event["seq"] for outcome in taken.ends for event in outcome.events]
+        return taken
 
     def _answer(self, items: Sequence[Item], error: Exception | None = None) -> None:
         for item in items:

@@ -46,9 +46,14 @@ class Ingests:
         """How many units wait to be read."""
         return len(self._queue)
 
-    def arrive(self, change: Arrived) -> Node:
-        """Note an arrival or deletion of a source's unit; give its node."""
-        plan, _ = self._graph.topology.assets[change.source]
+    def arrive(self, change: Arrived) -> None:
+        """Note an arrival or deletion of a source's unit.
+
+        Its source may be gone: the definitions changed while it was handed on. It stays pending.
+        """
+        plan = self._graph.topology.plans.get(change.source)
+        if plan is None or plan.source is None:
+            return
         node = self._graph.get(plan, change.partition)
         if node is None:
             node = self._graph.add(Node(plan, change.partition, NEVER))
@@ -60,7 +65,6 @@ class Ingests:
         if not self.is_halted(node):
             self._mark(node)
             self._enqueue(node)
-        return node
 
     def is_halted(self, node: Node) -> bool:
         """Whether a stream waits behind something that could not be read."""

@@ -18,7 +18,7 @@ from afresh.assets.planner.policies import Due, Policies
 from afresh.assets.planner.requests import Requests
 from afresh.assets.planner.settling import Settling
 from afresh.assets.planner.staleness import Staleness
-from afresh.assets.planner.topology import Topology
+from afresh.assets.planner.topology import Plan, Topology
 
 Change = Arrived | Ended | Requested | Paused | Ticked
 
@@ -147,10 +147,10 @@ class Planner:
     def adopt(self, attempt: Attempt) -> bool:
         """Let an attempt that began under older definitions end in this planner.
 
-        False if its unit is gone.
+        False if its unit is gone, or is to be made of other things than this attempt gives.
         """
         plan = self.topology.plans.get(attempt.node.plan.name)
-        if plan is None or plan.assets != attempt.node.plan.assets:
+        if plan is None or _shape(plan) != _shape(attempt.node.plan):
             return False
         node = self.graph.get(plan, attempt.node.key)
         if node is None:
@@ -202,3 +202,9 @@ class Planner:
         if nodes:
             self.reach(nodes, change.epoch, now, since)
         self._settling.commands.released += self.policies.releases.take_log()
+
+
+def _shape(plan: Plan) -> tuple[object, ...]:
+    """What an attempt's result is taken for: a file's data, rows to append, whole outputs."""
+    new = frozenset((edge.parameter, edge.asset) for edge in plan.inputs if edge.new)
+    return plan.assets, plan.source is None, plan.stream, plan.incremental, new

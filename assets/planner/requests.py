@@ -31,9 +31,10 @@ class Requests:
         """Note what was asked for; what is to run for it, all that it needs from above included."""
         found: list[Node] = []
         for asset, key in change.units:
-            plan, _ = self._graph.topology.assets[asset]
-            node = self._graph.get(plan, key)
-            if node is not None:
+            # Asked for under definitions that had it.
+            plan, _ = self._graph.topology.assets.get(asset, (None, 0))
+            node = self._graph.get(plan, key) if plan is not None else None
+            if plan is not None and node is not None:
                 node.forced = node.forced or (
                     change.force and (plan.function is not None or not plan.stream)
                 )
@@ -92,7 +93,9 @@ class Requests:
     def pause(self, change: Paused) -> None:
         """Stop or start automation of units."""
         for asset, key in change.units:
-            plan, _ = self._graph.topology.assets[asset]
+            plan, _ = self._graph.topology.assets.get(asset, (None, 0))
+            if plan is None:
+                continue
             nodes = self._graph.nodes[plan.name]
             if not change.on:
                 self._graph.stopped.pop(plan.name, None)

@@ -1,0 +1,107 @@
+"""Definitions that change in the middle of everything: nothing is lost, nothing comes twice."""
+
+import anyio
+import pytest
+
+from afresh.assets.manifest import Manifest
+from afresh.assets.planner.changes import Paused, Requested
+from afresh.storage.ledger.memory import MemoryLedger
+from support.simulated import function, source
+from support.streaming import StreamDaemon, StreamWorkers, reader, stream
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    import trio.testing
+
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0.0)}
+
+
+BEFORE = Manifest("d", (stream(), source("f")), (reader("new", "s"), function("whole", "f")))
+AFTER = Manifest("e", BEFORE.sources, (*BEFORE.functions, function("more", "new")))
+
+
+async def test_a_batch_that_comes_with_definitions_is_read_once() -> None:
+    """The new planner has it from the ledger, and is not told of it besides (P1)."""
+    workers = StreamWorkers()
+    daemon = StreamDaemon(BEFORE, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.settle()
+        for number in range(5):
+            # Both are there when the reactor looks.
+            async with anyio.create_task_group() as both:
+                both.start_soon(daemon.send, [str(number)])
+                both.start_soon(daemon.reload, AFTER if daemon.manifest is BEFORE else BEFORE)
+            await daemon.settle()
+        assert daemon.head("s") == daemon.head("new") == ["0", "1", "2", "3", "4"]
+        daemon.check_laws("s")
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("seconds", [0.005, 0.01, 0.015, 0.02])
+async def test_what_ends_with_the_definitions_that_made_it_is_dropped(seconds: float) -> None:
+    """Its asset is gone: its end is of no planner, and stops nothing."""
+    workers = StreamWorkers()
+    daemon = StreamDaemon(BEFORE, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        workers.files["landing/f"] = "x"
+        await daemon.arrive("f", "")
+        await anyio.sleep(seconds)
+        await daemon.reload(Manifest("e", (stream(),), (reader("new", "s"),)))
+        await daemon.send(["1"])
+        await daemon.settle()
+        assert daemon.head("new") == ["1"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_what_names_what_is_gone_stops_nothing() -> None:
+    """Handed on or asked for under the definitions before, and taken in under the new ones."""
+    workers = StreamWorkers()
+    daemon = StreamDaemon(BEFORE, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.reload(Manifest("e", (source("f"),), (function("new", "f"),)))
+        await daemon.send(["1"])
+        await daemon.send(["1"], name="new")
+        await daemon.reactor.tell(lambda _epoch: ([], [Paused((("s", "*"),), on=True)]))
+        await daemon.reactor.tell(
+            lambda epoch: ([], [Requested(epoch, (("s", ""),), force=True, event=1)])
+        )
+        await daemon.settle()
+        assert workers.started == []
+        await daemon.reload(BEFORE)
+        await daemon.settle()
+        assert daemon.head("s") == ["1"], "recorded, and read when it is declared again"
+        tasks.cancel_scope.cancel()
+
+
+WHOLE = Manifest("w", (stream(),), (function("new", "s"),))
+ROWS = Manifest("r", (stream(),), (reader("new", "s"),))
+
+
+@pytest.mark.parametrize(("before", "after"), [(WHOLE, ROWS), (ROWS, WHOLE)])
+async def test_what_a_run_gives_is_taken_for_nothing_else(
+    before: Manifest, after: Manifest
+) -> None:
+    """An asset that comes to read new rows, or to read all, while a run of it is under way."""
+    workers = StreamWorkers()
+    daemon = StreamDaemon(before, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.send(["1"])
+        await daemon.settle()
+        await daemon.send(["2"])
+        await anyio.sleep(0.015)
+        assert [task.name for task in workers.started][-1] == "new"
+        await daemon.reload(after)
+        await daemon.send(["3"])
+        await daemon.settle()
+        made = daemon.head("new") if after is ROWS else workers.artifacts[daemon.uri("new")]
+        assert made == ["1", "2", "3"]
+        states = daemon.ledger.reader.rows("SELECT state FROM run WHERE asset = 'new'")
+        assert ("cancelled",) in states
+        tasks.cancel_scope.cancel()
