@@ -230,20 +230,18 @@ class Reactor:
 
     def _step(self, changes: list[Change], now: float) -> Step:
         """Step the planner, and start what there are workers for."""
-        step = Step(self.planner.step(changes, now))
-        commands = step.commands
+        self.planner.step(changes, now)
+        step = Step()
         while self.dispatching:
             executor = self.ports.executor
             self.planner.ingests.outside.most = executor.size
             free = executor.size + executor.lent + AHEAD - len(self._attempts)
             attempts = self.planner.start(free, now) if free > 0 else []
-            late = self.planner.take_commands()
-            commands.settled += late.settled
-            commands.fulfilled += late.fulfilled
             if not attempts:
                 break
             for attempt in attempts:
                 self._attempts.start(attempt, now, step)
+        commands = step.commands = self.planner.take_commands()
         # Units whose head moved without a run; a restart would find the same by itself.
         step.updates += [update for move in commands.settled for update in settle_rows(move, now)]
         step.updates += released_rows(commands.released, commands.fulfilled, now)

@@ -46,7 +46,7 @@ class Begun:
 class Step:
     """What a step of the planner asks for: rows to write, then attempts to begin."""
 
-    commands: Commands
+    commands: Commands = field(default_factory=Commands)
     updates: list[Update] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     begun: list[Begun] = field(default_factory=list)

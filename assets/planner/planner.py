@@ -179,7 +179,7 @@ class Planner:
         self.graph.refresh(node)
 
     def take_commands(self) -> Commands:
-        """What looking once more at the start asked to be recorded since the last step."""
+        """What is to be recorded of the last step, and of looking once more at what it started."""
         return self._settling.take_commands()
 
     # Changes

@@ -9,6 +9,7 @@ import pytest
 from afresh.assets.manifest import Manifest
 from afresh.daemon.workers.task import Failed, Task
 from afresh.sensors.base import Identity
+from afresh.storage.ledger.commit import Commit, Done
 from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import Daemon, Workers, function, source
 
@@ -182,3 +183,43 @@ async def test_what_an_ingest_read_never_takes_back_a_newer_arrival() -> None:
         rows = ledger.reader.rows("SELECT identity FROM path")
         assert [tuple(json.loads(row[0])) for row in rows] == [(2, 2, 2, 2)]
         tasks.cancel_scope.cancel()
+
+
+async def test_what_is_known_again_is_recorded_once_and_its_trouble_is_over() -> None:
+    """Also of units that only a look at the start shows to be what they were."""
+    workers, ledger = Workers(), MemoryLedger()
+    manifest = Manifest("d", (source("s"),), (function("f", "s"), function("g", "f")))
+    daemon = Daemon(manifest, workers, ledger)
+    commits: list[Commit] = []
+    told: list[tuple[str, bool]] = []
+    submit = ledger.submit
+
+    def watched(commit: Commit, done: Done) -> None:
+        commits.append(commit)
+        submit(commit, done)
+
+    async def arrive(content: str) -> None:
+        workers.files["landing/s"] = content
+        await daemon.arrive("s", "")
+        await daemon.settle()
+
+    daemon.reactor.ports.on_trouble = lambda node, well: told.append((node.plan.name, well))
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await arrive("1")
+        workers.fail = lambda task: Failed("raised", "boom") if task.name == "g" else None
+        await arrive("2")
+        assert told == [("g", False)]
+        ledger.submit = watched  # type: ignore[method-assign]
+        await arrive("1")
+        assert told == [("g", False), ("g", True)]
+        tasks.cancel_scope.cancel()
+    for commit in commits:
+        rows = [
+            (row["asset"], row["partition"])
+            for update in commit.updates
+            if update.table == "unit"
+            for row in update.rows
+        ]
+        assert len(rows) == len(set(rows)), rows
+    assert sum(update.table == "validity" for c in commits for update in c.updates) == 3
