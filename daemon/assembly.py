@@ -175,6 +175,7 @@ async def assemble(
                 tasks.start_soon(_listen, http, problem)
 
         generations = Generations(
+            tasks,
             settings,
             pool,
             reader,

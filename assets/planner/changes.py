@@ -7,6 +7,9 @@ from msgspec import Struct, field
 from afresh.assets.planner.content import State
 from afresh.assets.planner.nodes import Attempt, Node
 
+DISPLACED = "displaced"
+"""The kind of an end before the begin: other definitions came, and it is no attempt."""
+
 
 class Arrived(Struct, frozen=True):
     """An arrival or deletion of a source's unit was recorded (that is no epoch yet)."""

@@ -1,7 +1,7 @@
 """How attempts end: what the planner knows once an end is committed."""
 
 from afresh.assets.planner.agenda import Agenda
-from afresh.assets.planner.changes import Ended
+from afresh.assets.planner.changes import DISPLACED, Ended
 from afresh.assets.planner.content import OPEN, Content, Gone, State
 from afresh.assets.planner.debts import Debts
 from afresh.assets.planner.graph import Graph
@@ -46,7 +46,8 @@ class Ends:
             self._end_ingest(change, now)
             return
         if change.retry_at is not None:
-            node.trouble = _trouble(change)
+            if change.kind != DISPLACED:
+                node.trouble = _trouble(change)
             # It was asked for, and nothing else would bring it about.
             node.forced = node.forced or change.attempt.forced
             self._agenda.wake(node, change.retry_at)
@@ -113,7 +114,8 @@ class Ends:
 
     def _fail_ingest(self, change: Ended, now: float) -> None:
         node = change.attempt.node
-        node.trouble = _trouble(change)
+        if change.kind != DISPLACED:
+            node.trouble = _trouble(change)
         if change.retry_at is not None or node.plan.stream:
             self._ingests.retry(change.attempt)
             node.forced = node.forced or change.attempt.forced

@@ -2,11 +2,12 @@
 
 from typing import Protocol
 
+from afresh.assets.planner.changes import DISPLACED
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.streams import first_unread
 from afresh.daemon.attempts.ingest_outcomes import end_delete, end_ingest, is_change
-from afresh.daemon.attempts.outcome_rows import Outcome, drop_run, path_row
+from afresh.daemon.attempts.outcome_rows import Outcome, begin_again, drop_run, path_row
 from afresh.daemon.attempts.run_outcomes import end_run
 from afresh.daemon.attempts.stream_outcomes import end_stream_ingest
 from afresh.daemon.journal import Journal
@@ -31,7 +32,11 @@ def end_attempt(reactor: Reactive, item: Finished, epoch: int, now: float) -> Ou
     """Say how an attempt ends: the rows of its end, and what the planner is told."""
     attempt, result = item.attempt, item.result
     if attempt not in reactor.planner.running:
+        _forget_merges(reactor, attempt)
         return drop_run(attempt, result, now)
+    if result is not None and result.failed is not None and result.failed.kind == DISPLACED:
+        _forget_merges(reactor, attempt)
+        return begin_again(attempt, result.failed, now)
     more = reactor.ports.on_end(attempt, result) if result is not None else []
     if attempt.kind == "run":
         assert result is not None
@@ -52,6 +57,11 @@ def end_attempt(reactor: Reactive, item: Finished, epoch: int, now: float) -> Ou
     if not waits and (outcome.ended is None or outcome.ended.retry_at is None):
         outcome.events = reactor.journal.close(attempt.events, outcome.updates)
     return outcome
+
+
+def _forget_merges(reactor: Reactive, attempt: Attempt) -> None:
+    for asset in attempt.node.plan.assets:
+        reactor.streams.take_merging(attempt.run, asset)
 
 
 def _end_stream(

@@ -13,7 +13,7 @@ from afresh.assets.manifest import Retry
 from afresh.assets.planner.changes import Ended
 from afresh.assets.planner.content import Columns, Content
 from afresh.assets.planner.nodes import Attempt
-from afresh.daemon.workers.task import Rejected, Result, Written
+from afresh.daemon.workers.task import Failed, Rejected, Result, Written
 from afresh.sensors.base import Identity, ObjectIdentity
 from afresh.storage.ledger.commit import Update
 
@@ -107,6 +107,15 @@ def drop_run(attempt: Attempt, result: Result | None, now: float) -> Outcome:
     garbage = [output.uri for output in outputs if isinstance(output, Written) and output.uri]
     garbage += [merged.uri for merged in (result.merged if result is not None else ())]
     return Outcome(attempt, None, updates, garbage, "cancelled", error)
+
+
+def begin_again(attempt: Attempt, failed: Failed, now: float) -> Outcome:
+    """Nothing was done for an attempt: it is made again, at once and as things are by then."""
+    count = len(attempt.node.plan.assets)
+    error = {"kind": failed.kind, "error": failed.error}
+    updates = [end_row(attempt, i, "cancelled", now, error=error) for i in range(count)]
+    ended = Ended(attempt, attempt.epoch, None, failed.kind, failed.error, now)
+    return Outcome(attempt, ended, updates, state="cancelled", error=error)
 
 
 def path_row(attempt: Attempt, uri: str, identity: Identity | ObjectIdentity) -> Update:

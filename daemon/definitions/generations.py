@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import anyio
 import anyio.to_thread
 import msgspec
+from anyio.abc import TaskGroup
 
 from afresh.assets.errors import AfreshError, DefinitionError
 from afresh.assets.manifest import Manifest, Problem
@@ -132,6 +133,7 @@ class Generations:
 
     def __init__(
         self,
+        tasks: TaskGroup,
         settings: Settings,
         pool: Loads,
         reader: Reader,
@@ -143,6 +145,7 @@ class Generations:
         self.manifest = manifest
         self.problems: tuple[Problem, ...] = ()
         self.reactor: Reactor | None = None
+        self._tasks = tasks
         self._settings = settings
         self._pool = pool
         self._reader = reader
@@ -155,8 +158,25 @@ class Generations:
     async def reload(self, digest: str = "") -> None:
         """Take over what is on disk, unless it is in force.
 
-        Raises DefinitionError if it does not load.
+        Goes on though its caller is cancelled: workers of the new generation under a planner of the
+        old one would give runs the name of other code. Raises DefinitionError if it does not load.
         """
+        errors: list[Exception] = []
+        ended = anyio.Event()
+
+        async def go_on() -> None:
+            try:
+                await self._reload(digest)
+            except Exception as error:  # noqa: BLE001 - it is the caller's
+                errors.append(error)
+            ended.set()
+
+        self._tasks.start_soon(go_on)
+        await ended.wait()
+        for error in errors:
+            raise error
+
+    async def _reload(self, digest: str) -> None:
         async with self._lock:
             settings = self._settings
             found = await anyio.to_thread.run_sync(

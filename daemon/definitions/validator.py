@@ -25,7 +25,7 @@ AIM_SECONDS = 0.1
 """Of one task: what is displaced, or was under way when the daemon was killed, is done again."""
 PATIENCE_SECONDS = 0.1
 """So long what is due waits for a validation: another worker is not there sooner."""
-_SAYS_NOTHING = frozenset({"internal", "storage", "cancelled", "changed"})
+_SAYS_NOTHING = frozenset({"internal", "storage", "cancelled", "changed", "displaced"})
 """Failures that are not the data's."""
 
 

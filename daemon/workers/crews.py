@@ -64,6 +64,11 @@ class Crews:
         yield from (*self._loaded.values(), *self._draining)
 
     @property
+    def digest(self) -> str:
+        """The digest of the active generation, also while its server is started anew."""
+        return self._active
+
+    @property
     def active(self) -> Crew | None:
         """The one that new tasks go to; None before the first, and while it is made anew."""
         return self._loaded.get(self._active)

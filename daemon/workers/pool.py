@@ -31,6 +31,8 @@ from afresh.daemon.workers.task import Failed, Result, Task
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+_DISPLACED = "other definitions came into force before a worker was free"
+
 
 class WorkerPool:
     """Loads generations and runs tasks, `size` at once. Use as `async with`.
@@ -166,15 +168,20 @@ class WorkerPool:
 
         It reads at once, but calls no asset's function and writes nothing before `recorded` is set.
         Waits for a worker if none is free. Cancelling kills the attempt and all that it started.
+        What was to run in a generation that is not active any more by then is `displaced`.
         """
         if self._crews.closing:
             return Result(task.run, failed=Failed("internal", "the workers have ended"))
+        asked_of = self._crews.digest
         try:
             crew, seat = await self._checkout.take()
         except WorkerError as error:
             return Result(task.run, failed=Failed("internal", error.error))
         self._running += 1
         try:
+            if crew.plan.digest != asked_of and task.kind in ("ingest", "run"):
+                # Its run key is of the code before: what is made now would be known by that.
+                return Result(task.run, failed=Failed("displaced", _DISPLACED))
             return await self._attempt(crew, seat, task, recorded)
         finally:
             self._running -= 1

@@ -148,6 +148,7 @@ class Failed(msgspec.Struct, frozen=True):
         "storage",
         "vanished",
         "cancelled",
+        "displaced",
     ]
     error: str
     hint: str = ""

@@ -12,7 +12,16 @@ from afresh.daemon.workers.task import (
     Part,
     TaskInput,
 )
-from support.pools import DEFINITIONS, Project, gone, is_alive, only, pool_of, write_project
+from support.pools import (
+    DEFINITIONS,
+    Project,
+    failed,
+    gone,
+    is_alive,
+    only,
+    pool_of,
+    write_project,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -46,6 +55,35 @@ async def test_a_new_generation_takes_over_and_the_old_one_ends_its_work(tmp_pat
             (root / "go").touch()
         only(results[0])
         assert await gone(old["parent"])
+
+
+async def test_what_waits_for_a_worker_is_not_done_by_other_definitions(tmp_path: Path) -> None:
+    """Else what new code makes would be known by the run key of the code before."""
+    root = write_project(tmp_path / "p")
+    async with pool_of(root) as pool:
+        project = Project(root, pool)
+        await pool.load(str(root), "old", ["pipeline"], {})
+        await pool.activate("old")
+        results = {}
+
+        async def run(number: int, name: str) -> None:
+            results[number] = await project.run(name)
+
+        newer = write_project(tmp_path / "q", DEFINITIONS)
+        async with anyio.create_task_group() as tasks:
+            for number, name in enumerate(["waits", "waits", "pid"]):
+                tasks.start_soon(run, number, name)
+            while pool._checkout.waiting != 1:
+                await anyio.sleep(0.005)
+            await pool.load(str(newer), "new", ["pipeline"], {})
+            await pool.activate("new")
+            while 2 not in results:
+                await anyio.sleep(0.005)
+            assert failed(results[2]).kind == "displaced"
+            await project.facts("pid")
+            (root / "go").touch()
+        only(results[0])
+        only(results[1])
 
 
 async def test_modules_that_end_the_process_refuse_the_load(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from afresh.assets.manifest import Manifest
 from afresh.assets.planner.changes import Paused, Requested
+from afresh.daemon.workers.task import Failed, Task
 from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import function, source
 from support.streaming import StreamDaemon, StreamWorkers, reader, stream
@@ -76,6 +77,29 @@ async def test_what_names_what_is_gone_stops_nothing() -> None:
         await daemon.reload(BEFORE)
         await daemon.settle()
         assert daemon.head("s") == ["1"], "recorded, and read when it is declared again"
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("kind", ["run", "ingest"])
+async def test_what_waited_for_a_worker_is_made_again_by_the_new_definitions(kind: str) -> None:
+    def displaced(task: Task) -> Failed | None:
+        began = [each.run for each in workers.started if each.kind == kind]
+        return Failed("displaced", "others came") if began == [task.run] else None
+
+    workers = StreamWorkers()
+    workers.fail = displaced
+    daemon = StreamDaemon(BEFORE, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        workers.files["landing/f"] = "x"
+        await daemon.arrive("f", "")
+        await daemon.settle()
+        begun = [task for task in workers.started if task.kind == kind]
+        assert [task.attempt for task in begun] == [1, 1], "it was no attempt"
+        assert len(daemon.versions("whole")) == 1
+        rows = daemon.ledger.reader.rows("SELECT state FROM run ORDER BY run")
+        assert sorted(state for (state,) in rows) == ["cancelled", "succeeded", "succeeded"]
+        assert daemon.ledger.reader.rows("SELECT COUNT(*) FROM failure") == [(0,)]
         tasks.cancel_scope.cancel()
 
 
