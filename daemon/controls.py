@@ -6,7 +6,6 @@ The API's `Controls` over reactor, sensors and generations.
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Literal, Protocol
 
-import anyio
 import msgspec
 
 from afresh.assets.errors import UsageError
@@ -20,13 +19,13 @@ from afresh.daemon.reactor import Reactor
 from afresh.daemon.run_lines import event_line
 from afresh.daemon.sensing.supervisor import Supervisor
 from afresh.daemon.streams.dead_letters import letters_under_way, replay_batch, replaying_rows
+from afresh.daemon.waiting import Waiting
 from afresh.sensors.base import Batch
 from afresh.storage.ledger import queries
 from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.reader import Reader
 from afresh.storage.ledger.state import PauseRow
 
-LOOK_AGAIN_SECONDS = 0.02
 _PAGE = 10_000
 
 
@@ -58,7 +57,7 @@ class DaemonControls:
         self._definitions = definitions
         self._reader = reader
         self._stop = stop
-        self._heads_done = heads_done
+        self._waiting = Waiting(reactor, heads_done)
 
     async def materialize(self, request: str, units: Sequence[Key], *, force: bool) -> list[Key]:
         """Ask for units and what they need; failed ones are tried again."""
@@ -221,30 +220,8 @@ class DaemonControls:
         return taken
 
     async def wait(self, units: Sequence[Key] | None, timeout_seconds: float | None) -> bool:
-        """Return True when all that is recorded by now is settled; False when the time is over.
-
-        Where a schema has changed the heads are looked at again by then, if there is time.
-        """
-        reactor, settled = self._reactor, False
-        with anyio.move_on_after(timeout_seconds):
-            seq = reactor.journal.seq
-            while reactor.has_pending(seq) and not reactor.idle:
-                await self._next_look()
-            # All that had arrived is known: it took epochs up to this one.
-            epoch = reactor.planner.epoch
-            while not self._is_over(units, epoch):
-                await self._next_look()
-            if reactor.committing:
-                await reactor.changed()
-            settled = True
-            await self._heads_done(None if units is None else {asset for asset, _ in units})
-        return settled
-
-    async def _next_look(self) -> None:
-        """Wait for the next step; many in a row are looked at once."""
-        with anyio.move_on_after(1.0):
-            await self._reactor.changed()
-        await anyio.sleep(LOOK_AGAIN_SECONDS)
+        """Return True when all that is recorded by now is settled; False when the time is over."""
+        return await self._waiting.wait(units, timeout_seconds)
 
     async def reload(self, digest: str) -> None:
         """Take over the definitions on disk unless they are in force."""
@@ -258,29 +235,13 @@ class DaemonControls:
         """Lines from now on."""
         return self._reactor.ports.lines.subscribe()
 
-    def _is_over(self, units: Sequence[Key] | None, epoch: int) -> bool:
-        """Whether every unit is settled at an epoch, or nothing will come of waiting for it."""
-        planner = self._reactor.planner
-        if self._reactor.idle:
-            return True
-        if units is not None:
-            plans = {planner.topology.assets[asset][0] for asset, _ in units}
-            wanted = {(asset, key) for asset, key in self._expand(units)}
-        for asset, pool in planner.graph.pools.items():
-            if units is not None and planner.topology.assets[asset][0] not in plans:
-                continue
-            for node, clear in pool.unsettled.items():
-                if units is not None and (asset, node.key) not in wanted:
-                    continue
-                if clear < epoch and planner.is_live(node):
-                    return False
-        return True
-
     def _expand(self, units: Sequence[Key]) -> list[Key]:
         planner = self._reactor.planner
         found: list[Key] = []
         for asset, key in units:
-            plan, _ = planner.topology.assets[asset]
+            plan, _ = planner.topology.assets.get(asset, (None, 0))
+            if plan is None:
+                continue
             if key == "*":
                 found += [(asset, each) for each in sorted(planner.graph.nodes[plan.name])]
             else:

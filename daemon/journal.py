@@ -1,6 +1,6 @@
 """The journal: arrivals as rows, with the sensor's memory of their paths, for one commit (P1)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,12 +8,18 @@ import msgspec
 
 from afresh.assets.planner.changes import Arrived
 from afresh.sensors.base import Arrival, Batch
+from afresh.storage.ledger import queries
 from afresh.storage.ledger.commit import Update
+from afresh.storage.ledger.state import JournalEvent, PendingEvent, Read
 
 _encode = msgspec.json.Encoder().encode
 MOST_KINDS = 10_000
 STAGED_BYTES = 4 << 20
 """What a staged batch is taken for: nobody looks at the file before a worker does."""
+MOST_BYTES = 64 << 20
+"""Of batches that wait to be read: what is more stays in the ledger until it is read."""
+ROW_BYTES = 1 << 10
+"""About what an event's row takes beside the records in it."""
 
 
 @dataclass(slots=True)
@@ -25,9 +31,14 @@ class Recorded:
     events: list[dict[str, Any]] = field(default_factory=list)
 
 
-def batch_size(event: Mapping[str, Any]) -> int:
+def batch_size(payload_bytes: int, staged: str) -> int:
     """About how many bytes of records an event has brought."""
-    return len(event["payload"]) or (STAGED_BYTES if event["staged"] else 0)
+    return payload_bytes or (STAGED_BYTES if staged else 0)
+
+
+def _weight(row: Mapping[str, Any]) -> int:
+    """What an event that brought records takes of memory; 0 for others."""
+    return ROW_BYTES + len(row["payload"]) if row["payload"] or row["staged"] else 0
 
 
 def _is_batch(arrival: Arrival) -> bool:
@@ -53,13 +64,57 @@ def _note_path(
 
 
 class Journal:
-    """Gives events their numbers and remembers those that are pending."""
+    """Gives events their numbers and remembers those that are pending.
 
-    def __init__(self, seq: int) -> None:
+    A stream that is paused or has halted goes on being recorded, without an end: of batches no more
+    than `MOST_BYTES` are at hand in `pending`, of the others their numbers.
+    """
+
+    def __init__(self, seq: int, read: Read) -> None:
         self.seq = seq
         self.pending: dict[int, dict[str, Any]] = {}
+        self._read = read
+        self._left: set[int] = set()
+        """Pending, in the ledger alone."""
+        self._too_much: dict[int, None] = {}
+        """To be left to the ledger once it has them."""
+        self._bytes = 0
         self._newest: dict[tuple[str, str], int] = {}
         self._kinds: dict[int, str] = {}
+
+    def restore(self, events: Iterable[PendingEvent]) -> None:
+        """Remember what was pending when the daemon ended; batches stay where they are."""
+        for event in events:
+            row = {**event._asdict(), "payload": b""}
+            if row.pop("payload_bytes") or event.staged:
+                self._left.add(event.seq)
+                self._note_kind(row)
+            else:
+                self.keep(row)
+
+    def take(self, source: str, seqs: Sequence[int]) -> list[dict[str, Any]]:
+        """The rows of events of a source that are to be read; they stay at hand until they end.
+
+        Raises LedgerUnavailable, LedgerUnusable, KeyError for one that is not pending.
+        """
+        left = {seq for seq in seqs if seq in self._left}
+        if left:
+            within = {"source": source, "first": min(left), "last": max(left)}
+            for values in self._read(queries.PENDING_BATCHES, within):
+                event = JournalEvent(*values)
+                if event.seq in left:
+                    self._left.discard(event.seq)
+                    self.keep(event._asdict())
+        for seq in seqs:
+            self._too_much.pop(seq, None)
+        return [self.pending[seq] for seq in seqs]
+
+    def let_go(self) -> None:
+        """What has been kept so far is durable: keep no more of it than `MOST_BYTES`."""
+        for seq in self._too_much:
+            self._bytes -= _weight(self.pending.pop(seq))
+            self._left.add(seq)
+        self._too_much.clear()
 
     def kind_of(self, seq: int | None, kind: str) -> str:
         """The kind of an event of late; of others what it is taken for."""
@@ -98,7 +153,7 @@ class Journal:
                             row["partition"],
                             row["seq"],
                             "deleted" if arrival.kind == "deleted" else "arrived",
-                            batch_size(row),
+                            batch_size(len(row["payload"]), row["staged"]),
                         )
                     )
                     self.keep(row)
@@ -121,20 +176,28 @@ class Journal:
 
     def keep(self, row: dict[str, Any]) -> None:
         """Note a pending event."""
-        self.pending[row["seq"]] = row
+        seq, weight = row["seq"], _weight(row)
+        self.pending[seq] = row
         self._note_kind(row)
-        self._newest[row["sensor"], row["uri"]] = row["seq"]
+        if not weight:
+            self._newest[row["sensor"], row["uri"]] = seq
+            return
+        self._bytes += weight
+        if self._bytes > MOST_BYTES:
+            self._too_much[seq] = None
 
     def close(self, seqs: Sequence[int], updates: Sequence[Update]) -> list[dict[str, Any]]:
         """These events are pending no more; their rows as the updates leave them."""
         ended = {
             row["seq"]: row for update in updates if update.table == "event" for row in update.rows
         }
-        rows = [self.pending.pop(seq, None) for seq in seqs]
+        rows = [self.pending.pop(seq) for seq in seqs if seq in self.pending]
         for row in rows:
-            if row is not None and self._newest.get((row["sensor"], row["uri"])) == row["seq"]:
+            self._bytes -= _weight(row)
+            self._too_much.pop(row["seq"], None)
+            if self._newest.get((row["sensor"], row["uri"])) == row["seq"]:
                 del self._newest[row["sensor"], row["uri"]]
-        return [{**row, **ended.get(row["seq"], {})} for row in rows if row is not None]
+        return [{**row, **ended.get(row["seq"], {})} for row in rows]
 
     def request(
         self, kind: str, source: str, detail: str, now: float, epoch: int

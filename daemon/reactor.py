@@ -41,7 +41,8 @@ class Reactor:
         self.dispatching = True
         self._inbox: list[Item] = []
         self._busy = False
-        self._ending: list[int] = []
+        self._taking: list[int] = []
+        """The first event of this turn, and those that end in it: not durable yet."""
         self._wake = anyio.Event()
         self._attempts = Attempts(self, self._put)
         self._changed = anyio.Event()
@@ -89,8 +90,13 @@ class Reactor:
         await self._changed.wait()
 
     def has_pending(self, seq: int) -> bool:
-        """Whether an event up to this one is recorded and the planner does not know its outcome."""
-        return any(pending <= seq for pending in (*self.journal.pending, *self._ending))
+        """Whether an event up to this one is recorded, and an outcome of it is under way.
+
+        What is paused or has halted is not waited for.
+        """
+        if any(under_way <= seq for under_way in self._taking):
+            return True
+        return self.planner.ingests.has_pending(seq)
 
     @property
     def idle(self) -> bool:
@@ -163,7 +169,8 @@ class Reactor:
             tasks.start_soon(self._attempts.run, begun)
         updates = [*taken.updates, *ticks.updates, *step.updates]
         await self._commit(items, updates, step.begun)
-        self._ending = []
+        self.journal.let_go()
+        self._taking = []
         self._answer(items)
         self._report([*taken.events, *ticks.events], taken.ends, step)
         self._changed.set()
@@ -171,6 +178,7 @@ class Reactor:
 
     def _take_in(self, items: Sequence[Item], epoch: int, now: float) -> Taken:
         """What came as rows for the ledger, and as changes for the planner."""
+        first = self.journal.seq + 1
         recorded = self.journal.record([i.batch for i in items if isinstance(i, Offered)], now)
         taken = Taken([*recorded.updates], [*recorded.changes], recorded.events)
         for item in items:
@@ -186,7 +194,8 @@ class Reactor:
                 rows, told = item.make(epoch)
                 taken.updates += rows
                 taken.changes += told
-        self._ending = [event["seq"] for outcome in taken.ends for event in outcome.events]
+        ended = [event["seq"] for outcome in taken.ends for event in outcome.events]
+        self._taking = [first, *ended] if self.journal.seq >= first else ended
         return taken
 
     def _answer(self, items: Sequence[Item], error: Exception | None = None) -> None:

@@ -77,6 +77,15 @@ class Ingests:
             and trouble.final
         )
 
+    def has_pending(self, seq: int) -> bool:
+        """Whether an event up to this one is being read, or will be without anybody's doing."""
+        return any(
+            (node.running is not None and node.running.events[0] <= seq)
+            or (node.pending is not None and node.pending[0][0] <= seq)
+            for nodes in self._busy.values()
+            for node in nodes
+        )
+
     def is_flooded(self, source: str) -> bool:
         """Whether so much of a source waits to be read that no more of it should come.
 

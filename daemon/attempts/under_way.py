@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import anyio
 
+from afresh.assets.errors import AfreshError
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.streams import bound_reads
 from afresh.daemon.attempts.dispatch import make_task, record_batch, run_rows, staged_uris
@@ -51,7 +52,13 @@ class Attempts:
         path = refused = ""
         batches: tuple[RecordBatch, ...] = ()
         if attempt.kind == "ingest" and attempt.node.plan.stream:
-            batches = tuple(record_batch(journal.pending[seq]) for seq in attempt.events)
+            try:
+                rows = journal.take(attempt.node.plan.name, attempt.events)
+            except AfreshError as error:
+                failed = Failed("storage", error.error, error.hint)
+                self._put(Finished(attempt, Result(attempt.run, failed=failed)))
+                return
+            batches = tuple(map(record_batch, rows))
         elif attempt.kind == "ingest":
             arrival = journal.pending[attempt.events[-1]]
             refused = arrival["detail"]

@@ -104,24 +104,27 @@ def _restore_source(planner: Planner, name: str, key: str, head: UnitRow, kept: 
 
 
 def _restore_troubles(planner: Planner, kept: Kept) -> None:
-    """What could not be read of each source; a stream goes on behind it."""
+    """What could not be read of each source."""
     for (name, key), row in kept.failures.items():
-        plan = planner.topology.plans[name]
-        node = planner.graph.get(plan, key)
-        if node is not None and not plan.stream:
+        node = planner.graph.get(planner.topology.plans[name], key)
+        if node is not None:
             node.trouble = Trouble(row.attempts, row.kind, row.error, row.run)
 
 
 def _restore_pending(planner: Planner, state: saved.State, now: float) -> None:
-    """Let what was recorded and not taken in arrive again."""
+    """Let what was recorded and not taken in arrive again; a stream that halted tries at once."""
+    arrived = []
     for event in state.pending:
-        if event.source in planner.topology.plans:
-            kind: Literal["deleted", "arrived"] = (
-                "deleted" if event.kind == "deleted" else "arrived"
-            )
-            size = batch_size(event._asdict())
-            arrived = Arrived(event.source, event.partition, event.seq, kind, size)
-            planner.step([arrived], now)
+        kind: Literal["deleted", "arrived"] = "deleted" if event.kind == "deleted" else "arrived"
+        size = batch_size(event.payload_bytes, event.staged)
+        arrived.append(Arrived(event.source, event.partition, event.seq, kind, size))
+    planner.step(arrived, now)
+    for plan in planner.topology.plans.values():
+        node = planner.graph.get(plan, "") if plan.source is not None and plan.stream else None
+        if node is not None and node.trouble is not None:
+            if not node.pending:
+                node.trouble = None
+            planner.ingests.resume(node)
 
 
 def _restore_deletions(planner: Planner, read: saved.Read) -> None:

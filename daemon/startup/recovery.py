@@ -57,9 +57,8 @@ async def recover(
     """
     old = await _close_interrupted(settings, ports, reader)
     state = saved.load_state(reader.rows)
-    journal = Journal(state.seq)
-    for event in state.pending:
-        journal.keep(event._asdict())
+    journal = Journal(state.seq, reader.rows)
+    journal.restore(state.pending)
     alerts = Alerts(
         [build(**table) for table in map(_kind_first, settings.alerts)],
         ports.ledger,

@@ -46,7 +46,13 @@ PATHS = "SELECT uri, identity, seq FROM path WHERE sensor = :sensor ORDER BY uri
 
 PENDING_EVENTS = """
 SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity,
-payload, staged, position FROM event WHERE state = 'pending' ORDER BY seq
+LENGTH(payload), staged, position, depth FROM event WHERE state = 'pending' ORDER BY seq
+"""
+
+PENDING_BATCHES = """
+SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity,
+payload, staged, position, depth FROM event
+WHERE state = 'pending' AND source = :source AND seq BETWEEN :first AND :last ORDER BY seq
 """
 
 DELETIONS = """

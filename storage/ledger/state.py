@@ -27,6 +27,31 @@ class JournalEvent(NamedTuple):
     payload: bytes
     staged: str
     position: str
+    depth: int
+
+
+class PendingEvent(NamedTuple):
+    """An event that is to be read, without its payload.
+
+    A stream that was paused for long may have brought more than fits into memory.
+    """
+
+    seq: int
+    epoch: int | None
+    sensor: str
+    source: str
+    partition: str
+    kind: str
+    uri: str
+    observed_at: float
+    state: str
+    run: str | None
+    detail: str
+    identity: str
+    payload_bytes: int
+    staged: str
+    position: str
+    depth: int
 
 
 class RunRow(NamedTuple):
@@ -77,7 +102,7 @@ class State(NamedTuple):
 
     seq: int
     epoch: int
-    pending: list[JournalEvent]
+    pending: list[PendingEvent]
     under_way: list[RunRow]
     pauses: list[PauseRow]
     alerts: list[AlertRow]
@@ -97,7 +122,7 @@ def load_state(read: Read) -> State:
     return State(
         seq=seq,
         epoch=epoch,
-        pending=[JournalEvent(*row) for row in read(queries.PENDING_EVENTS, {})],
+        pending=[PendingEvent(*row) for row in read(queries.PENDING_EVENTS, {})],
         under_way=[RunRow(*row) for row in read(queries.RUNS_UNDER_WAY, {})],
         pauses=[PauseRow(*row) for row in read(queries.PAUSES, {})],
         alerts=[AlertRow(*row) for row in read(queries.ALERTS, {})],

@@ -7,10 +7,14 @@ import pytest
 
 from afresh.assets.manifest import Manifest, Retry
 from afresh.assets.planner import ingests
+from afresh.assets.planner.changes import Paused
 from afresh.assets.planner.look import Looks
 from afresh.assets.planner.segments import Most
 from afresh.assets.policy import AnyNew, Debounce, Every, Freshness, Policy
+from afresh.daemon import journal
+from afresh.daemon.waiting import Waiting
 from afresh.daemon.workers.task import Failed, Rejected, Task
+from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import function, source
 from support.streaming import StreamDaemon, StreamWorkers, reader, stream
@@ -313,6 +317,106 @@ async def test_batches_wait_in_order_behind_one_that_cannot_be_read() -> None:
         await daemon.start(tasks)
         await daemon.settle()
         assert daemon.head("s") == daemon.head("more") == ["1", "poison", "2", "3", *"xxxxxxxxxx"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_stream_that_halted_is_well_again_after_a_restart() -> None:
+    """Who was told of its trouble is told of its end, and of the next trouble."""
+    workers, ledger = StreamWorkers(), MemoryLedger()
+    told: list[tuple[str, bool]] = []
+    for trouble in (Failed("unreadable", "down"), None, Failed("unreadable", "down")):
+        workers.fail = lambda t, trouble=trouble: trouble if t.name == "s" else None  # type: ignore[misc]
+        daemon = StreamDaemon(CHAIN, workers, ledger)
+        daemon.reactor.ports.on_trouble = lambda node, well: told.append((node.plan.name, well))
+        async with anyio.create_task_group() as tasks:
+            await daemon.start(tasks)
+            await daemon.settle()
+            await daemon.send([str(len(told))])
+            await daemon.settle()
+            tasks.cancel_scope.cancel()
+        failures = daemon.ledger.reader.rows("SELECT asset FROM failure")
+        assert failures == ([("s",)] if trouble else [])
+        ledger = ledger.snapshot()
+    assert told == [("s", False), ("s", True), ("s", False)]
+    assert daemon.head("s") == ["0", "2"]
+
+
+async def rest(daemon: StreamDaemon, rows: list[str]) -> None:
+    """Pause the stream, and have rows come all the same."""
+    pause = [{"kind": "asset", "name": "s", "partition": "*", "at": 0.0}]
+    units = (("s", "*"),)
+    await daemon.reactor.tell(
+        lambda _epoch: ([Update("upsert", "pause", pause)], [Paused(units, on=True)])
+    )
+    for row in rows:
+        await daemon.send([row])
+
+
+async def resume(daemon: StreamDaemon) -> None:
+    """Let the stream go on."""
+    await daemon.reactor.tell(lambda _epoch: ([], [Paused((("s", "*"),), on=False)]))
+    await daemon.settle()
+
+
+LONG = [f"{number:01000}" for number in range(100)]
+
+
+async def test_what_comes_while_a_stream_rests_does_not_stay_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal, "MOST_BYTES", 10_000)
+    daemon = StreamDaemon(CHAIN, StreamWorkers(), MemoryLedger())
+    known = daemon.reactor.journal
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await rest(daemon, LONG)
+        assert 0 < sum(len(row["payload"]) for row in known.pending.values()) < 10_000
+        await resume(daemon)
+        assert daemon.head("more") == LONG
+        assert known.pending == {}
+        await daemon.send(["x"])
+        await daemon.settle()
+        assert daemon.head("more") == [*LONG, "x"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_what_rests_is_not_waited_for_though_others_never_do() -> None:
+    manifest = Manifest("d", (stream(), stream("t")), (reader("new", "t"),))
+    daemon = StreamDaemon(manifest, StreamWorkers(), MemoryLedger())
+
+    async def go_on() -> None:
+        while True:
+            await daemon.send(["x"], name="t")
+            await anyio.sleep(0.001)
+
+    async def at_once(_assets: set[str] | None) -> None:
+        pass
+
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await rest(daemon, ["1"])
+        tasks.start_soon(go_on)
+        await anyio.sleep(1.0)
+        waiting = Waiting(daemon.reactor, at_once)
+        assert await waiting.wait(None, 60.0)
+        assert await waiting.wait([("new", "*")], 60.0)
+        assert not daemon.reactor.idle
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_start_does_not_load_what_came_while_a_stream_rests() -> None:
+    workers, ledger = StreamWorkers(), MemoryLedger()
+    daemon = StreamDaemon(CHAIN, workers, ledger)
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await rest(daemon, LONG)
+        tasks.cancel_scope.cancel()
+    daemon = StreamDaemon(CHAIN, workers, ledger.snapshot())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        assert daemon.reactor.journal.pending == {}
+        await resume(daemon)
+        assert daemon.head("more") == LONG
         tasks.cancel_scope.cancel()
 
 

@@ -104,9 +104,8 @@ class Daemon:
         self.ledger, self.manifest = ledger, manifest
         ids = iter(range(10**9))
         state = saved.load_state(ledger.reader.rows)
-        journal = Journal(state.seq)
-        for event in state.pending:
-            journal.keep(event._asdict())
+        journal = Journal(state.seq, ledger.reader.rows)
+        journal.restore(state.pending)
         self.discarded: list[str] = []
         ports = Ports(
             now=anyio.current_time,

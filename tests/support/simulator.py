@@ -103,7 +103,7 @@ class World:
         self.heads: dict[Unit, Value] = {}
         self.since = 0
         """History before this epoch is not in the planner's memory."""
-        self.journal = Journal(0)
+        self.journal = Journal(0, self.ledger.reader.rows)
         topology = build_topology(declare(spec, self.codes))
         self.planner = planner(topology, max_wait_seconds=max_wait, epoch=1)
         if durable:
@@ -123,9 +123,8 @@ class World:
         rows, _ = interrupted_rows(state.under_way, self.ledger.reader.rows, self.now)
         if state.under_way:
             self.commit(rows)
-        self.journal = Journal(state.seq)
-        for event in state.pending:
-            self.journal.keep(event._asdict())
+        self.journal = Journal(state.seq, self.ledger.reader.rows)
+        self.journal.restore(state.pending)
         self._rebuild(state.epoch + 1)
         let_run_again(self)
 

@@ -24,7 +24,7 @@ def letter(seq: int, number: int, value: bytes = b"x") -> tuple[int, int, bytes]
 
 
 def recorded(*letters: tuple[int, int, bytes]) -> list[dict[str, Any]]:
-    return Journal(10).record([replay_batch("s", letters, 1.0)], 1.0).events
+    return Journal(10, lambda *_: []).record([replay_batch("s", letters, 1.0)], 1.0).events
 
 
 def attempt(*events: int) -> Attempt:

@@ -290,7 +290,7 @@ def test_what_could_not_be_read_is_listed_as_rejected(ledger: MemoryLedger) -> N
 def test_a_cut_is_looked_up_not_searched(ledger: MemoryLedger) -> None:
     """A change costs what it touches: no query of the hot path may walk a table."""
     hot = ["UNIT_AT", "ASSET_AT", "RUNS_OF_UNIT", "RUN_KEYS", "LINEAGE_OF_RUN", "RUNS_THAT_READ",
-           "PENDING_EVENTS", "RUNS_UNDER_WAY"]  # fmt: skip
+           "PENDING_EVENTS", "PENDING_BATCHES", "RUNS_UNDER_WAY"]  # fmt: skip
     for name in hot:
         text = getattr(queries, name).format(assets=":a0, :a1")
         parameters = dict.fromkeys(re.findall(r":(\w+)", text), 1)
