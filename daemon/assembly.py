@@ -94,11 +94,9 @@ class Daemon:
         await self.supervisor.wait_until_checked()
 
     async def drain(self) -> None:
-        """Start and take nothing more; wait for what is running, its commits, and its alerts."""
+        """Start nothing more; wait for what is running, its commits, and its alerts."""
         self.http.stopping = True
-        self.reactor.dispatching = False
-        while self.reactor.under_way or not self.reactor.empty:
-            await self.reactor.changed()
+        await self.reactor.drain()
         await self.alerts.drain()
 
 

@@ -77,6 +77,14 @@ class Reactor:
         if item.error is not None:
             raise item.error
 
+    async def drain(self) -> None:
+        """Start no attempt more; wait for those under way, and for the commit of all by then."""
+        self.dispatching = False
+        while self.under_way:
+            await self.changed()
+        # Not until nothing comes: sensors that always have something would hold up the end.
+        await self.tell(lambda _epoch: ([], []))
+
     def cancel(self, run: str) -> bool:
         """End a run that is under way; False if there is none of that id."""
         return self._attempts.cancel(run)
@@ -101,12 +109,7 @@ class Reactor:
     @property
     def idle(self) -> bool:
         """Nothing is under way or due."""
-        return self.empty and self.planner.idle
-
-    @property
-    def empty(self) -> bool:
-        """All that came is committed."""
-        return not self._inbox and not self._busy
+        return not self._inbox and not self._busy and self.planner.idle
 
     @property
     def committing(self) -> bool:

@@ -1,6 +1,7 @@
 """The reactor on a simulated clock: what arrives is downstream, once, whatever fails."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 
 import anyio
@@ -182,6 +183,35 @@ async def test_what_an_ingest_read_never_takes_back_a_newer_arrival() -> None:
         assert len(workers.started) == 2
         rows = ledger.reader.rows("SELECT identity FROM path")
         assert [tuple(json.loads(row[0])) for row in rows] == [(2, 2, 2, 2)]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_stop_waits_for_what_runs_and_not_for_what_always_comes() -> None:
+    workers = Workers(lambda _task: 2.0)
+    manifest = Manifest("d", (source("s", "k"), source("t")), ())
+    async with anyio.create_task_group() as tasks:
+
+        async def commit_slowly(answer: Callable[[], None]) -> None:
+            await anyio.sleep(0.05)
+            answer()
+
+        async def go_on(daemon: Daemon, key: str) -> None:
+            while True:
+                await daemon.arrive("s", key)
+                await anyio.sleep(0.01)
+
+        ledger = MemoryLedger(lambda answer: tasks.start_soon(commit_slowly, answer))
+        daemon = Daemon(manifest, workers, ledger)
+        await daemon.start(tasks)
+        workers.files["landing/t"] = "1"
+        await daemon.arrive("t", "")
+        for key in "abc":
+            tasks.start_soon(go_on, daemon, key)
+            await anyio.sleep(0.02)
+        with anyio.fail_after(3):
+            await daemon.reactor.drain()
+        rows = ledger.reader.rows("SELECT state FROM event WHERE source = 't'")
+        assert rows == [("ingested",)]
         tasks.cancel_scope.cancel()
 
 
