@@ -147,6 +147,8 @@ async def assemble(
             http=http,
             watcher=watcher,
             emit=reactor.offer,
+            record=reactor.record,
+            is_flooded=reactor.is_flooded,
             recorded=LedgerRecords(reader),
             project=settings.project,
             staging=recovered.staging,

@@ -50,17 +50,25 @@ class Reactor:
     # Called from outside the loop
 
     async def offer(self, batch: Batch) -> None:
-        """Record a sensor's batch; returning is the acknowledgement (P1).
+        """Record a sensor's batch and wait for room: returning is the acknowledgement (P1).
 
-        A stream that comes faster than it is read makes its sensor wait.
+        A source that comes faster than it is read makes its sensor wait.
         """
+        await self.record(batch)
+        while self.is_flooded(batch.sensor):
+            await self.changed()
+
+    async def record(self, batch: Batch) -> None:
+        """Record a batch, and return whether or not more of its source should come (P1)."""
         item = Offered(batch, anyio.Event())
         self._put(item)
         await item.acknowledged.wait()
         if item.error is not None:
             raise item.error
-        while self.planner.ingests.is_flooded(batch.sensor):
-            await self.changed()
+
+    def is_flooded(self, source: str) -> bool:
+        """Whether so much of a source waits to be read that no more of it should come."""
+        return self.planner.ingests.is_flooded(source)
 
     async def tell(
         self,

@@ -12,26 +12,35 @@ from afresh.sensors.base import Emit
 from afresh.sensors.folders.sensor import FileSensor
 
 _log = logging.getLogger("afresh.sensors")
+LOOK_AGAIN_SECONDS = 0.1
 
 
 class FileSensors:
-    """Hands on what file sensors have. `errors` says of each that crashed why it did."""
+    """Hands on what file sensors have. `errors` says of each that crashed why it did.
+
+    `is_flooded` says of a source that more of it should not come at present: the others do not wait
+    for it. So `emit` returns when a batch is recorded, whether or not there is room for more.
+    """
 
     def __init__(
         self,
         emit: Emit,
         *,
+        is_flooded: Callable[[str], bool],
         tasks: TaskGroup,
         random: Random,
         tell: Callable[[FileSensor], None],
     ) -> None:
         self.errors: dict[str, str] = {}
         self._emit = emit
+        self._is_flooded = is_flooded
         self._tasks = tasks
         self._random = random
         self._tell = tell
         self._running: dict[str, FileSensor] = {}
         self._with_news: dict[str, None] = {}
+        self._waiting: dict[str, None] = {}
+        """Those that have news, but no room for them."""
         self._backoffs: dict[str, Backoff] = {}
         self._news = anyio.Event()
 
@@ -60,7 +69,10 @@ class FileSensors:
                 if sensor is not None:
                     await self._drain(sensor)
             self._news = anyio.Event()
-            await self._news.wait()
+            with anyio.move_on_after(LOOK_AGAIN_SECONDS if self._waiting else None):
+                await self._news.wait()
+            self._with_news |= self._waiting
+            self._waiting.clear()
 
     def _note_news(self, sensor: FileSensor) -> None:
         self._with_news[sensor.name] = None
@@ -68,7 +80,8 @@ class FileSensors:
 
     async def _drain(self, sensor: FileSensor) -> None:
         try:
-            await sensor.drain(self._emit)
+            if not await sensor.drain(self._emit, lambda: not self._is_flooded(sensor.name)):
+                self._waiting[sensor.name] = None
         except Exception as error:  # noqa: BLE001 - whatever it is, it costs this sensor alone
             _log.exception("sensor %s crashed", sensor.name)
             self.errors[sensor.name] = str(error) or type(error).__name__

@@ -35,7 +35,11 @@ LOOK_AGAIN_SECONDS = 0.02
 
 
 class Supervisor:
-    """Starts, stops and restarts sensors. Files share one task, the others have one each."""
+    """Starts, stops and restarts sensors. Files share one task, the others have one each.
+
+    `emit` returns when a batch is recorded and there is room for more of its source, `record` when
+    it is recorded.
+    """
 
     def __init__(
         self,
@@ -43,6 +47,8 @@ class Supervisor:
         *,
         watcher: FolderWatcher,
         emit: Emit,
+        record: Emit,
+        is_flooded: Callable[[str], bool],
         recorded: Recorded,
         project: str,
         staging: str,
@@ -66,7 +72,13 @@ class Supervisor:
         self.paused: set[str] = set()
         self._health_news = anyio.Event()
         self._last_errors: dict[str, tuple[float, str]] = {}
-        self._files = FileSensors(emit, tasks=tasks, random=random, tell=self._note_health)
+        self._files = FileSensors(
+            record,
+            is_flooded=is_flooded,
+            tasks=tasks,
+            random=random,
+            tell=self._note_health,
+        )
         self._builder = SensorBuilder(
             watcher=watcher,
             recorded=recorded,

@@ -158,9 +158,14 @@ class FileSensor:
         self._watcher.leave(self)
         self._say_progress()
 
-    async def drain(self, emit: Emit) -> None:
-        """Hand on all that has gathered. What `emit` raises is raised, and nothing is lost."""
+    async def drain(self, emit: Emit, has_room: Callable[[], bool] = lambda: True) -> bool:
+        """Hand on what has gathered, while there is room; False if some of it is left.
+
+        What `emit` raises is raised, and nothing is lost.
+        """
         while self._offers and self._running:
+            if not has_room():
+                return False
             offers = self._offers.take(BATCH)
             try:
                 await emit(Batch(self.name, tuple(offer.arrival for offer in offers.values())))
@@ -169,6 +174,7 @@ class FileSensor:
                 raise
             self._offers.acknowledge(offers)
             self._say_progress()
+        return True
 
     async def scan(self, *, accept: bool = False) -> int:
         """Look at everything now, and return how many arrivals were acknowledged since.

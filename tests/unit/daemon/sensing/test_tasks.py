@@ -43,6 +43,8 @@ def supervising(tasks: TaskGroup, ledger: "Ledger") -> Supervisor:
         tasks,
         watcher=FolderWatcher("/project", now=lambda: 0.0),
         emit=ledger.record,
+        record=ledger.record,
+        is_flooded=lambda _source: False,
         recorded=ledger,
         project="/project",
         staging="/project/staging",
