@@ -7,6 +7,7 @@ from contextlib import suppress
 import anyio
 import anyio.to_thread
 
+from afresh.assets.errors import AfreshError
 from afresh.daemon.workers.snapshot import SETTINGS, code_folders
 from afresh.sensors.folders import notify
 from afresh.sensors.folders.notify import Notifications
@@ -21,9 +22,12 @@ INTERVAL_SECONDS = 10.0
 async def code_changes(project: str, state: str) -> AsyncIterator[None]:
     """A hint each time that code may have changed, and one an interval."""
     notifications = Notifications()
+    folders: list[str] = []
     try:
         while True:
-            folders = await anyio.to_thread.run_sync(code_folders, project, state)
+            # A file that cannot be read now is for who loads them to tell of.
+            with suppress(AfreshError):
+                folders = await anyio.to_thread.run_sync(code_folders, project, state)
             for folder in folders:
                 with suppress(OSError):
                     notifications.watch(folder, place_of(folder))

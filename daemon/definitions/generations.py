@@ -16,7 +16,7 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup
 
-from afresh.assets.errors import AfreshError, DefinitionError
+from afresh.assets.errors import AfreshError, DefinitionError, StorageUnavailable
 from afresh.assets.manifest import Manifest, Problem
 from afresh.assets.planner.planner import Change, Planner
 from afresh.assets.planner.topology import build_topology
@@ -30,7 +30,7 @@ from afresh.daemon.definitions.last_good import (
     only_breaks,
     parameters_of,
 )
-from afresh.daemon.definitions.read_again import read_again
+from afresh.daemon.definitions.read_again import forgotten_rows, read_again
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.restore.planner import restore_planner
 from afresh.daemon.workers import snapshot
@@ -71,9 +71,18 @@ async def load_manifest(
 ) -> Manifest:
     """Take a snapshot of the project's files and load it.
 
-    What modules declared that do not import is kept from `last_good`.
+    What modules declared that do not import is kept from `last_good`. Raises StorageUnavailable
+    where there is no room for it.
     """
-    digest, root = await anyio.to_thread.run_sync(snapshot.take, settings.project, settings.state)
+    try:
+        digest, root = await anyio.to_thread.run_sync(
+            snapshot.take, settings.project, settings.state
+        )
+    except OSError as error:
+        raise StorageUnavailable(
+            f"Expected to copy the project's files to {settings.state!r}, found: {error.strerror}",
+            hint="make room there: the definitions before stay in force",
+        ) from error
     parameters = settings.parameters
     return await pool.load(root, digest, settings.definitions, parameters, last_good=last_good)
 
@@ -247,7 +256,7 @@ def definitions_rows(
     """The rows that say that these definitions are in force from this epoch on.
 
     A source that reads its data otherwise than before reads all its files again. What is stored
-    under a schema that changed is to be validated again.
+    under a schema that changed is to be validated again. A sensor of another kind begins anew.
     """
     now = reactor.ports.now()
     event = reactor.journal.request("code", "", manifest.digest, now, epoch)
@@ -261,6 +270,7 @@ def definitions_rows(
     return [
         Update("insert", "definitions", [row]),
         Update("insert", "event", events),
+        *forgotten_rows(manifest, old, reader),
         *revalidation_rows(old, manifest, reader.rows, event["seq"]),
     ]
 

@@ -13,6 +13,7 @@ from afresh.daemon.reactor import Reactor
 from afresh.sensors.key_paths import refusal
 from afresh.storage.ledger import queries
 from afresh.storage.ledger import state as saved
+from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.reader import Reader
 
 
@@ -25,7 +26,7 @@ def read_again(
     for source in manifest.sources:
         past = before.get(source.name)
         # What a stream brought stays as it was read; its dead letters can be replayed.
-        if past is None or source.stream or old is None:
+        if past is None or source.stream or old is None or _is_other_kind(past, source):
             continue
         if past.code_key != source.code_key:
             events += _events(reactor, source, reader, now, None)
@@ -35,6 +36,27 @@ def read_again(
             if rejected:
                 events += _events(reactor, source, reader, now, rejected)
     return events
+
+
+def forgotten_rows(manifest: Manifest, old: Manifest | None, reader: Reader) -> list[Update]:
+    """Drop what sensors recorded of sources that have another kind of sensor now.
+
+    It would make nothing of that: it begins anew.
+    """
+    before = {source.name: source for source in old.sources} if old is not None else {}
+    updates = []
+    for source in manifest.sources:
+        past = before.get(source.name)
+        if past is not None and _is_other_kind(past, source):
+            updates.append(Update("delete", "cursor", [{"sensor": source.name}]))
+            if paths := saved.load_paths(reader.rows, source.name):
+                keys = [{"sensor": source.name, "uri": uri} for uri in paths]
+                updates.append(Update("delete", "path", keys))
+    return updates
+
+
+def _is_other_kind(past: Source, source: Source) -> bool:
+    return past.sensor.kind != source.sensor.kind
 
 
 def _version(source: Source, manifest: Manifest) -> str:

@@ -67,11 +67,24 @@ class SensorBuilder:
     def build(self, source: Source) -> Sensor:
         """Build a sensor; one that cannot be built says why in its health."""
         try:
-            if source.sensor.kind == "file":
-                return self._file(source)
-            return _built(self._context(source))
+            return self._built(source)
         except AfreshError as error:
             return Unbuilt(source.name, source.sensor.kind, error)
+
+    def _built(self, source: Source) -> Sensor:
+        """Build a sensor. Raises AfreshError, whatever others' code does."""
+        try:
+            if source.sensor.kind == "file":
+                return self._file(source)
+            return build_sensor(self._context(source))
+        except AfreshError:
+            raise
+        except Exception as error:
+            line = str(error).partition("\n")[0]
+            raise SensorError(
+                f"Expected a sensor that can be built, found {type(error).__name__}: {line:.300}",
+                hint="check what is installed, and the options of the source",
+            ) from error
 
     def _context(self, source: Source) -> SensorContext:
         # Beside what is staged, in the state folder.
@@ -104,20 +117,6 @@ class SensorBuilder:
 
     def _tell_health(self, sensor: Sensor) -> None:
         self._tell(sensor.name)
-
-
-def _built(context: SensorContext) -> Sensor:
-    """Build a sensor of another kind than files. Raises AfreshError, whatever others' code does."""
-    try:
-        return build_sensor(context)
-    except AfreshError:
-        raise
-    except Exception as error:
-        first_line = str(error).partition("\n")[0]
-        raise SensorError(
-            f"Expected a sensor that can be built, found {type(error).__name__}: {first_line:.300}",
-            hint="check what is installed, and the options of the source",
-        ) from error
 
 
 class Unbuilt:

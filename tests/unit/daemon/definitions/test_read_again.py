@@ -61,6 +61,16 @@ async def test_all_files_where_they_are_read_otherwise() -> None:
     ]
 
 
+async def test_a_sensor_of_another_kind_begins_anew() -> None:
+    """What the one before recorded of each path would say nothing to it, or worse."""
+    other = msgspec.structs.replace(FILES, sensor=Sensor("bucket", {}), code_key="c2")
+    daemon = await reloaded(manifest(other))
+    assert events(daemon) == []
+    assert daemon.ledger.reader.rows("SELECT uri FROM path") == []
+    kept = await reloaded(manifest(msgspec.structs.replace(FILES, owner="ann"), "v2"))
+    assert len(kept.ledger.reader.rows("SELECT uri FROM path")) == 2
+
+
 async def test_only_what_was_rejected_where_checks_alone_differ() -> None:
     daemon = await reloaded(manifest(FILES, "v2"))
     assert events(daemon) == [("y", "landing/a/y", "ingested")]
