@@ -6,11 +6,13 @@ goes on where it was.
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Protocol
 
 import anyio
 import anyio.lowlevel
 
+from afresh.assets.errors import LedgerConflict
 from afresh.assets.manifest import Manifest
 from afresh.assets.partition import format_ref
 from afresh.assets.planner.look import Looks
@@ -20,7 +22,7 @@ from afresh.daemon.notifiers.troubles import owner_of
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.workers.task import Part
 from afresh.storage.ledger import validations
-from afresh.storage.ledger.commit import Commit, Update
+from afresh.storage.ledger.commit import Commit, Require, Update
 from afresh.storage.ledger.state import Read
 
 _log = logging.getLogger("afresh.revalidation")
@@ -113,16 +115,24 @@ class Revalidation:
     async def _heads_first(self) -> None:
         for only_heads in (True, False):
             for asset in sorted(self._left):
-                done = await self._look_at(self._work[asset], only_heads=only_heads)
+                work = self._work[asset]
+                done = await self._look_at(work, only_heads=only_heads)
                 if self._told.is_set():
                     return
                 if not only_heads and done:
-                    await self._commit(Update("delete", "revalidation", [{"asset": asset}]))
+                    await self._strike_off(work)
                 if not (only_heads and done):
                     self._left.discard(asset)
                 self._heads.discard(asset)
                 self._move()
                 self._tell(asset)
+
+    async def _strike_off(self, work: Work) -> None:
+        """It is done, unless definitions that are not told of yet have brought it anew."""
+        gone = Update("delete", "revalidation", [{"asset": work.asset}])
+        still = Require("revalidation", {"asset": work.asset}, {"event": work.event})
+        with suppress(LedgerConflict):
+            await self._commit(gone, still)
 
     async def _look_at(self, work: Work, *, only_heads: bool) -> bool:
         """Validate what is left of an asset; False if that cannot be done at present."""
@@ -169,9 +179,9 @@ class Revalidation:
             keys = [{"asset": asset, **dict(zip(names, row, strict=True))} for row in rows]
             await self._commit(Update("delete", "validation", keys))
 
-    async def _commit(self, update: Update) -> None:
+    async def _commit(self, update: Update, *requires: Require) -> None:
         ports = self._reactor.ports
-        await ports.ledger.commit(Commit((update,), ports.require))
+        await ports.ledger.commit(Commit((update,), (*ports.require, *requires)))
 
     def _move(self) -> None:
         self._moved.set()

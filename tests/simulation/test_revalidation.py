@@ -187,6 +187,22 @@ async def test_heads_come_first_and_each_version_once(world: World) -> None:
         assert world.workers.judged[-1] == ("y", 1)
 
 
+async def test_definitions_that_come_as_the_last_is_looked_at_bring_it_anew(world: World) -> None:
+    world.workers.judge_seconds = 5.0
+    async with world.up():
+        await world.land("x", "good")
+        await world.daemon.settle()
+        await world.reload(TIGHT, "v2")
+        await anyio.sleep(2.0)
+        await world.daemon.reload(manifest("v3", 'str_length{"max_value": 2}'))
+        await anyio.sleep(10.0)
+        assert world.workers.judged == [("x", 1)]
+        world.workers.schema = "v3"
+        world.watch.wake()
+        await world.done()
+        assert world.workers.judged == [("x", 1), ("x", 1)]
+
+
 async def test_an_owner_is_told_once_and_of_the_end(world: World) -> None:
     async with world.up():
         for key in "xyz":
