@@ -189,7 +189,9 @@ async def assemble(
         for run in (reactor.run, supervisor.run, alerts.run, generations.watch, revalidation.run):
             tasks.start_soon(run)
         tasks.start_soon(keep_house, settings, now)
-        tasks.start_soon(release_when_idle, lambda: reactor.idle)
+        tasks.start_soon(
+            release_when_idle, lambda: reactor.idle, lambda: generations.manifest.digest
+        )
         _keep_streams(tasks, reactor, reader, settings)
         for delivery in deliveries(settings, lambda: generations.manifest, reader, reactor, alerts):
             tasks.start_soon(delivery.run)

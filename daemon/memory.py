@@ -12,8 +12,13 @@ MUCH = 10_000
 """New objects of which some thousand runs leave rests, as cycles that only a collection ends."""
 
 
-def release_memory() -> None:
-    """Collect, keep what lives out of later collections, and return free pages to the system."""
+def release_memory(*, whole: bool = False) -> None:
+    """Collect, keep what lives out of later collections, and return free pages to the system.
+
+    `whole`: what was kept out of them is looked at again.
+    """
+    if whole:
+        gc.unfreeze()
     gc.collect()
     gc.freeze()
     # Runs make thousands of small objects that stay: looking at them again and again finds nothing.
@@ -23,18 +28,23 @@ def release_memory() -> None:
         trim(0)
 
 
-async def release_when_idle(idle: Callable[[], bool]) -> None:
+async def release_when_idle(idle: Callable[[], bool], definitions: Callable[[], str]) -> None:
     """Release the memory of many runs once nothing is to do, until cancelled.
 
     A collection holds the loop for a tenth of a second: it waits for a minute without work, and
-    comes once after thousands of runs.
+    comes once after thousands of runs. After a change of definitions, which `definitions` names, it
+    looks at all: the state before is one cycle of thousands of units.
     """
-    resting = False
+    resting, released = False, definitions()
     while True:
         await anyio.sleep(INTERVAL_SECONDS)
         rested, resting = resting, idle()
-        if rested and resting and _young() > MUCH:
-            release_memory()
+        if not (rested and resting):
+            continue
+        changed = definitions() != released
+        if changed or _young() > MUCH:
+            released = definitions()
+            release_memory(whole=changed)
 
 
 def _young() -> int:

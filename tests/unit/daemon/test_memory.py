@@ -43,7 +43,7 @@ async def test_rests_of_many_runs_are_released_when_nothing_is_to_do(
     cycle = weakref.ref(Cycle())
     kept = [[number] for number in range(2 * memory.MUCH if many else 10)]
     with anyio.move_on_after(3 * memory.INTERVAL_SECONDS):
-        await memory.release_when_idle(lambda: idle)
+        await memory.release_when_idle(lambda: idle, lambda: "d")
     assert (cycle() is None) is gone
     assert kept
 
@@ -54,6 +54,20 @@ async def test_nothing_is_released_just_after_work() -> None:
     kept = [[number] for number in range(2 * memory.MUCH)]
     times = iter([False, True, False])
     with anyio.move_on_after(3.5 * memory.INTERVAL_SECONDS):
-        await memory.release_when_idle(lambda: next(times))
+        await memory.release_when_idle(lambda: next(times), lambda: "d")
     assert cycle() is not None
     assert kept
+
+
+@pytest.mark.parametrize("changed", [True, False])
+async def test_the_state_of_definitions_before_is_released(*, changed: bool) -> None:
+    state = Cycle()
+    known = weakref.ref(state)
+    memory.release_memory()
+    del state
+    digests = iter(["before"])
+    with anyio.move_on_after(3 * memory.INTERVAL_SECONDS):
+        await memory.release_when_idle(
+            lambda: True, lambda: next(digests, "after" if changed else "before")
+        )
+    assert (known() is None) is changed
