@@ -88,7 +88,8 @@ class LoopGuard:
 
     async def _pause(self, name: str) -> None:
         planner, now = self._reactor.planner, self._reactor.ports.now()
-        units = tuple((asset, "*") for asset in planner.topology.plans[name].assets)
+        plan = planner.topology.plans.get(name)
+        units = tuple((asset, "*") for asset in (plan.assets if plan is not None else ()))
 
         def make(_epoch: int) -> tuple[list[Update], list[Change]]:
             rows = [

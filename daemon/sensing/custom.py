@@ -239,7 +239,10 @@ async def _process(log: str) -> AsyncIterator[tuple["subprocess.Popen[bytes]", L
             raise failure
     finally:
         kill_group(process.pid)
-        process.wait()
+        # One that waits for a dead server ends when that answers: nobody waits for it.
+        with anyio.move_on_after(ENDING_SECONDS, shield=True):
+            while process.poll() is None:  # noqa: ASYNC110 - it was killed: it ends in a moment
+                await anyio.sleep(0.001)
         await stream.aclose()
         output.close()
 

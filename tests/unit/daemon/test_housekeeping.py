@@ -31,3 +31,11 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 
 def test_absent_folder_is_nothing_to_do(tmp_path: Path) -> None:
     assert sweep(tmp_path / "absent", 1e12) == 0
+
+
+def test_what_is_still_written_to_stays(tmp_path: Path) -> None:
+    for name in ("base.log", "run.log", "sensor-orders.log"):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (100.0, 100.0))
+    assert sweep(tmp_path, 200.0, ("base.log", "sensor-")) == 1
+    assert not (tmp_path / "run.log").exists()
