@@ -7,6 +7,7 @@ Starts a broker of its own (Java and Maven are needed) unless one is given. Leav
 
 import argparse
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def cluster(servers: str) -> Iterator[tuple[str, Kafka | None]]:
 
 
 async def make_topic(servers: str) -> None:
-    """Make the topic anew."""
+    """Make the topic."""
     client = AIOKafkaAdminClient(bootstrap_servers=servers)
     await client.start()
     try:
@@ -136,8 +137,9 @@ def wait_for_all(project: Path, total: int) -> None:
     command = [AFRESH, "versions", "flights", "--limit", "1", "--json", "--project", project]
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        if f'"rows": {total}' in found or f'"rows":{total}' in found:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        versions = json.loads(done.stdout) if done.returncode == 0 else []
+        if versions and versions[0]["rows"] == total:
             return
         time.sleep(0.2)
     sys.exit(f"Expected {total} flights to be read within two minutes, found fewer.")
