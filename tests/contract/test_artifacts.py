@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 
 from afresh.assets.errors import ArtifactError, InvalidData
 from afresh.storage.artifacts.files import (
@@ -24,6 +24,7 @@ from afresh.storage.artifacts.paths import artifact_uri
 from afresh.storage.artifacts.store import read_table, write_table
 from afresh.storage.content import hash_table
 from services.stores import RUNS, Stores
+from support.examples import times
 from support.tables import tables
 
 TABLE = pa.table({"a": [1, None, 3], "b": ["x", "", None]})
@@ -202,7 +203,7 @@ def test_a_type_without_a_form_in_parquet_is_named(local: Callable[[], str]) -> 
         assert not exists(uri)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@times(0.4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=tables())
 def test_any_table_comes_back_with_its_content(local: Callable[[], str], table: pa.Table) -> None:
     uri = local()

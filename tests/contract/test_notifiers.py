@@ -18,8 +18,6 @@ from afresh.daemon.notifiers.command import CommandNotifier
 from afresh.daemon.notifiers.load import build
 from afresh.daemon.notifiers.webhook import WebhookNotifier
 
-pytestmark = pytest.mark.anyio
-
 FAILED = Alert(
     subject="orders[2024-01-02]",
     state="failed",

@@ -1,10 +1,6 @@
 """The laws of a bucket's sensor: whatever is lost, doubled, late or fails, the end is right."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any
-
 import anyio
-import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +9,7 @@ from afresh.sensors.buckets.listing import Comparison
 from afresh.sensors.buckets.store import Entry, state_of
 from afresh.sensors.buckets.url import object_uri
 from support.buckets import FakeStore, make_sensor, running, settle
+from support.clock import run_simulated
 from support.watching import Journal
 
 names = st.sampled_from([f"lake/days/{day}.csv" for day in "abcdefgh"])
@@ -100,12 +97,6 @@ actions = st.lists(
 )
 
 
-def simulated(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run on a clock that jumps over what nobody waits in."""
-    clock = trio.testing.MockClock(autojump_threshold=0)
-    anyio.run(main, backend="trio", backend_options={"clock": clock})
-
-
 @given(actions, st.floats(0, 0.4), st.integers(1, 5))
 def test_the_end_is_what_the_store_has(
     plan: list[tuple[str, str, float]], seconds: float, page: int
@@ -144,7 +135,7 @@ def test_the_end_is_what_the_store_has(
             assert await again.scan() == 0
         assert len(journal.arrivals) == count
 
-    simulated(main)
+    run_simulated(main)
     expected = {object_uri("s3", path): identity for path, identity in store.objects.items()}
     assert journal.known == expected
     for path, count in writes.items():

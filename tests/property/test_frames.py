@@ -1,6 +1,7 @@
 """P2, P4: what is stored of a frame is the frame, and what coercion passes is what was there."""
 
 import io
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ import pandera.polars as pop
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from afresh.assets.errors import InvalidData
 from afresh.assets.frames import to_given, to_table
 from afresh.assets.schema import validate
+from support.examples import times
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
 INTS = st.integers(-(2**63), 2**63 - 1)
@@ -68,7 +70,7 @@ SERIES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@times(1.5)
 @given(st.dictionaries(TEXT, SERIES, min_size=1, max_size=4), st.integers(0, 3))
 def test_a_frame_comes_back_from_storage_as_it_was(columns: dict[str, Any], rows: int) -> None:
     frame = pd.DataFrame(columns)[:rows]
@@ -111,18 +113,22 @@ def survived(old: Any, new: Any) -> bool:
     return bool(old == new)
 
 
-@settings(max_examples=400, deadline=None)
+@cache
+def coercing(target: str, polars: bool) -> Any:
+    if polars:
+        column = pop.Column(POLARS[target], coerce=True, nullable=True)
+        return pop.DataFrameSchema({"x": column})
+    return pan.DataFrameSchema({"x": pan.Column(target, coerce=True, nullable=True)})
+
+
+@times(4)
 @given(st.data(), st.sampled_from(TARGETS), st.booleans())
 def test_what_coercion_lets_pass_has_lost_nothing(data: Any, target: str, polars: bool) -> None:
-    value = data.draw(VALUES)
-    schema: Any
+    value, schema = data.draw(VALUES), coercing(target, polars)
     try:
         if polars:
-            column = pop.Column(POLARS[target], coerce=True, nullable=True)
-            schema = pop.DataFrameSchema({"x": column})
             made = validate(pl.DataFrame({"x": [value]}), schema, "polars")["x"].to_list()[0]
         else:
-            schema = pan.DataFrameSchema({"x": pan.Column(target, coerce=True, nullable=True)})
             made = validate(pd.DataFrame({"x": [value]}), schema, "pandas")["x"].tolist()[0]
     except InvalidData:
         return

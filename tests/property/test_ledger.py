@@ -4,17 +4,21 @@ The reference keeps rows in plain dictionaries and shares no code with the ledge
 """
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import anyio
 import anyio.lowlevel
-from hypothesis import given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
 from afresh.assets.errors import LedgerConflict
 from afresh.storage.ledger.commit import Commit, Require, Update
 from afresh.storage.ledger.sqlite import SqliteLedger
+from support.examples import times
 from support.ledgers import ledger_file
 
 KEYS = {"cursor": ("sensor",), "pause": ("kind", "name", "partition")}
@@ -105,12 +109,17 @@ async def submitted(path: Path, waves: list[list[Commit]]) -> list[Exception | N
     return errors
 
 
-@settings(max_examples=60)
+@pytest.fixture(scope="module")
+def memory() -> Iterator[Path]:
+    """A folder in memory: whether commits survive a power cut is not what is looked at here."""
+    with TemporaryDirectory(dir="/dev/shm", prefix="afresh-ledger-") as folder:
+        yield Path(folder)
+
+
+@times(0.6)
 @given(waves=st.lists(st.lists(commits, max_size=12), min_size=1, max_size=3))
-def test_groups_leave_what_single_commits_leave(
-    tmp_path_factory: Any, waves: list[list[Commit]]
-) -> None:
-    path = ledger_file(tmp_path_factory.mktemp("ledger"))
+def test_groups_leave_what_single_commits_leave(memory: Path, waves: list[list[Commit]]) -> None:
+    path = ledger_file(Path(mkdtemp(dir=memory)))
     expected: Tables = {name: {} for name in KEYS}
     accepted: list[bool] = []
     for commit in (commit for wave in waves for commit in wave):

@@ -4,12 +4,13 @@ from typing import Any
 
 import pandas as pd
 import pandera.pandas as pan
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 from afresh.assets.errors import InvalidData
 from afresh.assets.loosening import is_looser
 from afresh.assets.schema import describe, validate
+from support.examples import times
 
 numbers = st.sampled_from([-1, 0, 1, 2])
 
@@ -121,7 +122,7 @@ def is_valid(frame: pd.DataFrame, schema: pan.DataFrameSchema) -> bool:
 
 
 @given(st.data())
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@times(1.2, suppress_health_check=[HealthCheck.filter_too_much])
 def test_what_was_valid_stays_valid_under_a_looser_schema(data: st.DataObject) -> None:
     old = data.draw(schemas())
     new = data.draw(changed(old))

@@ -1,6 +1,7 @@
 """Planted bugs of refresh policies: the worlds with an oracle must find each of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -17,28 +18,23 @@ from afresh.assets.planner.policies import Policies
 from afresh.assets.planner.quiet import Quiets
 from afresh.assets.planner.requests import Requests
 from afresh.daemon.restore import policies
-from support.finding import Found
+from support.planting import Planted, check_found
 from support.scripts import random_case
 from support.simulator import World
 
-TRIES = 300
+# The first finds what others rarely do.
+SEEDS = [260, *range(300)]
 
 
-def play() -> None:
-    """Random worlds with policies, with and without a ledger, until a bug is found."""
-    for seed in range(TRIES):
-        random = Random(seed)
-        graph, script = random_case(random, policies=True)
-        World(graph, random, durable=seed % 4 == 1, workers=1 + seed % 4).play(script)
+def play(seed: int) -> None:
+    """Whatever may happen to a small graph with policies, now and then with a ledger."""
+    random = Random(seed)
+    graph, script = random_case(random, policies=True)
+    World(graph, random, durable=seed % 4 == 1, workers=1 + seed % 4).play(script)
 
 
-Plant = Callable[[pytest.MonkeyPatch], None]
-PLANTED: dict[str, Plant] = {}
-
-
-def planted(plant: Plant) -> Plant:
-    PLANTED[plant.__name__] = plant
-    return plant
+CASES = [partial(play, seed) for seed in SEEDS]
+planted = Planted()
 
 
 @planted
@@ -150,8 +146,6 @@ def request_stops_at_what_is_named(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Requests, "_let_run", let_run)
 
 
-@pytest.mark.parametrize("name", sorted(PLANTED))
-def test_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    PLANTED[name](monkeypatch)
-    with pytest.raises((Found, ValueError, AssertionError)):
-        play()
+@pytest.mark.parametrize("name", sorted(planted))
+def test_planted_bug_is_found(name: str) -> None:
+    check_found(planted[name], CASES, (ValueError, AssertionError))

@@ -7,25 +7,16 @@ unit run, and is told of nothing that did not.
 from random import Random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
+from support.examples import times
 from support.oracle import FunctionSpec, GraphSpec, Read, Refresh, SourceSpec, Value
-from support.scripts import WIDTH, Numbers, build_graph, random_case
+from support.scripts import CASES, Numbers, build_graph, random_case
 from support.simulator import World
-
-NUMBERS = st.tuples(*[st.integers(0, 63)] * WIDTH)
-CASES = {
-    "sources": st.lists(NUMBERS, min_size=1, max_size=3),
-    "functions": st.lists(NUMBERS, min_size=1, max_size=7),
-    "script": st.lists(NUMBERS, min_size=1, max_size=35),
-    "seed": st.integers(0, 1000),
-    "workers": st.integers(1, 4),
-}
 
 
 @given(**CASES)
-@settings(max_examples=150)
+@times(1.5)
 def test_whatever_happens_units_are_what_their_policies_make_of_them(
     sources: list[Numbers],
     functions: list[Numbers],

@@ -5,13 +5,15 @@ from random import Random
 from typing import Any
 
 import anyio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from afresh.assets.manifest import Manifest
 from afresh.assets.planner.segments import Most
 from afresh.daemon.workers.task import Failed, Rejected, Task
 from afresh.storage.ledger.memory import MemoryLedger
+from support.clock import run_simulated
+from support.examples import times
 from support.simulated import function
 from support.streaming import StreamDaemon, StreamWorkers, reader, stream
 
@@ -64,12 +66,7 @@ class Story:
 
     def run(self, script: list[tuple[int, int, int]]) -> None:
         """Play, a daemon after the other; then let all settle and check."""
-        anyio.run(
-            self._play,
-            script,
-            backend="trio",
-            backend_options={"clock": _clock()},
-        )
+        run_simulated(self._play, script)
 
     async def _play(self, script: list[tuple[int, int, int]]) -> None:
         left = list(script)
@@ -174,19 +171,12 @@ class Story:
         return daemon.recorded(name)
 
 
-def _clock() -> Any:
-    # Lazy: only this backend has one.
-    import trio.testing
-
-    return trio.testing.MockClock(autojump_threshold=0.0)
-
-
 scripts = st.lists(
     st.tuples(st.integers(0, 9), st.integers(0, 99), st.integers(0, 99)), max_size=25
 )
 
 
-@settings(deadline=None, max_examples=60)
+@times(0.6)
 @given(
     scripts,
     st.integers(0, 2**16),

@@ -11,15 +11,7 @@ from afresh.daemon.streams.letter_keeping import LetterKeeping
 from afresh.storage.ledger.memory import MemoryLedger
 from support.streaming import StreamDaemon, StreamWorkers, stream
 
-pytestmark = pytest.mark.anyio
 STREAMS = Manifest("d", (stream("s"), stream("t")))
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    import trio.testing
-
-    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0.0)}
 
 
 def keeping(daemon: StreamDaemon, **most: int) -> LetterKeeping:

@@ -14,16 +14,6 @@ from afresh.storage.ledger.commit import Commit, Done
 from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import Daemon, Workers, function, source
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    import trio.testing
-
-    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0.0)}
-
-
 DIAMOND = Manifest(
     "d",
     (source("s", "k"),),

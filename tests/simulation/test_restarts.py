@@ -11,15 +11,6 @@ from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import Daemon, Workers, function, source
 from support.streaming import StreamDaemon, StreamWorkers, reader, stream
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    import trio.testing
-
-    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0.0)}
-
 
 async def live(daemon: Daemon, seconds: float, *arrivals: tuple[str, str, str]) -> MemoryLedger:
     """Run a daemon for so long; each arrival is (source, key, content) at its start."""

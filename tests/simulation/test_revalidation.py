@@ -19,15 +19,6 @@ from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import source
 from support.streaming import StreamDaemon, StreamWorkers, stream
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    import trio.testing
-
-    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0.0)}
-
 
 def manifest(version: str, *checks: str, name: str = "S", kept: tuple[str, ...] = ()) -> Manifest:
     """Declare a source of files and a stream, both with this version of a schema."""

@@ -19,16 +19,6 @@ from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import function, source
 from support.streaming import StreamDaemon, StreamWorkers, reader, stream
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    import trio.testing
-
-    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0.0)}
-
-
 CHAIN = Manifest(
     "d", (stream(),), (reader("new", "s"), reader("more", "new"), function("whole", "s"))
 )

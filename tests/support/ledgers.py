@@ -1,6 +1,5 @@
 """Ledgers to test with, and commits to put into them."""
 
-import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,20 +8,19 @@ from typing import Any
 from afresh.storage.ledger.commit import Commit, Require, Update
 from afresh.storage.ledger.migrate import migrate
 
-_FOLDER = TemporaryDirectory(prefix="afresh-ledger-")
-
 
 @cache
-def _template() -> Path:
-    path = Path(_FOLDER.name) / "template.sqlite"
-    migrate(path)
-    return path
+def _template() -> bytes:
+    with TemporaryDirectory(prefix="afresh-ledger-") as folder:
+        path = Path(folder, "ledger.sqlite")
+        migrate(path)
+        return path.read_bytes()
 
 
 def ledger_file(folder: Path) -> Path:
     """Return a new, empty ledger; copied, since migrating one takes longer than a test should."""
     path = folder / "ledger.sqlite"
-    shutil.copy(_template(), path)
+    path.write_bytes(_template())
     return path
 
 

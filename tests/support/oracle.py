@@ -24,6 +24,8 @@ class Mark(Enum):
     """An input has no unit at all."""
 
 
+NEVER = 1 << 62
+"""An epoch that does not come."""
 STUCK = frozenset({Mark.HELD, Mark.FAILED, Mark.BLOCKED, Mark.MISSING})
 
 
@@ -150,6 +152,7 @@ class Oracle:
     ran: dict[Unit, list[int]] = field(default_factory=dict)
     """And those at which it was settled because of that."""
     _memo: dict[int, dict[Unit, Outcome]] = field(default_factory=dict)
+    _changed: int = 0
 
     def change(self, epoch: int, unit: Unit, outcome: Outcome) -> None:
         """A source's unit is something else from that epoch on."""
@@ -192,11 +195,13 @@ class Oracle:
         """The units that a function would have if nothing held it back."""
         return self._natural(function, self.at(epoch))
 
-    def gather(self, function: FunctionSpec, key: str, epoch: int) -> Reads | Mark:
-        """What a run would be given as of an epoch."""
-        return self._gather(function, key, self.at(epoch))
+    def take_changed(self) -> int:
+        """Give the first epoch of which it says something else than when this was last asked."""
+        changed, self._changed = self._changed, NEVER
+        return changed
 
     def _forget(self, epoch: int) -> None:
+        self._changed = min(self._changed, epoch)
         self._memo = {e: states for e, states in self._memo.items() if e < epoch}
 
     def last(self, unit: Unit) -> Outcome | None:

@@ -21,17 +21,24 @@ if TYPE_CHECKING:
 
 
 def check_histories(world: "World") -> None:
-    """All that is settled is what the oracle says, at every epoch of the interval."""
-    newest = world.planner.epoch
+    """All that is settled is what the oracle says, at every epoch of the interval.
+
+    What was compared before is compared again from where the oracle says something else by now.
+    """
+    newest, changed = world.planner.epoch, world.oracle.take_changed()
     for nodes in world.planner.graph.nodes.values():
         for node in nodes.values():
             last = 0
             for interval in node.history.intervals:
                 expect(interval.start > last, "intervals overlap", node.name)
                 last = interval.end
-                first = max(interval.start, world.since)
-                for epoch in range(first, min(interval.end, newest) + 1):
+                first, end = max(interval.start, world.since), min(interval.end, newest)
+                states, compared = world.compared.get((node.name, interval.start), (None, 0))
+                if states is interval.states:
+                    first = max(first, min(compared + 1, changed))
+                for epoch in range(first, end + 1):
                     _check_states(world, node, epoch, interval.states)
+                world.compared[node.name, interval.start] = (interval.states, end)
 
 
 def _check_states(world: "World", node: Node, epoch: int, states: tuple[object, ...]) -> None:
@@ -125,7 +132,7 @@ def _check_policy(world: "World", function: FunctionSpec, epoch: int) -> None:
     for key in world.oracle.natural_keys(function, epoch):
         if not world.oracle.can_exist(function, key, epoch):
             continue
-        reads = world.oracle.gather(function, key, epoch)
+        reads = world.oracle.cut(function, key, epoch)
         if isinstance(reads, Mark):
             continue
         states = world.oracle.at(epoch)

@@ -3,6 +3,8 @@
 from random import Random
 from typing import Literal
 
+from hypothesis import strategies as st
+
 from support.oracle import FunctionSpec, GraphSpec, Read, Refresh, SourceSpec
 
 Numbers = tuple[int, ...]
@@ -10,6 +12,15 @@ ON_DELETE: tuple[Literal["keep", "propagate", "fail"], ...] = ("keep", "propagat
 FAILS: tuple[Literal["never", "raises", "rejects"], ...] = ("never", "never", "raises", "rejects")
 WIDTH = 6
 """How many numbers make a source, a function or an action."""
+NUMBERS = st.tuples(*[st.integers(0, 63)] * WIDTH)
+CASES = {
+    "sources": st.lists(NUMBERS, min_size=1, max_size=3),
+    "functions": st.lists(NUMBERS, min_size=1, max_size=7),
+    "script": st.lists(NUMBERS, min_size=1, max_size=35),
+    "seed": st.integers(0, 1000),
+    "workers": st.integers(1, 4),
+}
+"""A graph, a script, and who plays it: what `random_case` draws, for Hypothesis."""
 
 
 REFRESH: tuple[Refresh, ...] = (

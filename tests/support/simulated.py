@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from afresh.assets.manifest import Function, Input, Manifest, Output, Retry, Sensor, Source
+from afresh.assets.manifest import Function, Input, Manifest, Output, Sensor, Source
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.segments import Most
 from afresh.assets.planner.topology import Topology
@@ -155,6 +155,3 @@ class Daemon:
         """Each unit's head as the ledger has it: its fingerprint, made of values here."""
         rows = self.ledger.reader.rows(_FINGERPRINTS)
         return {(asset, key): fingerprint for asset, key, fingerprint in rows}
-
-
-RETRY = Retry(attempts=3, delay_seconds=0.1, max_seconds=1.0)

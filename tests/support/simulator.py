@@ -9,34 +9,29 @@ from heapq import heappop
 from random import Random
 
 from afresh.assets.planner.changes import Commands, Paused, Requested, Settled
-from afresh.assets.planner.content import Content, Gone
-from afresh.assets.planner.nodes import Attempt, Node
+from afresh.assets.planner.content import Content
+from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Change, Planner
 from afresh.assets.planner.policies import Due
 from afresh.assets.planner.releases import OWED
 from afresh.assets.planner.topology import build_topology
-from afresh.daemon.attempts.ingest_outcomes import end_delete, end_ingest, is_change
-from afresh.daemon.attempts.outcome_rows import Outcome
-from afresh.daemon.attempts.run_outcomes import end_run
 from afresh.daemon.journal import Journal
 from afresh.daemon.pauses import switch_rows
 from afresh.daemon.restore.planner import restore_planner
 from afresh.daemon.settled import settle_rows
 from afresh.daemon.startup.interrupted import interrupted_rows
 from afresh.daemon.ticks import released_rows, tick_rows
-from afresh.daemon.workers.task import Rejected, Result
 from afresh.sensors.base import Arrival, Batch
 from afresh.storage.ledger import queries
 from afresh.storage.ledger import state as saved
 from afresh.storage.ledger.commit import Commit, Update
 from afresh.storage.ledger.memory import MemoryLedger
 from support import play
-from support.attempts import Under, start_attempt
+from support.attempts import Under, end_attempt, recover, start_attempt, take_head
 from support.finding import Found, expect
 from support.graphs import declare
 from support.oracle import (
     GraphSpec,
-    Mark,
     Oracle,
     Unit,
     Value,
@@ -66,7 +61,7 @@ class Tally:
 
 
 class World:
-    """A daemon without a loop. `seconds(name)` is how long an attempt takes."""
+    """A daemon without a loop. Attempts take `seconds`, by name; without, random times."""
 
     def __init__(
         self,
@@ -103,6 +98,8 @@ class World:
         self.heads: dict[Unit, Value] = {}
         self.since = 0
         """History before this epoch is not in the planner's memory."""
+        self.compared: dict[tuple[Unit, int], tuple[object, int]] = {}
+        """Of each unit and start of an interval: its states, and until when they are right."""
         self.journal = Journal(0, self.ledger.reader.rows)
         topology = build_topology(declare(spec, self.codes))
         self.planner = planner(topology, max_wait_seconds=max_wait, epoch=1)
@@ -269,7 +266,7 @@ class World:
         epoch = self.planner.epoch + 1
         told: list[Change] = list(changes or [])
         updates: list[Update] = []
-        outcomes = [self._end(under, epoch) for under in ends or []]
+        outcomes = [end_attempt(self, under, epoch) for under in ends or []]
         for outcome in outcomes:
             updates += outcome.updates
             assert outcome.ended is not None
@@ -283,7 +280,7 @@ class World:
             expect_tick(self, due.name, epoch)
         self.commit(updates)
         for outcome in outcomes:
-            self._take_head(outcome)
+            take_head(self, outcome)
         self._follow(self.planner.step(told, self.now))
         check_histories(self)
         free = self.workers - len(self.flight)
@@ -320,89 +317,14 @@ class World:
                 unit = (asset, move.node.key)
                 if isinstance(state, Content):
                     self.heads[unit] = Value(**state.columns)
-                    self._grow(unit, move.epoch)
-            self._recover(move.node, tuple(move.states))
+                    self.grow(unit, move.epoch)
+            recover(self, move.node, tuple(move.states))
 
-    def _grow(self, unit: Unit, epoch: int) -> None:
+    def grow(self, unit: Unit, epoch: int) -> None:
+        """A unit has a head as of an epoch."""
         expect(epoch >= self._last_epoch.get(unit, 0), "a head went back", unit, epoch)
         self._last_epoch[unit] = epoch
         self.tally.heads.setdefault(unit, []).append((self.now, epoch))
-
-    # Attempts
-
-    def _end(self, under: Under, epoch: int) -> Outcome:
-        attempt, result = under.attempt, under.result
-        self.running.discard(attempt.node.name)
-        if attempt.kind == "run":
-            assert result is not None
-            return end_run(attempt, result, self.now, self.random)
-        changed = is_change(attempt, result)
-        taken = epoch if changed else self.planner.epoch
-        self._tell_oracle(attempt, result, epoch, changed=changed)
-        if result is None:
-            return end_delete(attempt, taken, self.now)
-        return end_ingest(attempt, result, taken, self.now, self.random)
-
-    def _tell_oracle(
-        self, attempt: Attempt, result: Result | None, epoch: int, *, changed: bool
-    ) -> None:
-        """What a source's unit is now, by what an arrival means."""
-        unit = attempt.node.name
-        source = next(each for each in self.spec.sources if each.name == unit[0])
-        last = self.oracle.last(unit)
-        if result is None:
-            marks = {"propagate": Mark.DELETED, "fail": Mark.HELD}
-            now = marks.get(source.on_delete) or self.oracle.last_value(unit)
-            now = now if last is not None else None
-        elif result.failed is not None:
-            return
-        elif isinstance(result.outputs[0], Rejected):
-            now = Mark.HELD if source.on_reject == "hold" and last is not None else last
-        else:
-            now = Value(**result.outputs[0].columns)
-        if now is not None and now != last:
-            expect(changed, "a change takes no epoch", unit, last, now)
-            self.oracle.change(epoch, unit, now)
-        if isinstance(now, Value):
-            self.heads[unit] = now
-
-    def _take_head(self, outcome: Outcome) -> None:
-        """What the commit made visible, and which run keys are known by it."""
-        ended, attempt = outcome.ended, outcome.attempt
-        assert ended is not None
-        if attempt.kind != "run" or ended.retry_at is not None:
-            return
-        node, states = attempt.node, ended.states
-        known = self.signatures.setdefault(node.name, {})
-        reads = tuple(
-            tuple(
-                (key, Value(**part.columns).project(item.edge.columns)) for key, part in item.parts
-            )
-            for item in attempt.pinned
-        )
-        failed = states is None or Gone.HELD in states
-        if failed:
-            self._forget_failed(node)
-        known[attempt.code, reads] = "failed" if failed else "good"
-        if states is None:
-            return
-        self._recover(node, states)
-        for asset, state in zip(node.plan.assets, states, strict=True):
-            if isinstance(state, Content):
-                unit = (asset, node.key)
-                self.heads[unit] = Value(**state.columns)
-                self._grow(unit, attempt.epoch)
-
-    def _recover(self, node: Node, states: tuple[object, ...]) -> None:
-        """What failed before is tried again once the unit was well in between."""
-        if Gone.HELD not in states:
-            self._forget_failed(node)
-
-    def _forget_failed(self, node: Node) -> None:
-        """What failed before the last failure, or before the unit was well, is tried again."""
-        known = self.signatures.get(node.name, {})
-        for signature in [s for s, how in known.items() if how == "failed"]:
-            del known[signature]
 
     def check_rest(self) -> None:
         """Every unit that nothing paused keeps back is what it must be."""

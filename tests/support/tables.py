@@ -65,7 +65,7 @@ def arrays(draw: st.DrawFn, rows: int) -> pa.Array:
 
 
 @st.composite
-def tables(draw: st.DrawFn, max_rows: int = 12, max_columns: int = 4) -> pa.Table:
+def tables(draw: st.DrawFn, max_rows: int = 9, max_columns: int = 3) -> pa.Table:
     """A table of random columns; names may be anything that UTF-8 holds."""
     rows = draw(st.integers(0, max_rows))
     names = draw(st.lists(st.text(max_size=4), min_size=1, max_size=max_columns, unique=True))
