@@ -16,6 +16,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from benchmarks.reference import Deliveries, Findings, artifacts, compare, named
+from support.processes import outliving
 from support.project import Daemon, Project, rename_in
 
 HERE = Path(__file__).parent
@@ -84,7 +87,7 @@ class Campaign:
         processes = daemon.tree()
         trigger(daemon)
         daemon.process.wait()
-        self.outcome.outlived += len(outliving(processes))
+        self.outcome.outlived += len(outliving(processes, OUTLIVE_SECONDS))
         if self.at_rest():
             self.outcome.at_rest += 1
             return
@@ -102,17 +105,11 @@ class Campaign:
 
     def by_artifact(self, daemon: Daemon) -> None:
         """Deliver, and kill when some artifact appears."""
-        folder = self.project.state / "artifacts"
-        folder.mkdir(parents=True, exist_ok=True)
         assassin = Assassin(daemon.pid, self.chance.randrange(1, 8), self.chance.random() * 0.0015)
-        observer = Observer()
-        observer.schedule(assassin, str(folder), recursive=True)
-        observer.start()
-        self.deliver()
-        if not assassin.done.wait(3):
-            daemon.process.kill()
-        observer.stop()
-        observer.join()
+        with assassin.lurking(self.project):
+            self.deliver()
+            if not assassin.done.wait(3):
+                daemon.process.kill()
 
     def deliver(self) -> None:
         """Put a few files into place: new days, overwritten days, now and then a bad one."""
@@ -157,6 +154,20 @@ class Assassin(FileSystemEventHandler):
         self.pid, self.left, self.delay_seconds = pid, after, delay_seconds
         self.done = threading.Event()
 
+    @contextmanager
+    def lurking(self, project: Project) -> Iterator[None]:
+        """Be told meanwhile of each artifact that appears."""
+        folder = project.state / "artifacts"
+        folder.mkdir(parents=True, exist_ok=True)
+        observer = Observer()
+        observer.schedule(self, str(folder), recursive=True)
+        observer.start()
+        try:
+            yield
+        finally:
+            observer.stop()
+            observer.join()
+
     def on_created(self, event: FileSystemEvent) -> None:
         if event.is_directory or self.done.is_set():
             return
@@ -167,24 +178,6 @@ class Assassin(FileSystemEventHandler):
                 pass
             os.kill(self.pid, signal.SIGKILL)
             self.done.set()
-
-
-def outliving(processes: list[int]) -> list[int]:
-    """Those that are still there some time after the daemon's death."""
-    deadline = time.monotonic() + OUTLIVE_SECONDS
-    while alive := [pid for pid in processes if running(pid)]:
-        if time.monotonic() > deadline:
-            return alive
-        time.sleep(0.01)
-    return []
-
-
-def running(pid: int) -> bool:
-    """Whether a process is there and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def complete(path: Path) -> bool:

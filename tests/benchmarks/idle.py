@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmarks.graphs import HEAD, fans
 from benchmarks.report import Row, judged, ms
-from support.project import Project, cpu_seconds, memory_mib, rename_in
+from support.processes import cpu_seconds, memory_mib
+from support.project import Project, rename_in
 
 ASSETS, FILES, WARM, EVENTS, WINDOW_SECONDS = 9_999, 10_000, 5, 40, 60.0
 SETTLE_SECONDS, TIMES = 5.0, 3

@@ -25,12 +25,12 @@ from urllib.parse import unquote, urlsplit
 import anyio
 import pyarrow as pa
 import pyarrow.parquet as pq
-from watchdog.observers import Observer
 
-from benchmarks.campaign import Assassin, outliving
+from benchmarks.campaign import OUTLIVE_SECONDS, Assassin
 from benchmarks.orders import TOPIC, Produced, Producer, message, poison, read_back
 from services.kafka import Kafka, kafka_running
 from services.kafka_cluster import Cluster, cluster_running
+from support.processes import outliving
 from support.project import Daemon, Project
 from support.topics import make_topic
 
@@ -114,7 +114,7 @@ class KafkaCampaign:
             finally:
                 processes = [] if daemon.process.poll() is not None else daemon.tree()
                 daemon.kill()
-                outcome.outlived += len(outliving(processes))
+                outcome.outlived += len(outliving(processes, OUTLIVE_SECONDS))
             print(f"round {number + 1} of {len(rounds)}: {what}", file=sys.stderr)
         self.settle()
         produced = read_back(self.broker.servers)
@@ -138,17 +138,11 @@ class KafkaCampaign:
             time.sleep(self.chance.random() * LONGEST_LIFE_SECONDS)
             daemon.process.kill()
         else:
-            folder = self.project.state / "artifacts"
-            folder.mkdir(parents=True, exist_ok=True)
             delay = self.chance.random() * 0.003
             assassin = Assassin(daemon.pid, self.chance.randrange(1, 16), delay)
-            observer = Observer()
-            observer.schedule(assassin, str(folder), recursive=True)
-            observer.start()
-            if not assassin.done.wait(LONGEST_LIFE_SECONDS):
-                daemon.process.kill()
-            observer.stop()
-            observer.join()
+            with assassin.lurking(self.project):
+                if not assassin.done.wait(LONGEST_LIFE_SECONDS):
+                    daemon.process.kill()
         daemon.process.wait()
         self.outcome.kills += 1
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from services.java import free_ports
+from services.ports import free_port
 from services.server import listens
 from services.stores import CREDENTIALS
 
@@ -44,7 +44,7 @@ class Lake:
 def running_lake(folder: Path, count: int, rate: float, share: float) -> Iterator[Lake]:
     """Have it run meanwhile, with so many objects, a share of which it will change."""
     os.environ.update(CREDENTIALS)
-    (port,) = free_ports(1)
+    port = free_port()
     folder.mkdir(exist_ok=True)
     log = folder / "changes.jsonl"
     command = [sys.executable, "-m", "benchmarks.lake_server", str(port), str(count)]

@@ -28,6 +28,7 @@ from benchmarks.lake_server import BUCKET, QUEUE
 from benchmarks.objects_daemon import OBJECTS as OBJECTS_READ
 from benchmarks.objects_daemon import with_daemon
 from benchmarks.report import Row, judged, ms, table
+from support.processes import memory_mib
 
 OBJECTS, RATE, SHARE, INTERVAL_SECONDS = 20_000, 60.0, 0.25, 60.0
 """A quarter changes: 20 % are overwritten, 5 % deleted."""
@@ -54,16 +55,12 @@ class Seen:
                 self.state[arrival.uri] = state_of(identity)
 
 
-def memory_mib() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
-
-
 async def watch(lake: Lake) -> dict[str, Any]:
     """Run the sensor over all of it; give what was seen and what it cost."""
     options = {"endpoint_url": lake.endpoint}
     pattern = Pattern.parse(f"{BUCKET}/days/{{day}}.csv")
     release_memory()  # and have the collector at rest, as a daemon has
-    before, seen, lags = memory_mib(), Seen(), []
+    before, seen, lags = memory_mib(os.getpid(), "Rss"), Seen(), []
     sensor = BucketSensor(
         name="days",
         pattern=pattern,
@@ -74,7 +71,7 @@ async def watch(lake: Lake) -> dict[str, Any]:
         random=Random(1),
         notifications=SqsNotifications(f"//{QUEUE}", pattern, options),
     )
-    clients = memory_mib()
+    clients = memory_mib(os.getpid(), "Rss")
 
     async def feel() -> None:
         while True:
@@ -89,7 +86,7 @@ async def watch(lake: Lake) -> dict[str, Any]:
         while not (sensor.checked and sensor.is_quiet):  # noqa: ASYNC110
             await anyio.sleep(0.05)
         listed = time.monotonic() - begun
-        full, first_lags = memory_mib(), sorted(lags)
+        full, first_lags = memory_mib(os.getpid(), "Rss"), sorted(lags)
         lags.clear()
         lake.go()
         while not lake.ended:  # noqa: ASYNC110

@@ -22,7 +22,8 @@ from afresh.sensors.buckets.url import object_uri
 from benchmarks.lake import Lake, running_lake
 from benchmarks.lake_server import BUCKET, QUEUE
 from benchmarks.report import Row, judged, ms, table
-from support.project import Daemon, Project, memory_mib
+from support.processes import memory_mib
+from support.project import Daemon, Project
 
 OBJECTS, RATE, SHARE, INTERVAL_SECONDS = 5_000, 60.0, 0.25, 60.0
 SAMPLE = 1_000

@@ -27,7 +27,7 @@ from benchmarks.outage_broker import running_broker
 from benchmarks.outage_parties import Bucket, Files, Party, Webhook
 from benchmarks.report import Row, judged, ms, percentiles, table
 from services.fault_proxy import FaultProxy
-from services.java import free_ports
+from services.ports import free_port
 from services.stores import CREDENTIALS, Stores
 from support.hooks import SECRET
 from support.project import Project
@@ -303,7 +303,7 @@ def rows_of(outcome: Outcome) -> list[Row]:
 
 def parties_of(stores: Stores) -> list[Party]:
     """Make them all."""
-    (port,) = free_ports(1)
+    port = free_port()
     return [Files(), Bucket(stores.get("moto")), Webhook(port)]
 
 

@@ -10,9 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from services.ports import free_port
 from support.hooks import SECRET
 from support.project import Project
-from support.webhook_calls import PIPELINE, call_and_kill, free_port
+from support.webhook_calls import PIPELINE, call_and_kill
 
 
 def main() -> int:

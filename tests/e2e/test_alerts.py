@@ -40,12 +40,22 @@ def _alerts(told: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in told.read_text().splitlines()] if told.exists() else []
 
 
-def test_once_on_failure_and_once_on_recovery(tmp_path: Path) -> None:
-    told, script = tmp_path / "told", tmp_path / "notifier.py"
+@pytest.fixture
+def told(tmp_path: Path) -> Path:
+    """Where the command appends what it is given."""
+    return tmp_path / "told"
+
+
+@pytest.fixture
+def project(tmp_path: Path, told: Path) -> Living:
+    script = tmp_path / "notifier.py"
     script.write_text(NOTIFIER)
     command = json.dumps([sys.executable, str(script), str(told)])
     settings = f'[[alerts]]\nkind = "command"\ncommand = {command}\n'
-    project = Living.make(tmp_path / "project", PIPELINE, settings)
+    return Living.make(tmp_path / "project", PIPELINE, settings)
+
+
+def test_once_on_failure_and_once_on_recovery(project: Living, told: Path) -> None:
     with project.running():
         project.land("a.csv", "n\n1\n")
         assert not project.settle()["failed"]
@@ -76,12 +86,7 @@ def test_once_on_failure_and_once_on_recovery(tmp_path: Path) -> None:
     assert recovered == {("checked", "recovered"), ("rows[c]", "recovered")}
 
 
-def test_a_sensor_that_fails_and_recovers(tmp_path: Path) -> None:
-    told, script = tmp_path / "told", tmp_path / "notifier.py"
-    script.write_text(NOTIFIER)
-    command = json.dumps([sys.executable, str(script), str(told)])
-    settings = f'[[alerts]]\nkind = "command"\ncommand = {command}\n'
-    project = Living.make(tmp_path / "project", PIPELINE, settings)
+def test_a_sensor_that_fails_and_recovers(project: Living, told: Path) -> None:
     with project.running():
         for number in range(4):
             project.land(f"{number}.csv", f"n\n{number}\n")

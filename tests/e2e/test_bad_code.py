@@ -194,7 +194,7 @@ def slow(numbers: pd.DataFrame) -> pd.DataFrame:
         row = project.until_state("slow", "running")
         assert row["version"] is None
         (run,) = project.runs("slow")
-        assert (run["state"], run["seconds"] is None) == ("running", True) or run["seconds"] >= 0
+        assert run["state"] == "running"
         assert project.json("cancel", run["run"])["run"] == run["run"]
         until(lambda: project.runs("slow")[0]["state"] == "cancelled", "cancelled")
         assert project.run("cancel", run["run"], check=False).returncode == 2

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.living import Living, until
+from support.project import command_with
 
 pytestmark = pytest.mark.e2e
 
@@ -190,18 +191,20 @@ def small(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def _fill(ballast: Path) -> None:
+    """Take all the room that is left."""
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
 def test_a_full_disk(tmp_path: Path, small: Path) -> None:
     project = Living.make(tmp_path / "project", PIPELINE, f'state = "{small}/state"\n')
     project.land("a.csv", "n\n1\n")
     assert project.until_idle().returncode == 0
     with project.running() as daemon:
         ballast = small / "ballast"
-        with ballast.open("wb", buffering=0) as file:
-            while True:
-                try:
-                    file.write(b"x" * 4096)
-                except OSError:
-                    break
+        _fill(ballast)
         project.land("b.csv", "n\n10\n")
         words = ("space", "full")
         until(lambda: any(word in daemon.output() for word in words), "it is loud", seconds=20)
@@ -221,6 +224,8 @@ def test_what_has_an_end_gives_up_on_a_full_disk(tmp_path: Path, small: Path, wh
     call = f"    fill({str(ballast)!r}, {str(wanted)!r})\n    return"
     pipeline = PIPELINE.replace("    return", call)
     project = Living.make(tmp_path / "project", FILL + pipeline, f'{what} = "{small}/{what}"\n')
+    patience = ("afresh.daemon.patience", "PATIENCE_SECONDS", 3.0)
+    project.command = command_with(tmp_path / "impatient", *patience)
     project.land("a.csv", "n\n1\n")
     assert project.until_idle().returncode == 0
     project.land("b.csv", "n\n10\n")
@@ -245,9 +250,7 @@ def test_artifacts_on_a_full_disk(tmp_path: Path, small: Path) -> None:
     assert project.until_idle().returncode == 0
     with project.running() as daemon:
         ballast = small / "ballast"
-        with ballast.open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(b"x" * 4096)
+        _fill(ballast)
         project.land("b.csv", "n\n10\n")
         # As often as an ingest is tried that fails for another cause.
         until(lambda: daemon.output().count("space") >= 3, "it is loud, and tries on", seconds=20)

@@ -174,7 +174,7 @@ def test_links_that_lead_outside_are_refused_by_name(project: Living) -> None:
 
 def test_a_name_that_is_no_text_is_no_column(tmp_path: Path) -> None:
     pipeline = PIPELINE.replace('"landing/{k}.csv"', '"landing/{k}.csv", key_columns=True')
-    project = Living(Living.make(tmp_path / "project", pipeline).folder)
+    project = Living.make(tmp_path / "project", pipeline)
     bad = os.path.join(os.fsencode(project.folder), b"landing", b"j\xf6rg.csv")  # noqa: PTH118
     with open(bad, "w") as file:  # noqa: PTH123
         file.write("n\n1\n")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.project import Project, rename_in
+from support.living import Living
 
 pytestmark = pytest.mark.e2e
 
@@ -37,26 +37,15 @@ def total(daily: DataFrame[Sale]) -> DataFrame[Sale]:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project.make(tmp_path / "shop", PIPELINE, "workers = 2\n")
+def project(tmp_path: Path) -> Living:
+    return Living.make(tmp_path / "shop", PIPELINE, "workers = 2\n")
 
 
-def states(project: Project) -> dict[str, str]:
-    return {
-        f"{row['asset']}[{row['partition']}]".removesuffix("[]"): row["state"]
-        for row in project.json("status")
-    }
-
-
-def test_a_day_with_the_daemon(project: Project) -> None:
+def test_a_day_with_the_daemon(project: Living) -> None:
     with project.running():
-        rename_in(project.folder / "landing" / "mon.csv", "shop,amount\na,1\nb,2\n")
-        assert project.json("wait", "--timeout", "60") == {
-            "settled": True,
-            "failed": [],
-            "blocked": [],
-        }
-        assert set(states(project).values()) == {"fresh"}
+        project.land("mon.csv", "shop,amount\na,1\nb,2\n")
+        assert project.settle() == {"settled": True, "failed": [], "blocked": []}
+        assert set(project.states().values()) == {"fresh"}
         assert project.json("read", "total") == [
             {"shop": "a", "amount": 1.0},
             {"shop": "b", "amount": 2.0},
@@ -72,11 +61,11 @@ def test_a_day_with_the_daemon(project: Project) -> None:
         assert "landing/mon.csv" in because[-1]["detail"]
 
         # A function fails: what reads it is blocked, and all say why.
-        rename_in(project.folder / "landing" / "tue.csv", "shop,amount\na,13\n")
+        project.land("tue.csv", "shop,amount\na,13\n")
         ended = project.run("wait", "--json", check=False)
         assert ended.returncode == 1
         assert json.loads(ended.stdout)["failed"] == ["daily[tue]"]
-        assert states(project)["total"] == "blocked"
+        assert project.states()["total"] == "blocked"
         told = json.dumps(project.json("why", "total"))
         assert "thirteen" in told
         assert "landing/tue.csv" in told
@@ -87,88 +76,35 @@ def test_a_day_with_the_daemon(project: Project) -> None:
         assert "Traceback" in log
 
         # An arrival that breaks the schema holds nobody.
-        rename_in(project.folder / "landing" / "tue.csv", "shop,amount\na,-1\n")
+        project.land("tue.csv", "shop,amount\na,-1\n")
         assert project.run("wait", check=False).returncode == 1
-        assert states(project)["sales[tue]"] == "failed"
+        assert project.states()["sales[tue]"] == "failed"
         assert "tue.csv" in json.dumps(project.json("why", "sales[tue]"))
 
-        rename_in(project.folder / "landing" / "tue.csv", "shop,amount\na,4\n")
+        project.land("tue.csv", "shop,amount\na,4\n")
         assert project.run("wait").returncode == 0
         assert project.json("read", "total")[0] == {"shop": "a", "amount": 5.0}
     assert project.run("verify").returncode == 0
-    assert set(states(project).values()) == {"fresh"}
+    assert set(project.states().values()) == {"fresh"}
 
 
-def test_pause_holds_back_and_resume_takes_all_at_once(project: Project) -> None:
-    landing = project.folder / "landing"
-    with project.running():
-        rename_in(landing / "mon.csv", "shop,amount\na,1\n")
-        project.run("wait")
-        project.run("pause", "total")
-        before = len(project.json("runs", "total"))
-        for amount in (2, 3):
-            rename_in(landing / "mon.csv", f"shop,amount\na,{amount}\n")
-            project.run("wait")
-        assert states(project)["total"] == "paused"
-        assert len(project.json("runs", "total")) == before
-        project.run("resume", "total")
-        project.run("wait")
-        assert len(project.json("runs", "total")) == before + 1
-        assert project.json("read", "total") == [{"shop": "a", "amount": 3.0}]
-
-
-def test_a_change_right_after_a_save_runs_the_new_code(project: Project) -> None:
-    rename_in(project.folder / "landing" / "mon.csv", "shop,amount\na,1\na,2\n")
-    with project.running():
-        project.run("wait")
-        code = (project.folder / "pipeline.py").read_text()
-        (project.folder / "pipeline.py").write_text(code.replace('"sum"', '"max"'))
-        project.run("materialize", "total", "--force")
-        (head, *_) = project.json("versions", "total")
-        assert (
-            head["code_version"]
-            == {row["asset"]: row["code_version"] for row in project.json("check")}["total"]
-        )
-
-
-def test_without_a_daemon_work_is_done_here(project: Project) -> None:
-    rename_in(project.folder / "landing" / "mon.csv", "shop,amount\na,1\n")
-    made = project.run("materialize", "total", "--json")
-    assert "no daemon" in made.stderr
-    rows = json.loads(made.stdout)
-    assert [(row["asset"], row["version"], row["state"]) for row in rows] == [("total", 1, "fresh")]
-    assert project.run("wait").returncode == 0
-    project.run("pause", "total")
-    assert states(project)["total"] == "paused"
-
-
-def test_until_idle_says_ready_and_how_it_went(project: Project) -> None:
-    rename_in(project.folder / "landing" / "mon.csv", "shop,amount\na,13\n")
-    lines: list[dict[str, Any]] = [
-        json.loads(line)
-        for line in project.run("up", "--until-idle", "--json", check=False).stdout.splitlines()
-    ]
+def test_until_idle_says_ready_and_how_it_went(project: Living) -> None:
+    project.land("mon.csv", "shop,amount\na,13\n")
+    failed = project.run("up", "--until-idle", "--json", check=False)
+    assert failed.returncode == 1
+    lines: list[dict[str, Any]] = [json.loads(line) for line in failed.stdout.splitlines()]
     assert "ready" in {line["type"] for line in lines}
-    rename_in(project.folder / "landing" / "mon.csv", "shop,amount\na,1\n")
-    ended = project.run("up", "--until-idle")
+    runs = {(line["asset"], line["state"]) for line in lines if line["type"] == "run"}
+    assert {("sales", "succeeded"), ("daily", "failed")} <= runs
+    project.land("mon.csv", "shop,amount\na,1\n")
+    ended = project.until_idle()
+    assert ended.returncode == 0
     assert any(line.startswith("ready") for line in ended.stdout.splitlines())
+    assert "total@1 succeeded" in ended.stdout
 
 
-def test_definitions_with_errors_are_refused_with_their_place(project: Project) -> None:
-    (project.folder / "pipeline.py").write_text(
-        PIPELINE.replace("def total(daily", "def total(dayly")
-    )
-    for command in ("check", "up"):
-        ended = project.run(command, "--json", check=False)
-        assert ended.returncode == 2
-        error = json.loads(ended.stderr.splitlines()[-1])
-        assert "dayly" in error["error"]
-        assert "daily" in error["hint"]
-        assert error["where"].startswith("pipeline.py:")
-
-
-def test_events_are_followed_as_json_lines(project: Project) -> None:
-    rename_in(project.folder / "landing" / "mon.csv", "shop,amount\na,1\n")
+def test_events_are_followed_as_json_lines(project: Living) -> None:
+    project.land("mon.csv", "shop,amount\na,1\n")
     with project.running():
         project.run("wait")
         with subprocess.Popen(
@@ -178,23 +114,14 @@ def test_events_are_followed_as_json_lines(project: Project) -> None:
         ) as following:
             assert following.stdout is not None
             seen = [json.loads(following.stdout.readline()) for _ in range(2)]
-            rename_in(project.folder / "landing" / "tue.csv", "shop,amount\na,2\n")
+            project.land("tue.csv", "shop,amount\na,2\n")
             seen.append(json.loads(following.stdout.readline()))
             following.terminate()
     assert seen[-1]["uri"] == "landing/tue.csv"
     assert [row["seq"] for row in seen] == sorted(row["seq"] for row in seen)
 
 
-def test_a_second_daemon_is_refused_and_names_the_first(project: Project) -> None:
-    with project.running() as daemon:
-        ended = project.run("up", "--json", check=False)
-        assert ended.returncode == 2
-        assert str(daemon.pid) in json.loads(ended.stderr.splitlines()[-1])["error"]
-        assert project.json("stop") == {"stopped": True}
-        assert daemon.process.wait(10) == 0
-
-
-def test_with_json_an_error_is_all_that_stands_on_stderr(project: Project) -> None:
+def test_with_json_an_error_is_all_that_stands_on_stderr(project: Living) -> None:
     project.run("up", "--until-idle")
     for command in (["cancel", "nope"], ["materialize", "nope"], ["sensors", "scan", "nope"]):
         done = project.run(*command, "--json", check=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.living import Living, until
+from support.processes import outliving
 
 pytestmark = pytest.mark.e2e
 
@@ -54,7 +55,7 @@ def test_each_row_is_published_once_whatever_is_killed(tmp_path: Path) -> None:
             until(more)
             process = int(pid.read_text())
             daemon.kill()
-            until(lambda process=process: not Path(f"/proc/{process}/cmdline").exists())
+            assert outliving([process], 30.0) == []
     with project.running():
         seen = values(project)
         os.kill(int(pid.read_text()), signal.SIGKILL)

@@ -32,7 +32,7 @@ def made(n: int = 1) -> pd.DataFrame:
 def test_definitions_that_do_not_load_are_found(
     tmp_path: Path, pipeline: str, settings: str, detail: str
 ) -> None:
-    project = Living(Living.make(tmp_path / "project", pipeline, settings).folder)
+    project = Living.make(tmp_path / "project", pipeline, settings)
     done = project.run("doctor", "--json", check=False)
     (row,) = [row for row in json.loads(done.stdout) if row["check"] == "definitions"]
     assert (row["state"], done.returncode) == (("failed", 1) if detail else ("ok", 0))

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from support.living import Living, until
+from support.processes import outliving
 
 pytestmark = pytest.mark.e2e
 
@@ -29,23 +29,6 @@ def doubled(rows: pd.DataFrame) -> pd.DataFrame:
 def total(doubled: pd.DataFrame) -> pd.DataFrame:
     return doubled[["n"]].sum().to_frame().T
 """
-
-
-def _gone(pids: list[int], seconds: float) -> list[int]:
-    """Give the processes that are still there after so long."""
-    deadline = time.monotonic() + seconds
-    while True:
-        left = [pid for pid in pids if _alive(pid)]
-        if not left or time.monotonic() > deadline:
-            return left
-        time.sleep(0.01)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def _expected(project: Living) -> dict[str, list[int]]:
@@ -85,7 +68,7 @@ def test_the_daemon_killed_amid_twenty_files(tmp_path: Path, at: int) -> None:
         below = [pid for pid in daemon.tree() if pid != daemon.pid]
         assert below
         daemon.kill()
-        assert _gone(below, 1.0) == [], "workers end with the daemon"
+        assert outliving(below, 1.0) == [], "workers end with the daemon"
         states = {row["state"] for row in project.json("runs")}
         assert states <= {"running", "queued", "interrupted", "succeeded"}
     # It was killed: `running` has nothing left to stop.

@@ -25,7 +25,7 @@ def total(days: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.mark.parametrize("how", ["moved", "copied"])
 def test_all_versions_are_read_and_go_on(tmp_path: Path, how: str) -> None:
-    old = Living(Living.make(tmp_path / "old", PIPELINE).folder)
+    old = Living.make(tmp_path / "old", PIPELINE)
     old.land("mon.csv", "n\n1\n")
     old.run("up", "--until-idle")
     new = Living(tmp_path / "new")
@@ -49,7 +49,7 @@ def test_all_versions_are_read_and_go_on(tmp_path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])
 def test_a_source_is_mended_from_its_file(tmp_path: Path, damage: str) -> None:
-    project = Living(Living.make(tmp_path / "project", PIPELINE).folder)
+    project = Living.make(tmp_path / "project", PIPELINE)
     file = project.land("mon.csv", "n\n1\n")
     for name in ("tue", "wed"):
         project.land(f"{name}.csv", "n\n0\n")
@@ -85,7 +85,7 @@ def test_a_source_is_mended_from_its_file(tmp_path: Path, damage: str) -> None:
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])
 def test_a_forced_run_mends_a_damaged_version(tmp_path: Path, damage: str) -> None:
-    project = Living(Living.make(tmp_path / "project", PIPELINE).folder)
+    project = Living.make(tmp_path / "project", PIPELINE)
     project.land("mon.csv", "n\n1\n")
     project.run("up", "--until-idle")
     with project.running():
@@ -106,7 +106,7 @@ def test_a_forced_run_mends_a_damaged_version(tmp_path: Path, damage: str) -> No
 
 
 def test_an_older_version_is_mended_when_its_content_comes_again(tmp_path: Path) -> None:
-    project = Living(Living.make(tmp_path / "project", PIPELINE).folder)
+    project = Living.make(tmp_path / "project", PIPELINE)
     for content in ("n\n1\n", "n\n2\n"):
         project.land("mon.csv", content)
         assert project.until_idle().returncode == 0

@@ -1,12 +1,11 @@
 """Refresh policies and schedules in a project: left behind, let run, and killed in between."""
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from support.living import until
 from support.project import Project, rename_in
 
 pytestmark = pytest.mark.e2e
@@ -55,13 +54,6 @@ def put(project: Project, name: str, count: int) -> None:
     rename_in(project.folder / "landing" / f"{name}.csv", text)
 
 
-def wait(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def units(project: Project) -> dict[str, dict[str, object]]:
     return {unit["asset"]: unit for unit in project.json("status")}
 
@@ -81,8 +73,8 @@ def test_policies_leave_behind_and_let_run(tmp_path: Path) -> None:
     daemon = project.start()
     try:
         put(project, "rows", 1)
-        wait(lambda: units(project)["recent"]["version"] == 1)
-        wait(lambda: units(project)["hourly"]["version"] == 1)
+        until(lambda: units(project)["recent"]["version"] == 1)
+        until(lambda: units(project)["hourly"]["version"] == 1)
         found = units(project)
         assert (found["calm"]["state"], found["calm"]["version"]) == ("fresh", 1)
         assert (found["model"]["state"], found["model"]["version"]) == ("fresh", None)
@@ -90,11 +82,11 @@ def test_policies_leave_behind_and_let_run(tmp_path: Path) -> None:
         assert found["valued"]["state"] == "missing"
         assert "refresh=manual" in json.dumps(found["model"]["reasons"])
         put(project, "prices", 1)
-        wait(lambda: units(project)["valued"]["version"] == 1)
+        until(lambda: units(project)["valued"]["version"] == 1)
         project.run("materialize", "model")
-        wait(lambda: units(project)["report"]["version"] == 1)
+        until(lambda: units(project)["report"]["version"] == 1)
         put(project, "rows", 2)
-        wait(lambda: units(project)["hourly"]["version"] == 2)
+        until(lambda: units(project)["hourly"]["version"] == 2)
         found = units(project)
         assert found["model"]["version"] == 1
         assert found["nightly"]["version"] is None
@@ -105,7 +97,7 @@ def test_policies_leave_behind_and_let_run(tmp_path: Path) -> None:
     finally:
         daemon.kill()
     with project.running():
-        wait(lambda: len(ticks(project)) > 6)
+        until(lambda: len(ticks(project)) > 6)
         found = units(project)
         assert found["model"]["version"] == 1
         assert found["nightly"]["version"] is None

@@ -44,7 +44,7 @@ def added(days: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Living]:
-    made = Living(Living.make(tmp_path / "project", PIPELINE).folder)
+    made = Living.make(tmp_path / "project", PIPELINE)
     made.land("mon.csv", "n\n1\n")
     made.land("tue.csv", "n\n2\n")
     with made.running():
@@ -99,7 +99,7 @@ def test_what_older_code_made_names_the_new_code_and_is_made_anew_by_hand(projec
 def test_code_that_is_behind_names_the_change_that_brought_it_whatever_changed_since(
     tmp_path: Path,
 ) -> None:
-    project = Living(Living.make(tmp_path / "project", PIPELINE).folder)
+    project = Living.make(tmp_path / "project", PIPELINE)
     project.land("mon.csv", "n\n1\n")
     assert project.until_idle().returncode == 0
     pipeline = project.folder / "pipeline.py"
@@ -125,7 +125,7 @@ def test_a_deletion_is_named_where_it_leads_to(project: Living) -> None:
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_run_that_a_deletion_alone_has_caused_names_it(tmp_path: Path, restarted: bool) -> None:
-    project = Living(Living.make(tmp_path / "project", PIPELINE + TOTAL).folder)
+    project = Living.make(tmp_path / "project", PIPELINE + TOTAL)
     for day in ("mon", "tue", "wed"):
         project.land(f"{day}.csv", f"n\n{len(day)}{ord(day[0])}\n")
     daemon = project.start()
@@ -156,7 +156,7 @@ def test_a_run_that_a_deletion_alone_has_caused_names_it(tmp_path: Path, restart
 def test_content_that_a_later_run_found_again_is_known_by_what_that_run_read(
     tmp_path: Path,
 ) -> None:
-    project = Living(Living.make(tmp_path / "project", PIPELINE + COUNT).folder)
+    project = Living.make(tmp_path / "project", PIPELINE + COUNT)
     for content in ("n\n1\n", "n\n2\n"):
         project.land("mon.csv", content)
         assert project.until_idle().returncode == 0

@@ -43,15 +43,6 @@ def other(numbers: pd.DataFrame) -> pd.DataFrame:
 class Edited(Living):
     """A project whose files a test edits."""
 
-    def edit(self, name: str, old: str, new: str) -> None:
-        """Save a file as editors do: in place of the old one."""
-        path = self.folder / name
-        text = path.read_text()
-        assert old in text
-        part = path.with_suffix(".part")
-        part.write_text(text.replace(old, new))
-        part.replace(path)
-
     def run_count(self) -> int:
         """Give how many runs there were."""
         return len(self.json("runs"))
@@ -68,7 +59,7 @@ class Edited(Living):
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Edited]:
-    made = Edited(Living.make(tmp_path / "project", PIPELINE).folder)
+    made = Edited.make(tmp_path / "project", PIPELINE)
     (made.folder / "helping.py").write_text(HELPING)
     (made.folder / "other.py").write_text(OTHER)
     (made.folder / "afresh.toml").write_text('definitions = ["pipeline", "other"]\n')
@@ -124,6 +115,8 @@ def test_a_command_right_after_a_save_runs_the_new_code(project: Edited) -> None
     (row,) = project.json("materialize", "scaled")
     assert row["state"] == "fresh"
     assert project.read("scaled") == [{"n": 15}, {"n": 25}]
+    (made,) = [row for row in project.json("check") if row["asset"] == "scaled"]
+    assert project.json("versions", "scaled")[0]["code_version"] == made["code_version"]
 
 
 def test_a_module_that_breaks_leaves_its_last_good_definitions_in_force(project: Edited) -> None:
@@ -154,7 +147,7 @@ def test_a_module_that_breaks_leaves_its_last_good_definitions_in_force(project:
 def test_a_start_while_a_module_is_broken_goes_on_by_its_last_good_definitions(
     tmp_path: Path,
 ) -> None:
-    project = Edited(Living.make(tmp_path / "project", PIPELINE).folder)
+    project = Edited.make(tmp_path / "project", PIPELINE)
     (project.folder / "helping.py").write_text(HELPING)
     project.land("numbers.csv", "n\n1\n")
     assert project.until_idle().returncode == 0

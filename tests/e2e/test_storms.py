@@ -1,13 +1,13 @@
 """Storms: a source over its budget, and an asset that leads to itself through a file it writes."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from services.ports import free_port
+from support.living import until
 from support.project import Project, rename_in
-from support.webhook_calls import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -33,13 +33,6 @@ def calm(wild: pd.DataFrame) -> pd.DataFrame:
 """
 
 
-def wait(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def states(project: Project, asset: str) -> set[str]:
     return {unit["state"] for unit in project.json("status", asset)}
 
@@ -49,7 +42,7 @@ def test_loop_is_stopped_and_goes_on_by_hand(tmp_path: Path) -> None:
     (project.folder / "landing" / "wild").mkdir()
     with project.running():
         rename_in(project.folder / "landing" / "rows.csv", "n\n1\n")
-        wait(lambda: states(project, "loop") == {"paused"})
+        until(lambda: states(project, "loop") == {"paused"})
         (unit,) = project.json("status", "loop")
         assert "led to it again" in str(unit["reasons"])
         count = unit["version"]
@@ -62,8 +55,8 @@ def test_loop_is_stopped_and_goes_on_by_hand(tmp_path: Path) -> None:
     with project.running():
         assert "led to it again" in str(project.json("status", "loop")[0]["reasons"])
         project.run("resume", "loop")
-        wait(lambda: project.json("status", "loop")[0]["version"] > count + 10)
-        wait(lambda: states(project, "loop") == {"paused"})
+        until(lambda: project.json("status", "loop")[0]["version"] > count + 10)
+        until(lambda: states(project, "loop") == {"paused"})
 
 
 def test_storm_is_spread_told_and_lost_is_nothing(tmp_path: Path) -> None:
@@ -72,11 +65,11 @@ def test_storm_is_spread_told_and_lost_is_nothing(tmp_path: Path) -> None:
     with project.running():
         for number in range(40):
             rename_in(project.folder / "landing" / "wild" / f"{number:02}.csv", f"a\n{number}\n")
-        wait(lambda: len(project.json("events")) >= 41)
+        until(lambda: len(project.json("events")) >= 41)
         (row,) = [each for each in project.json("sensors") if each["sensor"] == "wild"]
         assert "over its budget of 10/1s" in row["error"]
         assert row["state"] == "watching"
-        wait(lambda: states(project, "wild") == {"fresh"})
+        until(lambda: states(project, "wild") == {"fresh"})
         project.run("wait", "calm")
         runs = [run for run in project.json("runs") if run["asset"] == "wild"]
         started = sorted(run["started_at"] for run in runs)
@@ -133,10 +126,10 @@ def test_loops_through_the_daemon_itself_are_stopped_restarts_or_not(
     count = "select count(*) from event where source in ('emitted', 'posted')"
     with project.running():
         project.run("emit", what, "--data", '{"n": 0}')
-        wait(lambda: project.rows(count)[0][0] >= 5)
+        until(lambda: project.rows(count)[0][0] >= 5)
     assert states(project, name) != {"paused"}
     with project.running():
-        wait(lambda: states(project, name) == {"paused"}, 60)
+        until(lambda: states(project, name) == {"paused"}, seconds=60)
         (unit,) = project.json("status", name)
         assert "led to it again" in str(unit["reasons"])
         time.sleep(1.0)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from services.ports import free_port
 from support.living import Living, until
-from support.webhook_calls import free_port
 
 pytestmark = pytest.mark.e2e
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from services.ports import free_port
 from support.living import Living, until
-from support.webhook_calls import free_port
 
 if TYPE_CHECKING:
     from support.project import Daemon
@@ -56,15 +56,10 @@ command = ["sh", "-c", "cat >> '{file}'; echo >> '{file}'"]
 class Edited(Living):
     """A project whose definitions a test edits."""
 
-    def edit(self, old: str, new: str) -> None:
-        """Save the definitions, and wait until they are in force."""
+    def redefine(self, old: str, new: str) -> None:
+        """Change the definitions, and wait until they are in force."""
         ((before,),) = self.rows("select count(*) from definitions")
-        path = self.folder / "pipeline.py"
-        text = path.read_text()
-        assert old in text
-        part = path.with_suffix(".part")
-        part.write_text(text.replace(old, new))
-        part.replace(path)
+        self.edit("pipeline.py", old, new)
         self.wait_for("select count(*) > ? from definitions", before)
         assert self.settle()["settled"]
 
@@ -94,7 +89,7 @@ class Edited(Living):
 def project(tmp_path: Path) -> Iterator[Edited]:
     folder = tmp_path / "project"
     notify = NOTIFY.replace("{file}", str(folder / "alerts.jsonl"))
-    made = Edited(Living.make(folder, PIPELINE, notify).folder)
+    made = Edited.make(folder, PIPELINE, notify)
     made.land("mon.csv", "amount\n1\n2\n")
     made.land("tue.csv", "amount\n3\n99\n")
     with made.running():
@@ -104,7 +99,7 @@ def project(tmp_path: Path) -> Iterator[Edited]:
 
 def test_what_fails_a_tightened_schema_is_suspect_until_it_is_mended(project: Edited) -> None:
     runs = project.runs_so_far()
-    project.edit(LOOSE, TIGHT)
+    project.redefine(LOOSE, TIGHT)
     assert project.reasons("orders[mon]") == []
     assert project.reasons("orders[tue]") == ["suspect"]
     assert project.marks("orders") == {"orders[mon]@1": "head", "orders[tue]@1": "suspect"}
@@ -133,14 +128,14 @@ def test_what_fails_a_tightened_schema_is_suspect_until_it_is_mended(project: Ed
 
 
 def test_a_schema_that_is_loosened_again_clears_it_and_costs_nothing_else(project: Edited) -> None:
-    project.edit(LOOSE, "amount: int = pa.Field(ge=-5)")
+    project.redefine(LOOSE, "amount: int = pa.Field(ge=-5)")
     assert project.rows("select * from validation") == [], "proven looser: nothing"
-    project.edit("ge=-5", "ge=0, le=10")
+    project.redefine("ge=-5", "ge=0, le=10")
     assert project.reasons("orders[tue]") == ["suspect"]
-    project.edit("le=10", "le=1000")
+    project.redefine("le=10", "le=1000")
     assert project.reasons("orders[tue]") == []
     assert project.marks("orders") == {"orders[mon]@1": "head", "orders[tue]@1": "head"}
-    project.edit(", le=1000", "")
+    project.redefine(", le=1000", "")
     assert project.rows("select * from revalidation") == []
 
 
@@ -152,21 +147,21 @@ def test_assets_and_checks_of_ones_own_count(project: Edited) -> None:
     def even(cls, totals):
         return totals % 2 == 0
 """
-    project.edit("    total: int\n", f"    {check}")
+    project.redefine("    total: int\n", f"    {check}")
     assert project.reasons("totals") == ["suspect"]
-    project.edit("% 2 == 0", "% 2 == 1")
+    project.redefine("% 2 == 0", "% 2 == 1")
     assert project.reasons("totals") == [], "its code has changed: it was looked at again"
     assert project.runs_so_far() == runs
-    project.edit("% 2 == 1", "% 2 == 0")
+    project.redefine("% 2 == 1", "% 2 == 0")
     assert project.reasons("totals") == ["suspect"]
-    project.edit("-> DataFrame[Total]", "-> pd.DataFrame")
+    project.redefine("-> DataFrame[Total]", "-> pd.DataFrame")
     assert project.reasons("totals") == [], "no schema, nothing suspect"
 
 
 def test_a_rejected_arrival_is_tried_again_when_the_checks_change(project: Edited) -> None:
     project.land("wed.csv", "amount\n-1\n")
     project.until_state("orders[wed]", "failed")
-    project.edit(LOOSE, "amount: int = pa.Field(ge=-1)")
+    project.redefine(LOOSE, "amount: int = pa.Field(ge=-1)")
     project.until_state("orders[wed]", "fresh")
     assert project.read("orders[wed]") == [{"amount": -1}]
     read = project.rows("select partition from event where source = 'orders' and kind = 'code'")
@@ -174,7 +169,7 @@ def test_a_rejected_arrival_is_tried_again_when_the_checks_change(project: Edite
 
 
 def test_another_type_reads_the_files_again(project: Edited) -> None:
-    project.edit("amount: int", "amount: float")
+    project.redefine("amount: int", "amount: float")
     project.settle()
     states = {row["state"] for row in project.json("runs", "orders")}
     assert states == {"succeeded"}
@@ -187,7 +182,7 @@ def _validated(project: Edited) -> int:
 
 
 def test_a_daemon_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
-    project = Edited(Living.make(tmp_path / "project", PIPELINE, "workers = 1\n").folder)
+    project = Edited.make(tmp_path / "project", PIPELINE, "workers = 1\n")
     for number in range(30):
         project.land(f"d{number:02}.csv", f"amount\n{number}\n")
     daemon: Daemon = project.start()
@@ -218,7 +213,7 @@ def test_a_daemon_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
 
 
 def test_all_there_is_to_do_includes_it(tmp_path: Path) -> None:
-    project = Edited(Living.make(tmp_path / "project", PIPELINE).folder)
+    project = Edited.make(tmp_path / "project", PIPELINE)
     project.land("mon.csv", "amount\n50\n")
     project.run("up", "--until-idle")
     path = project.folder / "pipeline.py"
@@ -248,14 +243,14 @@ def large(orders: DataFrame[Order]) -> DataFrame[Order]:
 
 def test_rows_of_a_stream_are_looked_at_where_they_lie(tmp_path: Path) -> None:
     settings = f'http = "127.0.0.1:{free_port()}"\n'
-    project = Edited(Living.make(tmp_path / "project", STREAM, settings).folder)
+    project = Edited.make(tmp_path / "project", STREAM, settings)
     with project.running():
         for amounts in ([1, 2], [99], [3, 8]):
             lines = "\n".join(json.dumps({"amount": amount}) for amount in amounts)
             project.run("emit", "orders", "--lines", "--data", lines)
             project.settle()
         runs = project.runs_so_far()
-        project.edit(LOOSE, TIGHT)
+        project.redefine(LOOSE, TIGHT)
         assert project.marks("orders") == {
             "orders@3": "suspect", "orders@2": "suspect", "orders@1": "kept",
         }  # fmt: skip
@@ -267,6 +262,6 @@ def test_rows_of_a_stream_are_looked_at_where_they_lie(tmp_path: Path) -> None:
         project.settle()
         assert project.reasons("orders") == ["suspect"], "the rows are in what comes later, too"
         assert project.runs_so_far() == runs + 2, "one for what came, one for its reader"
-        project.edit("le=10", "le=100")
+        project.redefine("le=10", "le=100")
         assert project.reasons("orders") == project.reasons("large") == []
         assert set(project.marks("orders").values()) == {"head", "kept"}

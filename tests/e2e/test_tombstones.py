@@ -24,7 +24,7 @@ def both(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Living:
-    return Living(Living.make(tmp_path / "project", PIPELINE, "workers = 1\n").folder)
+    return Living.make(tmp_path / "project", PIPELINE, "workers = 1\n")
 
 
 def test_a_unit_whose_one_file_is_deleted_before_the_other_came_blocks_nothing(

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from services.ports import free_port
 from support.hooks import SECRET, post
 from support.living import Living, until
-from support.project import memory_mib
-from support.webhook_calls import PIPELINE, call_and_kill, free_port
+from support.processes import memory_mib
+from support.webhook_calls import PIPELINE, call_and_kill
 
 pytestmark = pytest.mark.e2e
 
@@ -76,7 +77,7 @@ def test_without_its_secret_a_webhook_fails_alone(
         assert "ORDERS_SECRET" in row["error"]
 
 
-def test_idle_it_costs_next_to_nothing(tmp_path: Path, url: str) -> None:
+def test_serving_calls_takes_little_memory(tmp_path: Path, url: str) -> None:
     project = make(tmp_path, url)
     with project.running() as daemon:
         for number in range(50):

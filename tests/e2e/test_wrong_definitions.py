@@ -55,8 +55,9 @@ def test_all_is_told_at_once_with_its_place(tmp_path: Path) -> None:
         lines = [line for line in done.stderr.splitlines() if f"{place}: Expected" in line]
         assert len(lines) == 1, (place, done.stderr)
         assert said in lines[0]
-    problem = json.loads(project.run("check", "--json", check=False).stderr)
-    assert problem["where"] in WRONG
+    for command in ("check", "up"):
+        problem = json.loads(project.run(command, "--json", check=False).stderr)
+        assert problem["where"] in WRONG
     up = project.until_idle()
     assert up.returncode == 2
     assert all(place in up.stderr + up.stdout for place in WRONG)

@@ -17,6 +17,7 @@ from afresh.assets.manifest import Sensor, Source
 from afresh.daemon.sensing.custom import CustomSensor
 from afresh.sensors.base import Batch, SensorContext
 from afresh.sensors.records import Record, decode_records
+from support.processes import is_alive
 from support.watching import Journal, until
 
 BEGINNING = """
@@ -206,12 +207,7 @@ async def poll(cursor):
     error, _ = await failure(tmp_path, body, stall_seconds=1.5)
     assert "event loop" in error.error
     for pid in (tmp_path / "pids").read_text().split():
-        await until(
-            lambda pid=pid: (
-                not Path(f"/proc/{pid}/cmdline").exists()
-                or not Path(f"/proc/{pid}/cmdline").read_bytes()
-            )
-        )
+        await until(lambda pid=int(pid): not is_alive(pid))
 
 
 async def test_a_step_may_be_limited(tmp_path: Path) -> None:

@@ -12,23 +12,10 @@ from afresh.daemon.workers.task import (
     Part,
     TaskInput,
 )
-from support.pools import (
-    DEFINITIONS,
-    Project,
-    failed,
-    gone,
-    is_alive,
-    only,
-    pool_of,
-    write_project,
-)
+from support.pools import DEFINITIONS, Project, failed, gone, only, pool_of, write_project
+from support.processes import is_alive
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 async def test_a_new_generation_takes_over_and_the_old_one_ends_its_work(tmp_path: Path) -> None:

@@ -24,11 +24,6 @@ from support.watching import until
 pytestmark = [pytest.mark.integration, pytest.mark.service]
 
 
-@pytest.fixture
-def staging(tmp_path: Path) -> Path:
-    return tmp_path / "staging" / "things"
-
-
 async def apart(function: Callable[[], object]) -> None:
     """Do it in a thread: the sensor goes on meanwhile."""
     await anyio.to_thread.run_sync(function)

@@ -20,11 +20,6 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture
-def staging(tmp_path: Path) -> Path:
-    return tmp_path / "staging" / "things"
-
-
 async def test_other_leaders_are_followed_and_nothing_is_lost_or_doubled(
     cluster: Cluster, staging: Path
 ) -> None:

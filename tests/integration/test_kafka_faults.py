@@ -16,11 +16,6 @@ from support.watching import until
 pytestmark = [pytest.mark.integration, pytest.mark.service]
 
 
-@pytest.fixture
-def staging(tmp_path: Path) -> Path:
-    return tmp_path / "staging" / "things"
-
-
 @pytest.fixture(scope="module")
 def proxied() -> Iterator[tuple[Kafka, FaultProxy]]:
     """A broker that sends those who come through the proxy back to it; tests write past it."""

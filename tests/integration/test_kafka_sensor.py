@@ -29,11 +29,6 @@ from support.watching import until
 pytestmark = [pytest.mark.integration, pytest.mark.service]
 
 
-@pytest.fixture
-def staging(tmp_path: Path) -> Path:
-    return tmp_path / "staging" / "things"
-
-
 def numbers(start: int, end: int) -> list[bytes]:
     return [b"%d" % number for number in range(start, end)]
 

@@ -1,6 +1,5 @@
 """The Kafka sensor on all shapes of topics: compacted, of a thousand partitions, large messages."""
 
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -23,11 +22,6 @@ def servers() -> Iterator[str]:
     patient = {"broker.session.timeout.ms": "60000"}
     for broker in kafka_running(patient):
         yield broker.servers
-
-
-@pytest.fixture
-def staging(tmp_path: Path) -> Path:
-    return tmp_path / "staging" / "things"
 
 
 async def left(servers: str, topic: str) -> list[int]:
@@ -107,9 +101,7 @@ async def test_a_thousand_partitions_are_read_and_bounded_while_nobody_takes(
         ahead = len(following._client._consumer._fetcher._records)
         taken.set()
         assert ahead * len(value) <= 3 << 20
-        started_at = time.monotonic()
         await until(lambda: len(journal.records) == partitions, 30)
-        assert time.monotonic() - started_at < 20
         tasks.cancel_scope.cancel()
     assert sorted(journal.places) == [(partition, 0) for partition in range(partitions)]
     assert journal.gaps == []

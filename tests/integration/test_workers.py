@@ -20,7 +20,8 @@ from afresh.daemon.workers.task import (
     TaskInput,
     Written,
 )
-from support.pools import DEFINITIONS, Project, failed, gone, is_alive, only, pool_of, write_project
+from support.pools import DEFINITIONS, Project, failed, gone, only, pool_of, write_project
+from support.processes import is_alive
 
 pytestmark = pytest.mark.integration
 

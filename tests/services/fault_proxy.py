@@ -34,7 +34,6 @@ class FaultProxy:
         self.answer: int | None = None
         self.stalled = False
         self.refused = 0
-        self.passed = 0
         self._down = False
         self._open: set[socket.socket] = set()
         self._lost: set[socket.socket] = set()
@@ -112,7 +111,6 @@ class FaultProxy:
             self._open |= {client, server}
         if self._down:  # meanwhile
             self._reset_all()
-        self.passed += 1
         asking = threading.Thread(target=self._ask, args=(client, server), daemon=True)
         asking.start()
         self._bring(server, client)

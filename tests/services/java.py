@@ -1,14 +1,12 @@
-"""Jars from Maven Central, resolved once and kept below `.cache/`; and free ports for servers.
+"""Jars from Maven Central, resolved once and kept below `.cache/`.
 
 `python tests/services/java.py` fetches all that the tests want, so that no test waits for it.
 """
 
 import hashlib
 import shutil
-import socket
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 from services.missing import Missing
@@ -39,15 +37,6 @@ def classpath(name: str) -> str:
         raise Missing(f"Maven could not resolve {pom.name}: {done.stdout.strip()[:500]}")
     fresh.replace(known)
     return known.read_text()
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports of the loopback interface that nobody listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def main() -> int:

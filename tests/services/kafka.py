@@ -4,7 +4,6 @@
 is skipped then.
 """
 
-import ctypes
 import os
 import signal
 import socket
@@ -12,27 +11,19 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from services.java import classpath, free_ports
+from services.java import classpath
 from services.missing import Missing, skip
+from services.ports import free_port, free_ports
+from services.server import launch
 
 START_SECONDS = 60.0
 _JAVA = ("java", "-XX:+UseSerialGC", "-Xshare:auto")
 HEAP_MB = 512
 _QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
-# The signal comes when the thread ends that started the process: one that lives as long as we do.
-_starter = ThreadPoolExecutor(1, "broker")
-
-
-def _die_with_parent() -> None:
-    """Between fork and exec: no broker outlives the tests, however they end."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Kafka:
@@ -43,6 +34,7 @@ class Kafka:
     ) -> None:
         self.folder = folder
         self.logs = folder / "logs"
+        self._log = folder / "broker.log"
         self.port, self.controller = free_ports(2)
         self._heap = (f"-Xms{heap_mb // 2}m", f"-Xmx{heap_mb}m")
         self.servers = f"127.0.0.1:{self.port}"
@@ -60,7 +52,7 @@ class Kafka:
 
     def add_listener(self, name: str, protocol: str) -> int:
         """Listen on one port more, before the start; give the port. It advertises itself."""
-        (port,) = free_ports(1)
+        port = free_port()
         self._listeners.append((name, protocol, port, f"127.0.0.1:{port}"))
         return port
 
@@ -153,20 +145,9 @@ class Kafka:
         """Start it."""
         if not (self.folder / "server.properties").exists():
             self.format()
-        with (self.folder / "broker.log").open("ab") as log:
-            self._process = _starter.submit(
-                subprocess.Popen,
-                [
-                    *(*_JAVA, *self._heap, _QUIET, "-cp", self._jars),
-                    *("kafka.Kafka", "server.properties"),
-                ],
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,
-            ).result()
+        command = [*_JAVA, *self._heap, _QUIET, "-cp", self._jars]
+        command += ["kafka.Kafka", "server.properties"]
+        self._process = launch(command, log=self._log)
 
     def wait_ready(self) -> None:
         """Return when it answers. Raises Missing if it does not."""
@@ -175,7 +156,7 @@ class Kafka:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:
                 self.kill()
-                said = (self.folder / "broker.log").read_text(errors="replace")[-2000:]
+                said = self._log.read_text(errors="replace")[-2000:]
                 raise Missing(f"the broker did not start: {said}")
             time.sleep(0.05)
 

@@ -20,7 +20,26 @@ _starter = ThreadPoolExecutor(1, "server")
 
 
 def _die_with_parent() -> None:
+    """Between fork and exec: nothing outlives the tests, however they end."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def launch(
+    command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start a process that ends with this one, in the folder of its log."""
+    with log.open("ab") as output:
+        return _starter.submit(
+            subprocess.Popen,
+            list(command),
+            cwd=log.parent,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        ).result()
 
 
 def listens(port: int) -> bool:
@@ -45,19 +64,7 @@ class Server:
         ready: Callable[[int], bool] = listens,
     ) -> None:
         self.port = port
-        self._log = log
-        with log.open("ab") as output:
-            self._process = _starter.submit(
-                subprocess.Popen,
-                list(command),
-                cwd=log.parent,
-                env={**os.environ, **(environment or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,
-            ).result()
+        self._process = launch(command, log=log, environment=environment)
         until = time.monotonic() + START_SECONDS
         while not ready(port):
             if self._process.poll() is not None or time.monotonic() > until:

@@ -19,8 +19,9 @@ from uuid import uuid4
 import fsspec
 import pytest
 
-from services.java import CACHE, classpath, free_ports
+from services.java import CACHE, classpath
 from services.missing import Missing, skip
+from services.ports import free_port
 from services.server import Server
 
 AZURITE = "azurite@3.35.0"
@@ -95,19 +96,22 @@ def environment(values: dict[str, str]) -> Iterator[None]:
         yield
 
 
+def _s3(name: str, port: int) -> ObjectStore:
+    endpoint = f"http://127.0.0.1:{port}"
+    return ObjectStore(name, "s3", port, {"endpoint_url": endpoint}, {"AWS_ENDPOINT_URL": endpoint})
+
+
 def run_moto(folder: Path) -> tuple[Server, ObjectStore]:
     """Start moto's server: S3 and SQS in one, in memory."""
-    (port,) = free_ports(1)
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = Server(command, port=port, log=folder / "moto.log")
-    store = ObjectStore("moto", "s3", port, {"endpoint_url": f"http://127.0.0.1:{port}"})
-    store.environment = {"AWS_ENDPOINT_URL": store.endpoint}
-    return server, store
+    return server, _s3("moto", port)
 
 
 def run_s3proxy(folder: Path) -> tuple[Server, ObjectStore]:
     """Start s3proxy over a folder of files."""
-    (port,) = free_ports(1)
+    port = free_port()
     (folder / "data").mkdir()
     settings = {
         "s3proxy.authorization": "none",
@@ -124,14 +128,12 @@ def run_s3proxy(folder: Path) -> tuple[Server, ObjectStore]:
     command += ["-cp", classpath("s3proxy"), "org.gaul.s3proxy.Main"]
     command += ["--properties", "s3proxy.properties"]
     server = Server(command, port=port, log=folder / "s3proxy.log")
-    store = ObjectStore("s3proxy", "s3", port, {"endpoint_url": f"http://127.0.0.1:{port}"})
-    store.environment = {"AWS_ENDPOINT_URL": store.endpoint}
-    return server, store
+    return server, _s3("s3proxy", port)
 
 
 def run_azurite(folder: Path) -> tuple[Server, ObjectStore]:
     """Start Azurite, which npm has."""
-    (port,) = free_ports(1)
+    port = free_port()
     command = [_azurite(), "--inMemoryPersistence", "--silent", "--skipApiVersionCheck"]
     command += ["--blobHost", "127.0.0.1", "--blobPort", str(port)]
     server = Server(command, port=port, log=folder / "azurite.log")
@@ -173,7 +175,7 @@ def install_azurite() -> None:
 def run_gcs(folder: Path) -> tuple[Server, ObjectStore]:
     """Start fake-gcs-server, which has conditional writes as GCS has (PyPI's emulator has not)."""
     install_gcs()
-    (port,) = free_ports(1)
+    port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     command = [str(GCS_FOLDER / "bin" / "fake-gcs-server"), "-scheme", "http", "-backend"]
     command += ["memory", "-host", "127.0.0.1", "-port", str(port), "-public-host", endpoint[7:]]

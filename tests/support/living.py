@@ -36,6 +36,13 @@ class Living(Project):
         rename_in(path, content)
         return path
 
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Change a file of the project as editors save: in place of the old one."""
+        path = self.folder / name
+        text = path.read_text()
+        assert old in text
+        rename_in(path, text.replace(old, new))
+
     def settle(self, *selection: str) -> dict[str, Any]:
         """Wait until all that has landed is settled; the answer of `afresh wait`."""
         done = self.run("wait", *selection, "--timeout", "60", "--json", check=False)

@@ -18,6 +18,7 @@ from afresh.daemon.workers.task import (
     Task,
     Written,
 )
+from support.processes import is_alive
 
 DEFINITIONS = """
 import os, signal, subprocess, sys, threading, time
@@ -198,13 +199,6 @@ def only(result: Result) -> Written:
 def failed(result: Result) -> Failed:
     assert result.failed is not None, result.outputs
     return result.failed
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 async def gone(*pids: int, seconds: float = 1.0) -> bool:

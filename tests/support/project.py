@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from support.processes import with_descendants
+
 AFRESH = str(Path(sys.executable).with_name("afresh"))
 READY_SECONDS = 60.0
 
@@ -147,22 +149,23 @@ class Daemon:
 
     def tree(self) -> list[int]:
         """List the daemon and all processes below it."""
-        parents: dict[int, list[int]] = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal():
-                try:
-                    stat = (entry / "stat").read_text()
-                except OSError:
-                    continue
-                parents.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(
-                    int(entry.name)
-                )
-        found, queue = [], [self.pid]
-        while queue:
-            pid = queue.pop()
-            found.append(pid)
-            queue += parents.get(pid, [])
-        return found
+        return with_descendants(self.pid)
+
+
+IMPATIENT = """#!{python}
+import sys
+from afresh.daemon.cli import main
+import {module} as module
+module.{name} = {value}
+sys.exit(main())
+"""
+
+
+def command_with(path: Path, module: str, name: str, value: float) -> str:
+    """Make an `afresh` of which one constant is another: what waits for long need not in tests."""
+    path.write_text(IMPATIENT.format(python=sys.executable, module=module, name=name, value=value))
+    path.chmod(0o755)
+    return str(path)
 
 
 def rename_in(path: Path, content: str | bytes) -> float:
@@ -172,19 +175,3 @@ def rename_in(path: Path, content: str | bytes) -> float:
     now = time.monotonic()
     part.replace(path)
     return now
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process so far, all threads, in seconds at nanosecond resolution."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
-
-
-def memory_mib(pid: int, kind: str) -> float:
-    """Memory of a process in MiB; `kind` is `Rss` or `Pss`."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith(f"{kind}:"):
-            return int(line.split()[1]) / 1024
-    raise ValueError(kind)

@@ -2,12 +2,10 @@
 
 import http.client
 import json
-import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -23,14 +21,6 @@ orders = source("orders", webhook("/hooks/orders", secret=env("ORDERS_SECRET"), 
 """
 CALLERS = 16
 PAUSE_SECONDS = 0.05
-
-
-def free_port() -> int:
-    """Give a port that nobody has at the moment."""
-    with closing(socket.socket()) as server:
-        server.bind(("127.0.0.1", 0))
-        port: int = server.getsockname()[1]
-        return port
 
 
 @dataclass
