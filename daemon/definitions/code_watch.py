@@ -1,7 +1,7 @@
 """Says when a file that definitions are loaded from may have changed on disk."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 import anyio
@@ -19,7 +19,7 @@ INTERVAL_SECONDS = 10.0
 """Where notifications are lost or there are none, the files are looked at that often."""
 
 
-async def code_changes(project: str, state: str) -> AsyncIterator[None]:
+async def code_changes(project: str, state: str) -> AsyncGenerator[None]:
     """A hint each time that code may have changed, and one an interval."""
     notifications = Notifications()
     folders: list[str] = []

@@ -35,8 +35,8 @@ from afresh.daemon.reactor import Reactor
 from afresh.daemon.restore.planner import restore_planner
 from afresh.daemon.workers import snapshot
 from afresh.storage.ledger import state as saved
+from afresh.storage.ledger.check import Reads
 from afresh.storage.ledger.commit import Update
-from afresh.storage.ledger.reader import Reader
 
 _log = logging.getLogger("afresh.definitions")
 _encode = msgspec.msgpack.Encoder().encode
@@ -103,7 +103,7 @@ def refusal(manifest: Manifest) -> DefinitionError | None:
 async def load_first(
     pool: Loads,
     settings: Settings,
-    reader: Reader,
+    reader: Reads,
     problem: Callable[[str], None],
     *,
     strict: bool,
@@ -145,7 +145,7 @@ class Generations:
         tasks: TaskGroup,
         settings: Settings,
         pool: Loads,
-        reader: Reader,
+        reader: Reads,
         manifest: Manifest,
         *,
         on_problems: Callable[[tuple[Problem, ...]], None],
@@ -251,7 +251,7 @@ class Generations:
 
 
 def definitions_rows(
-    reactor: Reactor, manifest: Manifest, old: Manifest | None, reader: Reader, epoch: int
+    reactor: Reactor, manifest: Manifest, old: Manifest | None, reader: Reads, epoch: int
 ) -> list[Update]:
     """The rows that say that these definitions are in force from this epoch on.
 
@@ -275,7 +275,7 @@ def definitions_rows(
     ]
 
 
-def rebuild(reactor: Reactor, manifest: Manifest, reader: Reader, epoch: int) -> Planner:
+def rebuild(reactor: Reactor, manifest: Manifest, reader: Reads, epoch: int) -> Planner:
     """The planner for new definitions, from the ledger.
 
     What is running goes on in it if its unit does.

@@ -10,10 +10,10 @@ from afresh.assets.manifest import Manifest
 from afresh.assets.planner.planner import Planner
 from afresh.daemon.config import Settings, load_settings
 from afresh.storage.ledger import queries
-from afresh.storage.ledger.reader import Reader
+from afresh.storage.ledger.check import Reads
 
 
-def last_manifest(reader: Reader) -> Manifest | None:
+def last_manifest(reader: Reads) -> Manifest | None:
     """The definitions that were last in force."""
     rows = reader.rows(queries.LAST_DEFINITIONS, {})
     return msgspec.msgpack.decode(rows[0][2], type=Manifest) if rows else None

@@ -13,12 +13,12 @@ from afresh.daemon.reactor import Reactor
 from afresh.sensors.key_paths import refusal
 from afresh.storage.ledger import queries
 from afresh.storage.ledger import state as saved
+from afresh.storage.ledger.check import Reads
 from afresh.storage.ledger.commit import Update
-from afresh.storage.ledger.reader import Reader
 
 
 def read_again(
-    reactor: Reactor, manifest: Manifest, old: Manifest | None, reader: Reader, now: float
+    reactor: Reactor, manifest: Manifest, old: Manifest | None, reader: Reads, now: float
 ) -> list[dict[str, Any]]:
     """Give an event for each file that is to be read again."""
     before = {source.name: source for source in old.sources} if old is not None else {}
@@ -38,7 +38,7 @@ def read_again(
     return events
 
 
-def forgotten_rows(manifest: Manifest, old: Manifest | None, reader: Reader) -> list[Update]:
+def forgotten_rows(manifest: Manifest, old: Manifest | None, reader: Reads) -> list[Update]:
     """Drop what sensors recorded of sources that have another kind of sensor now.
 
     It would make nothing of that: it begins anew.
@@ -65,7 +65,7 @@ def _version(source: Source, manifest: Manifest) -> str:
 
 
 def _events(
-    reactor: Reactor, source: Source, reader: Reader, now: float, only: set[str] | None
+    reactor: Reactor, source: Source, reader: Reads, now: float, only: set[str] | None
 ) -> list[dict[str, Any]]:
     """Of all files of a source, or `only` of these keys; several of one key stay refused."""
     events = []
@@ -107,7 +107,7 @@ def _refused(source: Source, keys: Mapping[str, str | None]) -> dict[str, str]:
     }
 
 
-def _place_of(reader: Reader, seq: int) -> tuple[str | None, str]:
+def _place_of(reader: Reads, seq: int) -> tuple[str | None, str]:
     """The key of what an event brought, and where it is: its uri does not say."""
     rows = reader.rows("SELECT partition, position FROM event WHERE seq = :seq", {"seq": seq})
     return (str(rows[0][0]), str(rows[0][1])) if rows else (None, "")

@@ -190,7 +190,10 @@ async def test_a_stop_waits_for_what_runs_and_not_for_what_always_comes() -> Non
                 await daemon.arrive("s", key)
                 await anyio.sleep(0.01)
 
-        ledger = MemoryLedger(lambda answer: tasks.start_soon(commit_slowly, answer))
+        def post(answer: Callable[[], None]) -> None:
+            tasks.start_soon(commit_slowly, answer)
+
+        ledger = MemoryLedger(post)
         daemon = Daemon(manifest, workers, ledger)
         await daemon.start(tasks)
         workers.files["landing/t"] = "1"
