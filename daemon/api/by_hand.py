@@ -88,6 +88,11 @@ def _look_again(view: View, source: Source, params: Mapping[str, Any]) -> Arriva
             hint="afresh emit SOURCE --path PATH looks at it again",
         )
     uri, partition = params.get("path"), params.get("partition")
+    if uri and any("\ud800" <= letter <= "\udfff" for letter in uri):
+        raise UsageError(
+            f"Expected a path of {source.name} as text, found {uri!r}",
+            hint="write bytes that are not UTF-8 as %FF, as afresh events shows them",
+        )
     if not uri and partition is None and source.captures:
         raise UsageError(
             f"Expected a path or partition of {source.name}, found neither",

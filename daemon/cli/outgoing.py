@@ -29,7 +29,7 @@ def outgoing(call: Call, action: str | None, target: str | None) -> None:
 
 def _people(rows: list[dict[str, Any]]) -> None:
     if not rows:
-        say("nobody is told: there is no [[outgoing]] in the settings")
+        say("no target was told of anything: [[outgoing]] in the settings names them")
         return
     print_table(
         ("target", "state", "waiting", "since", "error"),

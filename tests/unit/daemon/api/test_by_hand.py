@@ -88,6 +88,7 @@ def test_a_file_that_never_came_may_be_named(tmp_path: Path) -> None:
         {"source": "flights"},
         {"source": "flights", "data": ["MQ=="]},
         {"source": "flights", "path": "elsewhere/x.csv"},
+        {"source": "flights", "path": "landing/\udcff.csv"},
         {"source": "flights", "partition": "never"},
     ],
 )
