@@ -49,17 +49,8 @@ class Reactor:
 
     # Called from outside the loop
 
-    async def offer(self, batch: Batch) -> None:
-        """Record a sensor's batch and wait for room: returning is the acknowledgement (P1).
-
-        A source that comes faster than it is read makes its sensor wait.
-        """
-        await self.record(batch)
-        while self.is_flooded(batch.sensor):
-            await self.changed()
-
     async def record(self, batch: Batch) -> None:
-        """Record a batch, and return whether or not more of its source should come (P1)."""
+        """Record a sensor's batch: returning is the acknowledgement (P1)."""
         item = Offered(batch, anyio.Event())
         self._put(item)
         await item.acknowledged.wait()
@@ -69,6 +60,11 @@ class Reactor:
     def is_flooded(self, source: str) -> bool:
         """Whether so much of a source waits to be read that no more of it should come."""
         return self.planner.ingests.is_flooded(source)
+
+    async def room(self, source: str) -> None:
+        """Wait until more of a source may come: one that comes faster than it is read waits."""
+        while self.is_flooded(source):
+            await self.changed()
 
     async def tell(
         self,

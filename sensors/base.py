@@ -1,7 +1,9 @@
 """What a sensor is: something that notices arrivals and hands them on, in batches.
 
 `await emit(batch)` returning is the acknowledgement: the events and the cursor are committed in
-one transaction (P1). A sensor that is cancelled before that emits again after a restart.
+one transaction (P1). A sensor that is cancelled or fails meanwhile is told before it ends, so what
+follows `emit` up to the next await is done in any case. After a restart of the daemon it emits
+again what the ledger does not have.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

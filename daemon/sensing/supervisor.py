@@ -37,8 +37,7 @@ LOOK_AGAIN_SECONDS = 0.02
 class Supervisor:
     """Starts, stops and restarts sensors. Files share one task, the others have one each.
 
-    `emit` returns when a batch is recorded and there is room for more of its source, `record` when
-    it is recorded.
+    `record` returns when a batch is recorded, `room` when more of a source may come.
     """
 
     def __init__(
@@ -46,8 +45,8 @@ class Supervisor:
         tasks: TaskGroup,
         *,
         watcher: FolderWatcher,
-        emit: Emit,
         record: Emit,
+        room: Callable[[str], Awaitable[None]],
         is_flooded: Callable[[str], bool],
         recorded: Recorded,
         project: str,
@@ -58,7 +57,8 @@ class Supervisor:
         http: HttpRoutes | None = None,
     ) -> None:
         self._tasks = tasks
-        self._emit = emit
+        self._record = record
+        self._room = room
         self._recorded = recorded
         self._now = now
         self._watcher = watcher
@@ -284,7 +284,8 @@ class Supervisor:
             self.sensors[source.name] = sensor
         own = SensorTask(
             sensor,
-            self._emit,
+            self._record,
+            self._room,
             tasks=self._tasks,
             random=self._random,
             now=self._now,

@@ -1,10 +1,11 @@
 """A sensor with a task of its own: run, and run again after a pause that grows when it fails."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from afresh.assets.errors import AfreshError
@@ -22,16 +23,22 @@ class _Offer:
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.error: Exception | None = None
+        self.is_abandoned = False
+        """The daemon ends: whether it is recorded is for the ledger to say at the next start."""
         self.ended = anyio.Event()
 
 
 class SensorTask:
-    """Runs one sensor until it is stopped; `error` is why it is not running at the moment."""
+    """Runs one sensor until it is stopped; `error` is why it is not running at the moment.
+
+    `record` returns when a batch is recorded, `room` when more of a source may come.
+    """
 
     def __init__(
         self,
         sensor: Sensor,
-        emit: Emit,
+        record: Emit,
+        room: Callable[[str], Awaitable[None]],
         *,
         tasks: TaskGroup,
         random: Random,
@@ -40,7 +47,8 @@ class SensorTask:
     ) -> None:
         self.sensor = sensor
         self.error = ""
-        self._emit = emit
+        self._record = record
+        self._room = room
         self._tasks = tasks
         self._offers: set[_Offer] = set()
         self._backoff = Backoff(random)
@@ -81,10 +89,17 @@ class SensorTask:
 
     async def _try(self) -> str:
         async def emit(batch: Batch) -> None:
+            # Before, as one that is stopped while it waits has to know what became of its batch.
+            await self._room(batch.sensor)
+            await anyio.lowlevel.checkpoint_if_cancelled()
             offer = _Offer(batch)
             self._offers.add(offer)
             self._tasks.start_soon(self._hand_on, offer)
-            await offer.ended.wait()
+            # In any case: one that fails meanwhile is run again as it is, and would bring it twice.
+            with anyio.CancelScope(shield=True):
+                await offer.ended.wait()
+            if offer.is_abandoned:
+                await anyio.sleep_forever()  # until all are cancelled, which has begun
             if offer.error is not None:
                 raise offer.error
             if self.error:
@@ -104,9 +119,12 @@ class SensorTask:
 
     async def _hand_on(self, offer: _Offer) -> None:
         try:
-            await self._emit(offer.batch)
+            await self._record(offer.batch)
         except Exception as error:  # noqa: BLE001 - it is the sensor's, who waits for it
             offer.error = error
+        except BaseException:
+            offer.is_abandoned = True
+            raise
         finally:
             self._offers.discard(offer)
             offer.ended.set()

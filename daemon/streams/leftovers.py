@@ -86,7 +86,7 @@ class StreamFiles:
         for name in due:
             detail = "rows that are kept no longer go"
             look = Arrival(f"keep:{name}", "tick", "", now, detail=detail)
-            await self._reactor.offer(Batch(name, (look,)))
+            await self._reactor.record(Batch(name, (look,)))
         return due
 
     async def forget_batches(self) -> int:

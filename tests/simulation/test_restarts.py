@@ -107,7 +107,7 @@ async def test_a_schedule_that_is_a_source_is_the_cause_of_its_rows() -> None:
         await daemon.start(tasks)
         payload = encode_records([Record(b"1")])
         tick = Arrival("every://1m/60", "tick", "", anyio.current_time(), payload=payload)
-        await daemon.reactor.offer(Batch("s", (tick,)))
+        await daemon.reactor.record(Batch("s", (tick,)))
         await daemon.settle()
         kinds = dict(daemon.ledger.reader.rows("SELECT asset, cause_kind FROM run"))
         assert kinds == dict.fromkeys(("s", "new", "more"), "tick")

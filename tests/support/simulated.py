@@ -143,7 +143,7 @@ class Daemon:
         uri = f"landing/{name}/{key}" if key else f"landing/{name}"
         at = anyio.current_time()
         arrival = Arrival(uri, "deleted" if deleted else "arrived", key, at, identity)
-        await self.reactor.offer(Batch(name, (arrival,)))
+        await self.reactor.record(Batch(name, (arrival,)))
 
     async def settle(self) -> None:
         """Wait until nothing is under way or due."""

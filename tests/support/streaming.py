@@ -177,7 +177,8 @@ class StreamDaemon(Daemon):
             payload=encode_records(records),
             position=position,
         )
-        await self.reactor.offer(Batch(name, (arrival,), cursor=values[-1] if values else ""))
+        await self.reactor.room(name)
+        await self.reactor.record(Batch(name, (arrival,), cursor=values[-1] if values else ""))
 
     async def force(self, asset: str) -> None:
         """Ask for an asset to be made anew, as `materialize --force` does."""

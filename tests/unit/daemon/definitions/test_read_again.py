@@ -93,9 +93,9 @@ async def test_several_files_of_one_key_stay_refused() -> None:
 
     async with anyio.create_task_group() as tasks:
         await daemon.start(tasks)
-        await daemon.reactor.offer(Batch("a", (arrival("x.csv", "x"), arrival("y.csv", "y"))))
+        await daemon.reactor.record(Batch("a", (arrival("x.csv", "x"), arrival("y.csv", "y"))))
         await daemon.settle()
-        await daemon.reactor.offer(Batch("a", (arrival("x.csv.gz", "x", "Expected one"),)))
+        await daemon.reactor.record(Batch("a", (arrival("x.csv.gz", "x", "Expected one"),)))
         await daemon.settle()
         await daemon.reload(manifest(msgspec.structs.replace(files, code_key="c2")))
         await daemon.settle()

@@ -1,5 +1,6 @@
 """A sensor that is stopped while the ledger records its batch: the next one goes on behind it."""
 
+from collections.abc import Awaitable, Callable
 from random import Random
 
 import anyio
@@ -38,12 +39,35 @@ class Numbers:
         return int(accept)
 
 
+async def free(_source: str) -> None:
+    """There is room at all times."""
+
+
+def running(
+    sensor: Sensor,
+    record: Emit,
+    tasks: TaskGroup,
+    room: Callable[[str], Awaitable[None]] = free,
+) -> SensorTask:
+    task = SensorTask(
+        sensor,
+        record,
+        room,
+        tasks=tasks,
+        random=Random(1),
+        now=lambda: 0.0,
+        tell=lambda: None,
+    )
+    tasks.start_soon(task.run)
+    return task
+
+
 def supervising(tasks: TaskGroup, ledger: "Ledger") -> Supervisor:
     return Supervisor(
         tasks,
         watcher=FolderWatcher("/project", now=lambda: 0.0),
-        emit=ledger.record,
         record=ledger.record,
+        room=free,
         is_flooded=lambda _source: False,
         recorded=ledger,
         project="/project",
@@ -88,21 +112,61 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 async def test_it_has_ended_when_what_it_handed_on_is_recorded() -> None:
     ledger = Ledger()
     async with anyio.create_task_group() as tasks:
-        task = SensorTask(
-            Numbers(""),
-            ledger.record,
-            tasks=tasks,
-            random=Random(1),
-            now=lambda: 0.0,
-            tell=lambda: None,
-        )
-        tasks.start_soon(task.run)
+        task = running(Numbers(""), ledger.record, tasks)
         await ledger.asked.wait()
         task.stop()
         with anyio.move_on_after(0.05) as waiting:
             await task.wait_ended()
         assert waiting.cancelled_caught
         ledger.go.set()
+        with anyio.fail_after(5):
+            await task.wait_ended()
+    assert ledger.recorded == ["1"]
+
+
+async def test_a_sensor_that_fails_while_it_hands_on_does_not_bring_it_twice() -> None:
+    ledger = Ledger()
+
+    class Stumbling(Numbers):
+        """Another task of it fails while one hands on."""
+
+        async def run(self, emit: Emit) -> None:
+            async with anyio.create_task_group() as tasks:
+                if not self.at:
+                    tasks.start_soon(self.stumble)
+                await super().run(emit)
+
+        async def stumble(self) -> None:
+            await ledger.asked.wait()
+            raise OSError("the line is dead")
+
+    async with anyio.create_task_group() as tasks:
+        task = running(Stumbling(""), ledger.record, tasks)
+        await ledger.asked.wait()
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(5):
+            while len(ledger.recorded) < 2:
+                ledger.go.set()
+                await ledger.asked.wait()
+        task.stop()
+    assert ledger.recorded == ["1", "2"]
+
+
+async def test_who_waits_for_room_has_handed_on_nothing() -> None:
+    ledger = Ledger()
+    ledger.go.set()
+    full = anyio.Event()
+
+    async def room(source: str) -> None:
+        assert source == "numbers"
+        if ledger.recorded:
+            full.set()
+            await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as tasks:
+        task = running(Numbers(""), ledger.record, tasks, room)
+        await full.wait()
+        task.stop()
         with anyio.fail_after(5):
             await task.wait_ended()
     assert ledger.recorded == ["1"]
@@ -124,10 +188,7 @@ async def test_an_error_of_the_ledger_is_the_sensors() -> None:
         raise OSError("the disk is full")
 
     async with anyio.create_task_group() as tasks:
-        task = SensorTask(
-            Hearing(""), full, tasks=tasks, random=Random(1), now=lambda: 0.0, tell=lambda: None
-        )
-        tasks.start_soon(task.run)
+        task = running(Hearing(""), full, tasks)
         await until(lambda: heard)
         task.stop()
     assert str(heard[0]) == "the disk is full"
