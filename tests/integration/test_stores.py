@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
+from afresh.sensors.buckets import folders
 from afresh.sensors.buckets.folders import ABANDONED_AT_MOST, THREADS, FolderStore
 from afresh.sensors.buckets.store import StoreError
 
@@ -19,7 +20,7 @@ LISTING = b"""<?xml version="1.0" encoding="UTF-8"?>
 async def test_a_store_that_hangs_holds_some_threads_and_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("afresh.sensors.buckets.folders.DEADLINE_SECONDS", 0.01)
+    monkeypatch.setattr(folders, "DEADLINE_SECONDS", 0.01)
     store = FolderStore("memory", "lake", {}, recursive=False)
     answers, begun = threading.Event(), []
 

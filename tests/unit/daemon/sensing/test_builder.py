@@ -33,6 +33,9 @@ def hide(monkeypatch: pytest.MonkeyPatch, distribution: str, package: str) -> No
     """Have nothing of a distribution importable, and what imports it not yet imported."""
     for name in list(sys.modules):
         if name.startswith(f"afresh.sensors.{package}."):
+            # Its package names it too, and is to name this one again in the end.
+            home, _, child = name.rpartition(".")
+            monkeypatch.setattr(sys.modules[home], child, sys.modules[name])
             monkeypatch.delitem(sys.modules, name)
         if name == distribution or name.startswith(f"{distribution}."):
             monkeypatch.setitem(sys.modules, name, None)
