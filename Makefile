@@ -53,8 +53,9 @@ demo: $(VENV)/.demo
 demo-kafka: $(VENV)/.test $(VENV)/.services
 	@PYTHONPATH=tests $(DEMO) deploy/demo/live.py flights-live
 
+# A process that crashes ends the run: a new one in its place can wait for ever (pytest-xdist 1323).
 test: $(VENV)/.test $(VENV)/.services
-	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile -m "" $(ARGS)
+	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --max-worker-restart 0 -m "" $(ARGS)
 
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check

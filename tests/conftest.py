@@ -1,10 +1,15 @@
 """Shared by all tests: the async backend, and how hard Hypothesis tries."""
 
+import faulthandler
 import gc
 import os
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+TEARDOWN_SECONDS = 120.0
+_stderr = pytest.StashKey[int]()
 
 pytest_plugins = ["services.kafka", "services.registry", "services.stores"]
 
@@ -32,6 +37,39 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let clients that nobody holds go now: s3fs closes theirs in whatever loop is running then."""
     if item.get_closest_marker("service") is not None:
         gc.collect()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell failures at once, where this process is the one that reports."""
+    config.stash[_stderr] = os.dup(2)  # that of the terminal: nothing is captured yet
+    if (terminal := config.pluginmanager.get_plugin("terminalreporter")) is not None:
+        config.pluginmanager.register(_Tell(terminal))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """End the process if a teardown hangs: pytest-timeout lets those of failed tests (its 196)."""
+    faulthandler.dump_traceback_later(TEARDOWN_SECONDS, exit=True, file=item.config.stash[_stderr])
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+class _Tell:
+    """Names what failed as it fails: of a run that is cut off, that much is known."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Name a test that failed, and in a line why, below the line of dots."""
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            reason = (crash.message if crash else report.longreprtext).partition("\n")[0]
+            self._terminal.write_line(f"\n{report.nodeid} failed ({report.when}): {reason}")
 
 
 @pytest.fixture(params=["asyncio"])
