@@ -12,7 +12,7 @@ from afresh.assets.planner.policies import Policies
 from afresh.assets.planner.settling import Settling
 from afresh.assets.planner.slim import Slim
 from afresh.assets.planner.staleness import Staleness
-from afresh.assets.planner.streams import marks_after
+from afresh.assets.planner.streams import is_staged, marks_after
 
 
 class Ends:
@@ -75,8 +75,9 @@ class Ends:
             node.marks = marks_after(attempt)
             if attempt.reads_to:
                 self._policies.goals.note(node.plan, now - attempt.started_at)
-                self._settling.advance(node, states)
+                self._settling.advance(node, states, staged=is_staged(attempt))
                 return
+            node.staged = None
         if change.states is not None:
             node.last_read = Slim(
                 (item.edge.parameter, tuple((key, part.version) for key, part in item.parts))

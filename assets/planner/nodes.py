@@ -127,6 +127,8 @@ class Node(Struct, eq=False):
     requested_epoch: int = 0
     marks: dict[str, Span] | None = None
     """Of an incremental reader, by parameter: what it has read of the stream, up to its end."""
+    staged: tuple[Content, ...] | None = None
+    """Of one that is being made anew by several runs, what they made so far: the next heads."""
     salt: str = ""
     """Of an asset that reads nothing, what lets it run: its run key is another each time."""
     deleted_event: int | None = None

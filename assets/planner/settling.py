@@ -82,14 +82,19 @@ class Settling:
         node.running, node.forced, node.stale_since, node.wake_at = attempt, False, None, None
         return attempt
 
-    def advance(self, node: Node, states: tuple[State, ...]) -> None:
-        """A reader has read some of what is new: it is not settled before it has read the rest."""
+    def advance(self, node: Node, states: tuple[State, ...], *, staged: bool) -> None:
+        """A reader has read some of what is new: it is not settled before it has read the rest.
+
+        What is staged does not take the place of the heads before that.
+        """
         self._recover(node)
         node.prepared = None
         self._policies.quiets.forget(node)
-        for position, state in enumerate(states):
-            if isinstance(state, Content):
-                node.heads[position] = state
+        contents = tuple(state for state in states if isinstance(state, Content))
+        if staged:
+            node.staged = contents
+        else:
+            node.heads = list(contents)
 
     def _recover(self, node: Node) -> None:
         """A run of a node has succeeded: what failed before is tried again should it come back."""

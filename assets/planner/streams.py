@@ -9,7 +9,8 @@ moved with the version that it made of them. It runs when there are rows behind 
 for another reason but one: what it has read is no more (its code is to be rebuilt, the stream was
 begun anew, someone asked for it). Then it reads from the start, and what it makes replaces all.
 A run is given so many rows at most. With more of them it is not settled yet: the next run follows,
-and who reads it waits until all rows of a cut are in it.
+and who reads it waits until all rows of a cut are in it. What replaces a head takes its place only
+then: before, it has less than readers were given already (P6).
 """
 
 # hashlib's own, without OpenSSL, which importing hashlib loads: 2 ms of a command's start.
@@ -91,7 +92,7 @@ def must_replace(node: Node, cut: tuple[Pinned, ...]) -> bool:
     """Whether all rows are to be read again, and what was made of them is to be replaced."""
     if node.forced or not is_begun(node):
         return True
-    head, function, marks = node.heads[0], node.plan.function, node.marks or {}
+    head, function, marks = newest(node)[0], node.plan.function, node.marks or {}
     assert head is not None
     assert function is not None
     if function.on_code_change == "rebuild" and head.code != node.plan.code:
@@ -103,9 +104,21 @@ def must_replace(node: Node, cut: tuple[Pinned, ...]) -> bool:
     return False
 
 
+def newest(node: Node) -> Sequence[Content | None]:
+    """What is appended to: of one that is being made anew not the heads yet."""
+    return node.heads if node.staged is None else node.staged
+
+
+def is_staged(attempt: Attempt) -> bool:
+    """Whether heads stay what they are, since what replaces them is made by more runs (P6)."""
+    node = attempt.node
+    replaces = attempt.replaces or node.staged is not None
+    return bool(attempt.reads_to) and replaces and any(head is not None for head in node.heads)
+
+
 def is_begun(node: Node) -> bool:
     """Whether all its outputs are streams already, so that something can be appended."""
-    return all(head is not None and head.span is not None for head in node.heads)
+    return all(head is not None and head.span is not None for head in newest(node))
 
 
 def first_rows(node: Node, cut: tuple[Pinned, ...]) -> dict[str, int]:

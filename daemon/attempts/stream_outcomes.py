@@ -12,7 +12,7 @@ from afresh.assets.manifest import Retry
 from afresh.assets.planner.changes import Ended
 from afresh.assets.planner.content import Content, Gone
 from afresh.assets.planner.nodes import Attempt
-from afresh.assets.planner.streams import is_begun, marks_after
+from afresh.assets.planner.streams import is_begun, is_staged, marks_after, newest
 from afresh.daemon.attempts.dispatch import lineage_rows
 from afresh.daemon.attempts.outcome_rows import (
     STORAGE_RETRY,
@@ -158,38 +158,46 @@ def end_incremental(attempt: Attempt, result: Result, now: float, streams: Strea
 def _publish(attempt: Attempt, result: Result, now: float, streams: Streams) -> Outcome:
     node, plan = attempt.node, attempt.node.plan
     begun = is_begun(node) and not attempt.replaces
+    staged = is_staged(attempt)
     states: list[Content] = []
     updates: list[Update] = []
     garbage: list[str] = []
     version: int | None = None
     for place, output in enumerate(result.outputs):
         assert isinstance(output, Written)
-        asset, head = plan.assets[place], node.heads[place]
+        asset, made = plan.assets[place], newest(node)[place]
         moved = bool(output.rows) or not begun
         if moved:
-            head, rows = append_version(attempt, place, output, attempt.epoch, now, streams=streams)
-            updates += [*rows, validity(asset, node.key, attempt.epoch, head.version, attempt.run)]
-            version = head.version
+            made, rows = append_version(attempt, place, output, attempt.epoch, now, streams=streams)
+            updates += rows
+            version = made.version
         elif output.uri:
             garbage.append(output.uri)
-        assert head is not None
-        states.append(head)
+        assert made is not None
+        states.append(made)
+        if not staged and made != node.heads[place]:
+            updates.append(
+                validity(asset, node.key, attempt.epoch, made.version, attempt.run),
+            )
         unit = {
             "asset": asset,
             "partition": node.key,
-            "version": head.version,
-            # With more to read it is not settled there yet.
-            "epoch": node.epoch if attempt.reads_to else attempt.epoch,
-            "run_key": attempt.run_key,
-            "deleted": False,
-            "code_version": head.code,
             "failed_run": None,
             "updated_at": now,
         }
+        if not staged:
+            unit |= {
+                "version": made.version,
+                # With more to read it is not settled there yet.
+                "epoch": node.epoch if attempt.reads_to else attempt.epoch,
+                "run_key": attempt.run_key,
+                "deleted": False,
+                "code_version": made.code,
+            }
         updates += [
             Update("upsert", "unit", [unit]),
             end_row(
-                attempt, place, "succeeded" if moved else "unchanged", now, version=head.version
+                attempt, place, "succeeded" if moved else "unchanged", now, version=made.version
             ),
             forget_failure(asset, node.key),
         ]

@@ -170,7 +170,21 @@ def _restore_function(node: Node, kept: Kept) -> None:
             node.known[run_key] = whole
     unit = node.plan.assets[0], node.key
     node.last_read = kept.inputs.get(unit, node.last_read)
-    node.marks = kept.marks.get(unit) if node.plan.incremental else None
+    if node.plan.incremental:
+        node.marks = kept.marks.get(unit)
+        node.staged = _staged(node, kept)
+
+
+def _staged(node: Node, kept: Kept) -> tuple[Content, ...] | None:
+    """What is to take the place of the heads: versions that are newer than these."""
+    found = []
+    for asset, head in zip(node.plan.assets, node.heads, strict=True):
+        versions = kept.contents.get((asset, node.key), {})
+        last = versions[max(versions)] if versions else None
+        if last is None or last.span is None or last == head:
+            return None
+        found.append(last)
+    return tuple(found)
 
 
 def _take_contents(

@@ -8,7 +8,7 @@ import msgspec
 from afresh.assets.planner.content import Columns, Content, Span
 from afresh.assets.planner.nodes import Attempt, Node
 from afresh.assets.planner.segments import Segment, first_kept, joined_positions
-from afresh.assets.planner.streams import append, drop
+from afresh.assets.planner.streams import append, drop, newest
 from afresh.daemon.streams.segments import Streams, garbage_rows
 from afresh.daemon.workers.task import Merged, Result, Written
 from afresh.storage.ledger.commit import Update
@@ -27,13 +27,13 @@ def append_version(
     positions: Sequence[str] = (),
     unread: int = 0,
 ) -> tuple[Content, list[Update]]:
-    """A version with the rows of `output`, if any, more than the head; never an equal one.
+    """A version with the rows of `output`, if any, more than the newest; never an equal one.
 
     A source that keeps its rows for a time lets older ones go, up to `unread`: the first row that
     somebody has still to read.
     """
     node = attempt.node
-    asset, head = node.plan.assets[place], node.heads[place]
+    asset, head = node.plan.assets[place], newest(node)[place]
     unit = (asset, node.key)
     updates: list[Update] = []
     needless: list[str] = []

@@ -177,13 +177,13 @@ SELECT v.asset, v.partition, v.version, v.fingerprint, v.columns, v.uri, v.hash,
 v.code_version, r.cause_event, v.run, v.created_at, v.start_row, v.end_row, v.origin_row
 FROM version v LEFT JOIN run r ON r.run = v.run AND r.asset = v.asset
 WHERE v.asset IN ({assets}) AND (v.asset, v.partition, v.version) > (:asset, :partition, :version)
-AND (v.end_row IS NULL OR v.version = (SELECT u.version FROM unit u
-WHERE u.asset = v.asset AND u.partition = v.partition))
+AND (v.end_row IS NULL OR v.version >= COALESCE((SELECT u.version FROM unit u
+WHERE u.asset = v.asset AND u.partition = v.partition), 0))
 ORDER BY v.asset, v.partition, v.version LIMIT :limit
 """
 """Kept versions with the event that caused each, by pages: what the planner compares.
 
-Of a stream the head alone: no other is ever the same.
+Of a stream the head, and what is to take its place: no other is ever the same.
 """
 
 SEGMENTS = """

@@ -503,17 +503,6 @@ def rows_read(workers: StreamWorkers, name: str) -> list[int]:
     ]
 
 
-async def backlog(daemon: StreamDaemon, count: int) -> list[str]:
-    """Have that many rows come at once, in batches of ten."""
-    rows = [str(i) for i in range(count)]
-    daemon.reactor.dispatching = False
-    for first in range(0, count, 10):
-        await daemon.send(rows[first : first + 10])
-    daemon.reactor.dispatching = True
-    daemon.reactor.wake()
-    return rows
-
-
 async def test_more_than_one_run_is_given_is_read_by_runs_that_follow_at_once() -> None:
     workers, ledger = StreamWorkers(), MemoryLedger()
     manifest = Manifest(
@@ -524,7 +513,7 @@ async def test_more_than_one_run_is_given_is_read_by_runs_that_follow_at_once() 
     daemon = StreamDaemon(manifest, workers, ledger, most_new=Most(rows=40))
     async with anyio.create_task_group() as tasks:
         await daemon.start(tasks)
-        rows = await backlog(daemon, 100)
+        rows = await daemon.backlog(100)
         await daemon.settle()
         assert rows_read(workers, "new") == [40, 40, 20]
         assert rows_read(workers, "few") == [7] * 14 + [2]
@@ -546,7 +535,7 @@ async def test_a_run_is_given_no_more_bytes_than_that() -> None:
     daemon = StreamDaemon(CHAIN, workers, MemoryLedger(), most_new=Most(bytes=2500))
     async with anyio.create_task_group() as tasks:
         await daemon.start(tasks)
-        rows = await backlog(daemon, 60)
+        rows = await daemon.backlog(60)
         await daemon.settle()
         assert rows_read(workers, "new") == rows_read(workers, "more") == [25, 25, 10]
         assert daemon.head("more") == rows
@@ -560,7 +549,7 @@ async def test_a_restart_in_the_middle_of_a_backlog_goes_on_from_there() -> None
         async with anyio.create_task_group() as tasks:
             await daemon.start(tasks)
             if not daemon.versions("s"):
-                rows = await backlog(daemon, 100)
+                rows = await daemon.backlog(100)
             await anyio.sleep(3.5)
             assert 0 < len(daemon.head("new")) < 100
             assert names(workers).count("more") == 0, "what it reads is not whole yet"
@@ -581,7 +570,7 @@ async def test_a_backlog_that_is_let_run_by_a_tick_is_read_to_its_end() -> None:
     daemon = StreamDaemon(manifest, workers, MemoryLedger(), most_new=Most(rows=10))
     async with anyio.create_task_group() as tasks:
         await daemon.start(tasks)
-        rows = await backlog(daemon, 35)
+        rows = await daemon.backlog(35)
         await anyio.sleep(3601)
         await daemon.settle()
         assert rows_read(workers, "new") == [10, 10, 10, 5]
@@ -595,7 +584,7 @@ async def test_the_rest_of_a_backlog_does_not_wait_for_quiet_again() -> None:
     daemon = StreamDaemon(manifest, workers, MemoryLedger(), most_new=Most(rows=10))
     async with anyio.create_task_group() as tasks:
         await daemon.start(tasks)
-        rows = await backlog(daemon, 35)
+        rows = await daemon.backlog(35)
         await anyio.sleep(10.5)
         await daemon.send(["x"])
         await anyio.sleep(5)
@@ -612,7 +601,7 @@ async def test_a_run_that_fails_in_the_middle_of_a_backlog_keeps_what_was_read()
     )
     async with anyio.create_task_group() as tasks:
         await daemon.start(tasks)
-        rows = await backlog(daemon, 50)
+        rows = await daemon.backlog(50)
         await daemon.settle()
         assert daemon.head("new") == rows[:20]
         assert Looks(daemon.reactor.planner).look("new", "", 0.0).state == "failed"

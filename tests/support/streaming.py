@@ -166,6 +166,16 @@ class StreamDaemon(Daemon):
         for uri in uris:
             self.workers.artifacts.pop(uri, None)
 
+    async def backlog(self, count: int) -> Rows:
+        """Have that many rows come at once, in batches of ten; the rows."""
+        rows = [str(i) for i in range(count)]
+        self.reactor.dispatching = False
+        for first in range(0, count, 10):
+            await self.send(rows[first : first + 10])
+        self.reactor.dispatching = True
+        self.reactor.wake()
+        return rows
+
     async def send(self, values: Sequence[str], name: str = "s", position: str = "") -> None:
         """Hand on a batch of records, as a sensor does."""
         records = [Record(value.encode()) for value in values]
@@ -242,8 +252,12 @@ class StreamDaemon(Daemon):
 
     def head(self, asset: str) -> Rows:
         """The rows of the head."""
-        versions = self.versions(asset)
-        return self.read(asset, *versions[-1][1:]) if versions else []
+        spans = self.ledger.reader.rows(
+            "SELECT v.start_row, v.end_row FROM unit u JOIN version v ON v.asset = u.asset"
+            " AND v.partition = u.partition AND v.version = u.version WHERE u.asset = :asset",
+            {"asset": asset},
+        )
+        return self.read(asset, *spans[0]) if spans else []
 
     def dead(self, state: str = "dead") -> list[bytes | None]:
         """The values of the dead letters in a state."""
