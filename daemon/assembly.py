@@ -181,6 +181,7 @@ async def assemble(
             reader,
             manifest,
             on_problems=partial(_report, problem),
+            on_taking=supervisor.withdraw,
             on_taken=follow,
         )
         generations.reactor = reactor

@@ -8,7 +8,7 @@ not load the old one stays in force. Old attempts end in the generation that the
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import anyio
@@ -149,6 +149,7 @@ class Generations:
         manifest: Manifest,
         *,
         on_problems: Callable[[tuple[Problem, ...]], None],
+        on_taking: Callable[[Manifest], Awaitable[None]],
         on_taken: Callable[[Manifest], None],
     ) -> None:
         self.manifest = manifest
@@ -159,6 +160,7 @@ class Generations:
         self._pool = pool
         self._reader = reader
         self._on_problems = on_problems
+        self._on_taking = on_taking
         self._on_taken = on_taken
         self._lock = anyio.Lock()
         self._refused = ""
@@ -213,7 +215,12 @@ class Generations:
                     raise refused
                 self._mark(manifest.kept)
                 return
-            await self._take_over(manifest)
+            try:
+                await self._on_taking(manifest)
+                await self._take_over(manifest)
+            finally:
+                # Those before, if they stay in force.
+                self._on_taken(self.manifest)
 
     async def _take_over(self, manifest: Manifest) -> None:
         """Dispatch nothing between the two: no run has the name of the other's code."""
@@ -235,7 +242,6 @@ class Generations:
         finally:
             reactor.dispatching = True
             reactor.wake()
-        self._on_taken(manifest)
 
     def _mark(self, names: tuple[str, ...]) -> None:
         if self.reactor is not None:

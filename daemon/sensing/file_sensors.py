@@ -8,11 +8,28 @@ import anyio
 from anyio.abc import TaskGroup
 
 from afresh.sensors.backoff import Backoff
-from afresh.sensors.base import Emit
+from afresh.sensors.base import Emit, Sensor
 from afresh.sensors.folders.sensor import FileSensor
 
 _log = logging.getLogger("afresh.sensors")
 LOOK_AGAIN_SECONDS = 0.1
+
+
+class LastBatch:
+    """What a sensor of files was handing on when it was stopped."""
+
+    def __init__(self) -> None:
+        self._ended = anyio.Event()
+
+    def end(self) -> None:
+        """It is recorded, or refused."""
+        self._ended.set()
+
+    async def wait_recorded(self) -> None:
+        """Return when it is recorded, or refused."""
+        await self._ended.wait()
+
+    wait_ended = wait_recorded
 
 
 class FileSensors:
@@ -42,6 +59,7 @@ class FileSensors:
         self._waiting: dict[str, None] = {}
         """Those that have news, but no room for them."""
         self._backoffs: dict[str, Backoff] = {}
+        self._draining: tuple[FileSensor, LastBatch] | None = None
         self._news = anyio.Event()
 
     def start(self, sensor: FileSensor) -> None:
@@ -49,10 +67,17 @@ class FileSensors:
         self._running[sensor.name] = sensor
         sensor.start(self._note_news)
 
-    def stop(self, sensor: FileSensor) -> None:
-        """Let it watch no more."""
+    def stop(self, sensor: FileSensor) -> LastBatch | None:
+        """Let it watch no more; give what it handed on and is not recorded yet, if anything."""
+        if not self.is_running(sensor):
+            return None
         del self._running[sensor.name]
         sensor.stop()
+        return self._draining[1] if self._draining and self._draining[0] is sensor else None
+
+    def is_running(self, sensor: Sensor) -> bool:
+        """Say whether it was started, and not stopped since."""
+        return self._running.get(sensor.name) is sensor
 
     def forget(self, name: str) -> None:
         """What it did under other definitions does not count."""
@@ -79,6 +104,8 @@ class FileSensors:
         self._news.set()
 
     async def _drain(self, sensor: FileSensor) -> None:
+        last = LastBatch()
+        self._draining = sensor, last
         try:
             if not await sensor.drain(self._emit, lambda: not self._is_flooded(sensor.name)):
                 self._waiting[sensor.name] = None
@@ -91,6 +118,9 @@ class FileSensors:
             if self.errors.pop(sensor.name, None) is not None:
                 self._backoffs.pop(sensor.name, None)
                 self._tell(sensor)
+        finally:
+            self._draining = None
+            last.end()
 
     async def _restart(self, name: str) -> None:
         """After a pause that grows: what it could not hand on is still there."""

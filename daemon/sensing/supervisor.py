@@ -14,11 +14,12 @@ from anyio.abc import TaskGroup
 
 from afresh.assets.errors import AfreshError, UsageError
 from afresh.assets.manifest import Manifest, Source
-from afresh.assets.manifest import Sensor as Declaration
 from afresh.assets.nearest import did_you_mean
 from afresh.daemon.sensing.builder import Recorded, SensorBuilder
+from afresh.daemon.sensing.declared import Declared, declarations
 from afresh.daemon.sensing.file_sensors import FileSensors
-from afresh.daemon.sensing.tasks import SensorTask
+from afresh.daemon.sensing.rows import sensor_row
+from afresh.daemon.sensing.tasks import Ending, SensorTask
 from afresh.sensors.base import (
     Confirming,
     Emit,
@@ -66,8 +67,10 @@ class Supervisor:
         self._on_health = on_health
         self.sensors: dict[str, Sensor] = {}
         self._own_tasks: dict[str, SensorTask] = {}
-        self._ending: dict[str, SensorTask] = {}
-        self._declared: dict[str, tuple[Declaration, tuple[str, ...], str]] = {}
+        self._ending: dict[str, Ending] = {}
+        """Those that were stopped: who takes the place of one waits for its end."""
+        self._withdrawn: set[str] = set()
+        self._declared: dict[str, Declared] = {}
         self._running: set[str] = set()
         self.paused: set[str] = set()
         self._health_news = anyio.Event()
@@ -94,20 +97,34 @@ class Supervisor:
         """Hand on what the sensors of files have, until cancelled; the others have own tasks."""
         await self._files.run()
 
+    async def withdraw(self, manifest: Manifest) -> None:
+        """Stop the sensors that a generation declares otherwise or no more, before it is in force.
+
+        Returns when what they handed on is recorded, under the definitions that it was seen by.
+        What comes until `follow` is found by who takes their place.
+        """
+        declared = declarations(manifest)
+        names = [name for name, before in self._declared.items() if declared.get(name) != before]
+        for name in names:
+            self._stop(name, forget=False)
+            self._withdrawn.add(name)
+        for name in names:
+            if (ending := self._ending.get(name)) is not None:
+                await ending.wait_recorded()
+
     def follow(self, manifest: Manifest) -> None:
         """Run the sensors that a generation declares: what did not change goes on undisturbed."""
         sources = {source.name: source for source in manifest.sources}
+        declared = declarations(manifest)
         self._builder.digest = manifest.digest
+        withdrawn, self._withdrawn = self._withdrawn, set()
         for name in [n for n in self._declared if n not in sources]:
             self._stop(name)
             del self._declared[name]
         for name, source in sources.items():
-            # A sensor that is the user's code is another one with any other code.
-            code = manifest.digest if source.sensor.kind == "custom" else ""
-            declared = (source.sensor, source.captures, code)
-            if self._declared.get(name) != declared:
+            if self._declared.get(name) != declared[name] or name in withdrawn:
                 self._stop(name)
-                self._declared[name] = declared
+                self._declared[name] = declared[name]
                 self._start(source)
         self._rest()
 
@@ -149,7 +166,7 @@ class Supervisor:
         """
         if name:
             await self._until_started(self._require(name))
-            return await self.sensors[name].scan(accept=accept)
+            return await self.sensors[self._require(name)].scan(accept=accept)
         found = 0
 
         async def scan_one(sensor: Sensor) -> None:
@@ -176,7 +193,7 @@ class Supervisor:
     @property
     def quiet(self) -> bool:
         """All that the running sensors saw is recorded; one that is failed has nothing to say."""
-        return all(
+        return not self._withdrawn and all(
             sensor.is_quiet or self._health(sensor).state == "failed"
             for name, sensor in self.sensors.items()
             if name in self._running
@@ -184,19 +201,25 @@ class Supervisor:
 
     async def wait_until_checked(self) -> None:
         """Return when every running sensor has looked at everything once, or cannot."""
-        for name, sensor in list(self.sensors.items()):
-            while name in self._running and not (
-                sensor.checked or self._health(sensor).state == "failed"
+        for name in list(self.sensors):
+            # Another may come to have the name meanwhile.
+            while name in self._withdrawn or (
+                name in self._running and not self._has_looked(self.sensors[name])
             ):
                 self._health_news = anyio.Event()
                 with anyio.move_on_after(LOOK_AGAIN_SECONDS):
                     await self._health_news.wait()
 
+    def _has_looked(self, sensor: Sensor) -> bool:
+        return sensor.checked or self._health(sensor).state == "failed"
+
     async def _until_started(self, name: str) -> None:
-        """Return when a sensor's task runs: one before it may have to end first."""
-        while name in self._running and name not in self._own_tasks:
-            if isinstance(self.sensors[name], FileSensor):
-                return
+        """Return when a sensor runs, if it is to: one before it may have to end first."""
+        while name in self._withdrawn or (  # noqa: ASYNC110 - seldom, and soon over
+            name in self._running
+            and name not in self._own_tasks
+            and not self._files.is_running(self.sensors[name])
+        ):
             await anyio.sleep(LOOK_AGAIN_SECONDS)
 
     def _note_health(self, sensor: Sensor) -> None:
@@ -221,28 +244,17 @@ class Supervisor:
 
     def rows(self, last: Mapping[str, Any]) -> list[dict[str, Any]]:
         """One row a sensor, as it is printed; `last` has the time of each one's last event."""
-        rows = []
-        for name, sensor in sorted(self.sensors.items()):
-            health = self._health(sensor)
-            state = "paused" if name in self.paused else health.state
-            failed_at, last_error = self._last_errors.get(name, (None, ""))
-            rows.append(
-                {
-                    "sensor": name,
-                    "kind": sensor.kind,
-                    "source": name,
-                    "state": state,
-                    "cursor": self._recorded.cursor(name),
-                    "lag": health.lag,
-                    "last_event_at": last.get(name),
-                    "error": health.error or (health.note if sensor.kind == "file" else ""),
-                    "hint": health.hint if health.error else "",
-                    "note": health.note,
-                    "last_error": last_error,
-                    "last_error_at": failed_at,
-                }
+        return [
+            sensor_row(
+                sensor,
+                self._health(sensor),
+                is_paused=name in self.paused,
+                cursor=self._recorded.cursor(name),
+                last_event_at=last.get(name),
+                last_error=self._last_errors.get(name, (None, "")),
             )
-        return rows
+            for name, sensor in sorted(self.sensors.items())
+        ]
 
     def _rest(self) -> None:
         """Tell who watches folders whose files wait for a sensor that is paused."""
@@ -262,15 +274,15 @@ class Supervisor:
         if source.name in self.paused:
             return
         self._running.add(source.name)
-        if isinstance(sensor, FileSensor):
+        if isinstance(sensor, FileSensor) and source.name not in self._ending:
             self._files.start(sensor)
         else:
-            self._tasks.start_soon(self._run_own, source, sensor)
+            self._tasks.start_soon(self._run_in_turn, source, sensor)
 
-    async def _run_own(self, source: Source, sensor: Sensor) -> None:
-        """Run a sensor in this task, when the one that it replaces has ended.
+    async def _run_in_turn(self, source: Source, sensor: Sensor) -> None:
+        """Run a sensor, when the one that it replaces has ended.
 
-        It is built again then: what the other one handed on last has moved the cursor.
+        It is built again then: what the other one handed on last is known, and moved the cursor.
         """
         before = self._ending.get(sensor.name)
         if before is not None:
@@ -282,6 +294,9 @@ class Supervisor:
         if before is not None:
             sensor = self._builder.build(source)
             self.sensors[source.name] = sensor
+        if isinstance(sensor, FileSensor):
+            self._files.start(sensor)
+            return
         own = SensorTask(
             sensor,
             self._record,
@@ -299,7 +314,8 @@ class Supervisor:
             self._running.discard(name)
             sensor = self.sensors[name]
             if isinstance(sensor, FileSensor):
-                self._files.stop(sensor)
+                if (last := self._files.stop(sensor)) is not None:
+                    self._ending[name] = last
             elif (own := self._own_tasks.pop(name, None)) is not None:
                 own.stop()
                 self._ending[name] = own

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from random import Random
+from typing import Protocol
 
 import anyio
 import anyio.lowlevel
@@ -15,6 +16,18 @@ from afresh.sensors.base import Batch, Emit, Sensor
 _log = logging.getLogger("afresh.sensors")
 WELL_SECONDS = 60.0
 """Who ran so long begins with the first pause again when it fails."""
+
+
+class Ending(Protocol):
+    """A sensor that was stopped."""
+
+    async def wait_recorded(self) -> None:
+        """Return when what it handed on is recorded, or refused."""
+        ...
+
+    async def wait_ended(self) -> None:
+        """Return when it does nothing more, besides."""
+        ...
 
 
 class _Offer:
@@ -67,6 +80,10 @@ class SensorTask:
         Only then the ledger says where the next one goes on.
         """
         await self._ended.wait()
+        await self.wait_recorded()
+
+    async def wait_recorded(self) -> None:
+        """Return when what it has handed on is recorded or not; once stopped, it is its last."""
         for offer in list(self._offers):
             await offer.ended.wait()
 
@@ -83,8 +100,7 @@ class SensorTask:
                     self._tell()
                 await anyio.sleep(self._backoff.next_seconds())
                 # What it handed on is in the ledger, or refused, before it looks again.
-                for offer in list(self._offers):
-                    await offer.ended.wait()
+                await self.wait_recorded()
         self._ended.set()
 
     async def _try(self) -> str:
