@@ -144,16 +144,22 @@ class Planner:
                 attempts.append(attempt)
         return attempts
 
+    def take_requests(self, old: "Planner") -> None:
+        """Have what was asked for under older definitions wait on: the ledger does not have it."""
+        self._requests.take_over(old.graph)
+
     def adopt(self, attempt: Attempt) -> bool:
         """Let an attempt that began under older definitions end in this planner.
 
         False if its unit is gone, or is to be made of other things than this attempt gives.
         """
         plan = self.topology.plans.get(attempt.node.plan.name)
-        if plan is None or _shape(plan) != _shape(attempt.node.plan):
+        node = self.graph.get(plan, attempt.node.key) if plan is not None else None
+        if plan is None or node is None:
             return False
-        node = self.graph.get(plan, attempt.node.key)
-        if node is None:
+        if _shape(plan) != _shape(attempt.node.plan):
+            # It was asked for, and nothing else would bring it about.
+            node.forced = attempt.forced and plan.function is not None
             return False
         attempt.node, node.running = node, attempt
         self.running[attempt] = None

@@ -63,6 +63,25 @@ class Requests:
                         stack.append(upstream)
         return marks
 
+    def take_over(self, old: Graph) -> None:
+        """Have what was asked for under other definitions, and is not made yet, wait on."""
+        for nodes in old.nodes.values():
+            for was in nodes.values():
+                if was.requested or was.forced:
+                    self._take_over(was)
+
+    def _take_over(self, was: Node) -> None:
+        plan, _ = self._graph.topology.assets.get(was.plan.assets[0], (None, 0))
+        node = self._graph.get(plan, was.key) if plan is not None else None
+        if plan is None or node is None:
+            return
+        node.forced = was.forced and (plan.function is not None or not plan.stream)
+        if was.requested and plan.function is not None:
+            node.requested, node.requested_event = True, was.requested_event
+            node.requested_epoch = was.requested_epoch
+            node.forget_failures()
+            node.trouble = None
+
     def _let_run(self, nodes: Sequence[Node], change: Ticked) -> list[Node]:
         """Let these units run whatever their policies say, and what is left behind above them.
 

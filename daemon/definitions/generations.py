@@ -284,7 +284,7 @@ def definitions_rows(
 def rebuild(reactor: Reactor, manifest: Manifest, reader: Reads, epoch: int) -> Planner:
     """The planner for new definitions, from the ledger.
 
-    What is running goes on in it if its unit does.
+    What is running goes on in it if its unit does, and what was asked for by hand waits on.
     """
     old = reactor.planner
     now = reactor.ports.now()
@@ -295,6 +295,7 @@ def rebuild(reactor: Reactor, manifest: Manifest, reader: Reads, epoch: int) -> 
     planner.epoch = max(planner.epoch, epoch)
     planner.ingests.most_pending = old.ingests.most_pending
     planner.graph.stopped = old.graph.stopped
+    planner.take_requests(old)
     for attempt in old.running:
         if planner.adopt(attempt):
             continue

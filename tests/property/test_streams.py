@@ -114,7 +114,7 @@ class Story:
             case 5:
                 await anyio.sleep((0.01, 0.2, 1.0, 5.0)[x % 4])
             case 6:
-                await daemon.force(READERS[x % len(READERS)])
+                await daemon.ask(READERS[x % len(READERS)], force=True)
             case 7:
                 changed = READERS[x % 3]
                 self.codes[changed] = f"c{y}"

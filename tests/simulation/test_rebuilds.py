@@ -47,7 +47,7 @@ async def test_a_rebuild_that_fails_in_the_middle_leaves_the_head_whole(by: str)
         read = runs(workers, "whole"), runs(workers, "more")
         workers.fail = fails_at_20
         if by == "force":
-            await daemon.force("new")
+            await daemon.ask("new", force=True)
         else:
             await daemon.reload(manifest("c2"))
         await daemon.settle()
@@ -84,7 +84,7 @@ async def test_what_is_not_the_head_yet_is_so_after_a_restart_too() -> None:
         async with anyio.create_task_group() as tasks:
             await daemon.start(tasks)
             if not forced:
-                await daemon.force("new")
+                await daemon.ask("new", force=True)
                 forced = True
             await anyio.sleep(2.5)
             assert daemon.head("new") == rows
@@ -111,11 +111,11 @@ async def test_a_rebuild_that_is_asked_for_again_begins_again() -> None:
         rows = await daemon.backlog(30)
         await daemon.settle()
         workers.fail = fails_at_20
-        await daemon.force("new")
+        await daemon.ask("new", force=True)
         await daemon.settle()
         workers.fail = lambda _task: None
         workers.drops = lambda name, row: name == "new" and row == "7"
-        await daemon.force("new")
+        await daemon.ask("new", force=True)
         await daemon.settle()
         assert daemon.head("new") == [row for row in rows if row != "7"]
         assert daemon.versions("new")[-1][1:] == (50, 79)
@@ -131,7 +131,7 @@ async def test_a_last_part_without_rows_makes_what_is_there_the_head() -> None:
         rows = await daemon.backlog(30)
         await daemon.settle()
         workers.drops = lambda name, row: name == "new" and int(row) >= 20
-        await daemon.force("new")
+        await daemon.ask("new", force=True)
         await daemon.settle()
         assert daemon.head("new") == daemon.head("more") == rows[:20]
         tasks.cancel_scope.cancel()

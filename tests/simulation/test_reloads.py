@@ -129,3 +129,71 @@ async def test_what_a_run_gives_is_taken_for_nothing_else(
         states = daemon.ledger.reader.rows("SELECT state FROM run WHERE asset = 'new'")
         assert ("cancelled",) in states
         tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("name", ["whole", "new", "f"])
+async def test_what_was_asked_for_waits_on_under_new_definitions(name: str) -> None:
+    workers = StreamWorkers()
+    daemon = StreamDaemon(BEFORE, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        workers.files["landing/f"] = "x"
+        await daemon.arrive("f", "")
+        await daemon.send(["1"])
+        await daemon.settle()
+        workers.started.clear()
+        daemon.reactor.dispatching = False
+        await daemon.ask(name, force=True)
+        if name == "f":
+            await daemon.arrive("f", "")
+        await daemon.reload(AFTER)
+        await daemon.settle()
+        made = [task for task in workers.started if task.name == name]
+        assert len(made) == 1
+        assert bool(made[0].kept) is (name != "new"), "it is known that it was asked for"
+        cause = daemon.ledger.reader.rows(
+            "SELECT e.kind FROM run r JOIN event e ON e.seq = r.cause_event WHERE r.run = :run",
+            {"run": made[0].run},
+        )
+        assert cause == [("arrived" if name == "f" else "request",)]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_failed_unit_that_was_asked_for_is_tried_under_new_definitions() -> None:
+    workers = StreamWorkers()
+    workers.fail = lambda task: Failed("raised", "boom") if task.name == "whole" else None
+    daemon = StreamDaemon(BEFORE, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        workers.files["landing/f"] = "x"
+        await daemon.arrive("f", "")
+        await daemon.settle()
+        workers.fail = lambda _task: None
+        daemon.reactor.dispatching = False
+        await daemon.ask("whole")
+        await daemon.reload(AFTER)
+        await daemon.settle()
+        assert len(daemon.versions("whole")) == 1
+        await daemon.reload(BEFORE)
+        await daemon.settle()
+        assert [task.name for task in workers.started].count("whole") == 2, "asked for once"
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_forced_run_that_new_definitions_end_is_made_again_as_such() -> None:
+    """Its parameter has another name now: what is under way would move no mark of it."""
+    workers = StreamWorkers(lambda task: 1.0 if task.name == "new" else 0.01)
+    daemon = StreamDaemon(ROWS, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.send(["1"])
+        await daemon.settle()
+        await daemon.ask("new", force=True)
+        await anyio.sleep(0.5)
+        two = Manifest("t", (stream(), stream("t")), (reader("new", "s", "t"),))
+        await daemon.reload(two)
+        await daemon.send(["2"], "t")
+        await daemon.settle()
+        assert daemon.head("new") == ["1", "2"]
+        assert daemon.versions("new")[-1][1] == 1, "made anew"
+        tasks.cancel_scope.cancel()

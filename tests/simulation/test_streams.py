@@ -177,7 +177,7 @@ async def test_a_rebuild_reads_from_the_start_and_so_does_who_reads_it() -> None
             await daemon.send([value])
             await daemon.settle()
         workers.drops = lambda name, row: name == "new" and row == "2"
-        await daemon.force("new")
+        await daemon.ask("new", force=True)
         await daemon.settle()
         assert daemon.versions("new")[-1] == (4, 3, 5)
         assert daemon.head("new") == daemon.head("more") == ["1", "3"]
@@ -247,7 +247,7 @@ async def test_a_forced_run_that_fails_is_tried_again_as_such() -> None:
         await daemon.settle()
         workers.fail = lambda t: Failed("killed", "k") if t.attempt == 1 else None
         workers.drops = lambda _name, row: row == "1"
-        await daemon.force("new")
+        await daemon.ask("new", force=True)
         await daemon.settle()
         assert daemon.head("new") == ["2"]
         assert daemon.versions("new")[-1] == (2, 2, 3)
@@ -421,7 +421,7 @@ async def test_a_stream_that_halted_goes_on_when_it_is_asked_for() -> None:
         view = Looks(daemon.reactor.planner).look("s", "", anyio.current_time())
         assert (view.state, view.reasons[0].detail) == ("failed", "down")
         workers.fail = lambda _task: None
-        await daemon.force("s")
+        await daemon.ask("s", force=True)
         await daemon.settle()
         assert daemon.head("more") == ["1"]
         view = Looks(daemon.reactor.planner).look("s", "", anyio.current_time())
@@ -522,7 +522,7 @@ async def test_more_than_one_run_is_given_is_read_by_runs_that_follow_at_once() 
         assert names(workers).count("whole") == 1, "who reads it waits for the rest"
         for asset in ("new", "few"):
             daemon.check_laws(asset)
-        await daemon.force("new")
+        await daemon.ask("new", force=True)
         await daemon.settle()
         assert daemon.versions("new")[-3:] == [(4, 100, 140), (5, 100, 180), (6, 100, 200)]
         assert daemon.head("new") == rows

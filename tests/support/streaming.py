@@ -190,13 +190,13 @@ class StreamDaemon(Daemon):
         await self.reactor.room(name)
         await self.reactor.record(Batch(name, (arrival,), cursor=values[-1] if values else ""))
 
-    async def force(self, asset: str) -> None:
-        """Ask for an asset to be made anew, as `materialize --force` does."""
+    async def ask(self, asset: str, *, force: bool = False) -> None:
+        """Ask for an asset, to be made anew with `force`, as `materialize` does."""
         journal, now = self.reactor.journal, anyio.current_time()
 
         def make(epoch: int) -> tuple[list[Update], list[Change]]:
             event = journal.request("request", "", asset, now, epoch)
-            change = Requested(epoch, ((asset, ""),), force=True, event=event["seq"])
+            change = Requested(epoch, ((asset, ""),), force, event["seq"])
             return [Update("insert", "event", [event])], [change]
 
         await self.reactor.tell(make)
