@@ -33,6 +33,14 @@ class Span(Struct, frozen=True):
     origin: int
 
 
+class Mark(Struct, frozen=True):
+    """How far a stream was read: up to row `end` (excluded), since it was begun with `origin`."""
+
+    asset: str
+    end: int
+    origin: int
+
+
 class Columns(Struct, frozen=True):
     """The content hash of each column, packed: there is one for every version that is kept.
 

@@ -12,7 +12,7 @@ from afresh.assets.planner.policies import Policies
 from afresh.assets.planner.settling import Settling
 from afresh.assets.planner.slim import Slim
 from afresh.assets.planner.staleness import Staleness
-from afresh.assets.planner.streams import is_staged, marks_after
+from afresh.assets.planner.streams import is_staged, marks_after, marks_gone
 
 
 class Ends:
@@ -72,7 +72,9 @@ class Ends:
         if node.plan.incremental and not failed:
             # What was read is behind the mark: this run key never comes again.
             del node.known[attempt.run_key]
-            node.marks = marks_after(attempt)
+            gone = marks_gone(attempt)
+            kept = {name: mark for name, mark in (node.marks or {}).items() if name not in gone}
+            node.marks = kept | marks_after(attempt)
             if attempt.reads_to:
                 self._policies.goals.note(node.plan, now - attempt.started_at)
                 self._settling.advance(node, states, staged=is_staged(attempt))

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from afresh.assets.planner.content import OPEN, Content, Gone, History, Span, State
+from afresh.assets.planner.content import OPEN, Content, Gone, History, Mark, State
 from afresh.assets.planner.slim import Slim
 from afresh.assets.planner.topology import Edge, Plan
 
@@ -125,7 +125,7 @@ class Node(Struct, eq=False):
     updated_at: float | None = None
     requested_event: int | None = None
     requested_epoch: int = 0
-    marks: dict[str, Span] | None = None
+    marks: dict[str, Mark] | None = None
     """Of an incremental reader, by parameter: what it has read of the stream, up to its end."""
     staged: tuple[Content, ...] | None = None
     """Of one that is being made anew by several runs, what they made so far: the next heads."""

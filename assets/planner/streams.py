@@ -7,7 +7,8 @@ of the one before and of what was added, so it costs what was added.
 An incremental reader has a mark for each stream that it reads by its new rows: how far it has read,
 moved with the version that it made of them. It runs when there are rows behind its mark, and never
 for another reason but one: what it has read is no more (its code is to be rebuilt, the stream was
-begun anew, someone asked for it). Then it reads from the start, and what it makes replaces all.
+begun anew or another is read in its place, someone asked for it). Then it reads from the start, and
+what it makes replaces all.
 A run is given so many rows at most. With more of them it is not settled yet: the next run follows,
 and who reads it waits until all rows of a cut are in it. What replaces a head takes its place only
 then: before, it has less than readers were given already (P6).
@@ -17,11 +18,12 @@ then: before, it has less than readers were given already (P6).
 from _blake2 import blake2b
 from collections.abc import Callable, Sequence
 
-from afresh.assets.planner.content import Content, Gone, Span, State
+from afresh.assets.planner.content import Content, Gone, Mark, Span, State
 from afresh.assets.planner.graph import Graph
 from afresh.assets.planner.nodes import NEVER, Attempt, Node, Pinned
 from afresh.assets.planner.runkey import run_key
 from afresh.assets.planner.segments import Most, Segment, find_end
+from afresh.assets.planner.topology import Edge
 
 
 def append(
@@ -77,29 +79,42 @@ def find_new(node: Node, cut: tuple[Pinned, ...]) -> tuple[str, tuple[State, ...
 
 def has_new(node: Node, cut: tuple[Pinned, ...]) -> bool:
     """Whether a stream has rows behind the reader's mark."""
-    marks = node.marks or {}
     for item in cut:
         span = _span(item)
         if span is None:
             continue
-        mark = marks.get(item.edge.parameter)
+        mark = find_mark(node, item.edge)
         if mark is None or mark.end < span.end:
             return True
     return False
+
+
+def find_mark(node: Node, edge: Edge) -> Mark | None:
+    """How far the stream of an edge was read, whatever the parameter was called then."""
+    marks = node.marks or {}
+    own = marks.get(edge.parameter)
+    if own is not None and own.asset == edge.asset:
+        return own
+    return next((mark for mark in marks.values() if mark.asset == edge.asset), None)
 
 
 def must_replace(node: Node, cut: tuple[Pinned, ...]) -> bool:
     """Whether all rows are to be read again, and what was made of them is to be replaced."""
     if node.forced or not is_begun(node):
         return True
-    head, function, marks = newest(node)[0], node.plan.function, node.marks or {}
+    head, function = newest(node)[0], node.plan.function
     assert head is not None
     assert function is not None
     if function.on_code_change == "rebuild" and head.code != node.plan.code:
         return True
+    streams = {item.edge.asset for item in cut if item.edge.new}
+    one_left = any(mark.asset not in streams for mark in (node.marks or {}).values())
     for item in cut:
-        span, mark = _span(item), marks.get(item.edge.parameter)
-        if span is not None and mark is not None and mark.origin != span.origin:
+        span = _span(item)
+        if span is None:
+            continue
+        mark = find_mark(node, item.edge)
+        if one_left if mark is None else mark.origin != span.origin:
             return True
     return False
 
@@ -124,12 +139,11 @@ def is_begun(node: Node) -> bool:
 def first_rows(node: Node, cut: tuple[Pinned, ...]) -> dict[str, int]:
     """Of each parameter that reads new rows, the first one that it is given."""
     whole = must_replace(node, cut)
-    marks = node.marks or {}
     rows: dict[str, int] = {}
     for item in cut:
         span = _span(item)
         if span is not None:
-            mark = marks.get(item.edge.parameter)
+            mark = find_mark(node, item.edge)
             rows[item.edge.parameter] = (
                 span.start if whole or mark is None else max(mark.end, span.start)
             )
@@ -153,14 +167,28 @@ def bound_reads(attempt: Attempt, segments: Callable[[str], Sequence[Segment]], 
                 attempt.reads_to[parameter] = end
 
 
-def marks_after(attempt: Attempt) -> dict[str, Span]:
+def marks_after(attempt: Attempt) -> dict[str, Mark]:
     """How far a reader has read once this attempt is published."""
     return {
-        parameter: Span(span.start, attempt.reads_to.get(parameter, span.end), span.origin)
+        parameter: Mark(item.edge.asset, attempt.reads_to.get(parameter, span.end), span.origin)
         for item in attempt.pinned
         if (span := _span(item)) is not None
         for parameter in (item.edge.parameter,)
     }
+
+
+def marks_gone(attempt: Attempt) -> list[str]:
+    """The marks that do not count any more then: of a parameter that has another name now.
+
+    And of a stream that is not read any more, where nothing is left of what was made of it.
+    """
+    after = marks_after(attempt)
+    streams = {mark.asset for mark in after.values()}
+    return [
+        parameter
+        for parameter, mark in (attempt.node.marks or {}).items()
+        if parameter not in after and (attempt.replaces or mark.asset in streams)
+    ]
 
 
 def first_unread(graph: Graph, node: Node) -> int:
@@ -171,7 +199,7 @@ def first_unread(graph: Graph, node: Node) -> int:
     rows = []
     for plan, edge in node.plan.readers:
         reader = graph.get(plan, node.key) if edge.new else None
-        mark = reader.marks.get(edge.parameter) if reader is not None and reader.marks else None
+        mark = find_mark(reader, edge) if reader is not None else None
         if mark is not None:
             rows.append(mark.end)
     return min(rows, default=NEVER)

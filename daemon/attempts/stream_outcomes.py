@@ -12,7 +12,13 @@ from afresh.assets.manifest import Retry
 from afresh.assets.planner.changes import Ended
 from afresh.assets.planner.content import Content, Gone
 from afresh.assets.planner.nodes import Attempt
-from afresh.assets.planner.streams import is_begun, is_staged, marks_after, newest
+from afresh.assets.planner.streams import (
+    is_begun,
+    is_staged,
+    marks_after,
+    marks_gone,
+    newest,
+)
 from afresh.daemon.attempts.dispatch import lineage_rows
 from afresh.daemon.attempts.outcome_rows import (
     STORAGE_RETRY,
@@ -202,6 +208,7 @@ def _publish(attempt: Attempt, result: Result, now: float, streams: Streams) -> 
             forget_failure(asset, node.key),
         ]
     updates += [
+        Update("delete", "mark", _gone_rows(attempt)),
         Update("upsert", "mark", _mark_rows(attempt)),
         Update("insert", "lineage", lineage_rows(attempt)),
     ]
@@ -216,11 +223,19 @@ def _mark_rows(attempt: Attempt) -> list[dict[str, Any]]:
             "asset": attempt.node.plan.name,
             "partition": attempt.node.key,
             "parameter": parameter,
-            "end_row": span.end,
-            "origin_row": span.origin,
+            "end_row": mark.end,
+            "origin_row": mark.origin,
             "run": attempt.run,
         }
-        for parameter, span in marks_after(attempt).items()
+        for parameter, mark in marks_after(attempt).items()
+    ]
+
+
+def _gone_rows(attempt: Attempt) -> list[dict[str, Any]]:
+    name, key = attempt.node.name
+    return [
+        {"asset": name, "partition": key, "parameter": parameter}
+        for parameter in marks_gone(attempt)
     ]
 
 

@@ -6,7 +6,7 @@ from sys import intern
 
 import msgspec
 
-from afresh.assets.planner.content import Columns, Content, Span
+from afresh.assets.planner.content import Columns, Content, Mark, Span
 from afresh.assets.planner.slim import Slim
 from afresh.assets.planner.topology import Plan
 from afresh.storage.ledger.state import Read
@@ -75,9 +75,9 @@ class Kept:
         return inputs
 
     @cached_property
-    def marks(self) -> dict[Unit, dict[str, Span]]:
+    def marks(self) -> dict[Unit, dict[str, Mark]]:
         """How far each reader of new rows came, by parameter."""
-        marks: dict[Unit, dict[str, Span]] = {}
-        for asset, key, parameter, end, origin in self._units.marks():
-            marks.setdefault((asset, key), {})[parameter] = Span(origin, end, origin)
+        marks: dict[Unit, dict[str, Mark]] = {}
+        for asset, key, parameter, stream, end, origin in self._units.marks():
+            marks.setdefault((asset, key), {})[parameter] = Mark(stream, end, origin)
         return marks

@@ -204,8 +204,10 @@ WHERE asset = :asset AND partition = :partition ORDER BY first_row
 """
 
 MARKS = """
-SELECT asset, partition, parameter, end_row, origin_row FROM mark WHERE asset IN ({assets})
+SELECT m.asset, m.partition, m.parameter, l.asset, m.end_row, m.origin_row FROM mark m
+JOIN lineage l ON l.run = m.run AND l.parameter = m.parameter WHERE m.asset IN ({assets})
 """
+"""asset, partition, parameter, the stream that it read then, end_row, origin_row."""
 
 STAGED = "SELECT staged FROM event WHERE staged <> ''"
 

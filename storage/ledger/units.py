@@ -79,7 +79,7 @@ class Units:
         return self._rows(queries.INPUTS_OF_HEADS)
 
     def marks(self) -> list[tuple[Any, ...]]:
-        """How far readers of new rows came: asset, partition, parameter, end row, origin row."""
+        """How far readers came: asset, partition, parameter, its stream, end row, origin row."""
         return self._rows(queries.MARKS)
 
     def contents(self, page: int = PAGE) -> Iterator[tuple[Any, ...]]:

@@ -40,8 +40,12 @@ def stream(name: str = "s", *, keep_seconds: float | None = None) -> Source:
 def reader(
     name: str, *new: str, whole: Sequence[str] = (), outputs: Sequence[str] = (), **more: Any
 ) -> Function:
-    """Declare an asset that reads new rows of `new`, and others whole."""
-    edges = [Input(each, each, "new", "pandas") for each in new]
+    """Declare an asset that reads new rows of `new`, and others whole.
+
+    `parameter=asset` gives a parameter another name than its asset has.
+    """
+    named = [(each.partition("=")[0], each.rpartition("=")[2]) for each in new]
+    edges = [Input(parameter, asset, "new", "pandas") for parameter, asset in named]
     edges += [Input(each, each, "all", "pandas") for each in whole]
     made = tuple(Output(each, "pandas") for each in outputs or (name,))
     given = {"code_key": "c1", "outputs": made, "on_code_change": "new_only", **more}
