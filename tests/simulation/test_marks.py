@@ -44,7 +44,7 @@ async def test_another_name_of_a_parameter_is_no_other_stream() -> None:
     daemon = StreamDaemon(declared("a", "x=s"), workers, MemoryLedger())
     async with anyio.create_task_group() as tasks:
         await daemon.start(tasks)
-        sent = []
+        sent: list[str] = []
         for digest, name in (("a", "x"), ("b", "y"), ("c", "x"), ("d", "y")):
             await daemon.reload(declared(digest, f"{name}=s"))
             await daemon.settle()
