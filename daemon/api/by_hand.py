@@ -190,17 +190,25 @@ async def replay(view: View, controls: Controls, params: Mapping[str, Any]) -> l
             places[event.source, len(arrivals)] = row
             arrivals.append(_again(view, source, event))
     batches = [Batch(name, tuple(arrivals)) for name, arrivals in again.items()]
+    in_time = True
     if batches:
         seqs = iter(await controls.record(params["request"], "replay", batches))
         for batch in batches:
             for number in range(len(batch.arrivals)):
                 places[batch.sensor, number]["replay"] = next(seqs)
         units = list(dict.fromkeys((row["source"], row["partition"]) for row in places.values()))
-        await controls.wait(units, params.get("timeout"))
+        in_time = await controls.wait(units, params.get("timeout"))
     for row in places.values():
         row["state"], detail = _ended(view, int(row["replay"] or 0))
-        row["reason"] = detail or None
+        row["reason"] = why_waiting(in_time) if row["state"] == "pending" else detail or None
     return rows
+
+
+def why_waiting(in_time: bool) -> str:
+    """Say why something that was brought again is not read when the answer is given."""
+    if in_time:
+        return "it waits: afresh status says for what"
+    return "the time is over: it is still to be read"
 
 
 def _skipped(event: _Event, source: Source | None, *, again: bool) -> str:

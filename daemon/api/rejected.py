@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from afresh.assets.errors import UsageError
 from afresh.assets.partition import format_ref
+from afresh.daemon.api.by_hand import why_waiting
 from afresh.daemon.api.listings import error_line
 from afresh.daemon.api.names import parse_known
 from afresh.daemon.api.times import iso
@@ -76,13 +77,18 @@ async def replay_letters(
     taken = await controls.replay_letters(
         params["request"], source, [(letter.seq, letter.number, letter.record) for letter in dead]
     )
-    if taken:
-        await controls.wait([(source, "")], params.get("timeout"))
+    in_time = not taken or await controls.wait([(source, "")], params.get("timeout"))
     wanted = {tuple(letter) for letter in taken}
     found = _letters(view, source, None, None)
     again = {(letter.seq, letter.record): letter.reason for letter in found}
+
+    def reason(letter: Letter) -> str:
+        if letter.state == "replaying":
+            return why_waiting(in_time)
+        return again.get((letter.replay_seq or 0, letter.record), "")
+
     return [
-        _letter_row(letter._replace(reason=again.get((letter.replay_seq or 0, letter.record), "")))
+        _letter_row(letter._replace(reason=reason(letter)))
         for letter in reversed(found)
         if letter[:2] in wanted
     ]

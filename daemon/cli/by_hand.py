@@ -52,7 +52,8 @@ def replay(
     """Bring again what EVENTS brought, or try the dead letters of SOURCE once more.
 
     Files and objects are looked at again: equal content changes nothing. Records of a stream that
-    are in it are left alone, unless --again is given. Exit 1 if something failed again.
+    are in it are left alone, unless --again is given. Exit 1 if something failed again
+    or is not read yet.
     """
     if (events is None) == (source is None):
         raise click.UsageError("Expected a source, or --events A..B")
@@ -63,7 +64,8 @@ def replay(
     with progress(call):
         rows = call.change("replay", {"events": events, "again": again, "timeout": timeout})
     call.show(rows, _replayed)
-    return 1 if any(row["state"] in ("rejected", "vanished", "dead") for row in rows) else 0
+    bad = ("rejected", "vanished", "dead", "pending")
+    return 1 if any(row["state"] in bad for row in rows) else 0
 
 
 def _letters(call: Call, params: dict[str, Any]) -> int:

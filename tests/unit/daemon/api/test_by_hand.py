@@ -1,4 +1,5 @@
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from afresh.daemon.api.operations import perform
 from afresh.sensors.base import Identity
 from afresh.sensors.records import Record, decode_records, encode_records
 from support.ledgers import event
-from support.views import NOW, FakeControls, FakeView, filled
+from support.views import NOW, FakeControls, FakeView, filled, put
 
 MANIFEST = Manifest(
     "d",
@@ -28,11 +29,13 @@ def stream(seq: int, **given: Any) -> dict[str, Any]:
     return event(seq, **{**own, "payload": PAYLOAD, **given})
 
 
-def do(folder: Path, op: str, *rows: dict[str, Any], **params: Any) -> tuple[Any, FakeControls]:
+def do(
+    folder: Path, op: str, *rows: dict[str, Any], in_time: bool = True, **params: Any
+) -> tuple[Any, FakeControls]:
     paths = [{"sensor": "flights", "uri": "landing/k1.csv", "identity": "[1,2,3,4]", "seq": 1}]
     view = FakeView(filled(folder, {"event": rows, "path": paths}))
     view.manifest = MANIFEST
-    controls = FakeControls()
+    controls = FakeControls(in_time=in_time)
     return finish(perform(view, controls, op, {"request": "q", **params})), controls
 
 
@@ -137,6 +140,43 @@ def test_records_that_are_there_are_appended_again_only_if_asked(tmp_path: Path)
     first = controls.batches[0].arrivals[0]
     # Without an identity nothing is remembered of it, without a place no range is covered twice.
     assert (first.payload, first.position, first.identity) == (PAYLOAD, "", None)
+
+
+@pytest.mark.parametrize(("in_time", "says"), [(False, "the time is over"), (True, "it waits")])
+def test_what_was_not_read_says_why(tmp_path: Path, *, in_time: bool, says: str) -> None:
+    read = event(100, state="rejected", detail="it is bad")
+    rows, controls = do(
+        tmp_path, "replay", event(1, state="ingested"), event(2, state="ingested"), read,
+        in_time=in_time, events="1..2", timeout=5.0,
+    )  # fmt: skip
+    assert [row["state"] for row in rows] == ["rejected", "pending"]
+    assert rows[0]["reason"] == "it is bad"
+    assert says in rows[1]["reason"]
+    assert controls.asked[-1] == ("wait", [("flights", "k1"), ("flights", "k2")], 5.0)
+
+
+@pytest.mark.parametrize(("in_time", "says"), [(False, "the time is over"), (True, "it waits")])
+def test_a_letter_that_was_not_tried_says_why(tmp_path: Path, *, in_time: bool, says: str) -> None:
+    letter = {
+        "seq": 1, "number": 0, "source": "orders", "partition": "", "place": "{}", "reason": "bad",
+        "record": PAYLOAD, "state": "replaying", "run": "r1", "at": 1.0, "replay_seq": 100,
+    }  # fmt: skip
+    path = filled(tmp_path, {})
+
+    class Takes(FakeControls):
+        async def replay_letters(
+            self, request: str, source: str, letters: Sequence[tuple[int, int, bytes]]
+        ) -> list[tuple[int, int]]:
+            del request, source, letters
+            put(path, {"dead_letter": [letter]})
+            return [(1, 0)]
+
+    view = FakeView(path)
+    view.manifest = MANIFEST
+    params = {"request": "q", "source": "orders", "timeout": 5.0}
+    (row,) = finish(perform(view, Takes(in_time=in_time), "replay_letters", params))
+    assert row["state"] == "replaying"
+    assert says in row["error"]
 
 
 def test_an_empty_range_changes_nothing(tmp_path: Path) -> None:

@@ -270,6 +270,25 @@ def test_a_daemon_that_ends_when_asked_leaves_the_ledger_to_answer(afresh: Comma
     assert len(ran.json) == 5
 
 
+REPLAYED = {
+    "event": 1, "replay": 9, "source": "flights", "partition": "k1", "kind": "arrived", "uri": "u",
+    "reason": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("ingested", 0), ("unchanged", 0), ("skipped", 0), ("rejected", 1), ("pending", 1)],
+)
+def test_a_replay_that_did_not_come_to_an_end_exits_1(
+    afresh: Commands, state: str, code: int
+) -> None:
+    row = REPLAYED | {"state": state}
+    with ending(afresh.folder / ".afresh", {"id": "q", "result": [row]}):
+        ran = afresh("replay", "--events", "1", "--timeout", "1", "--json")
+    assert (ran.code, ran.json) == (code, [row])
+
+
 @pytest.mark.parametrize("frames", [[], [{"id": "q", "line": {"type": "following"}}]])
 def test_what_is_followed_ends_with_the_daemon(
     afresh: Commands, frames: list[dict[str, Any]]
