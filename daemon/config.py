@@ -24,7 +24,7 @@ _DAY = 86400.0
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What a project is set to. All paths are absolute; `ledger` and `artifacts` may be URLs."""
+    """What a project is set to. All paths are absolute; `artifacts` may be a URL."""
 
     project: str
     file: str
@@ -196,6 +196,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
 def _value(key: str, value: Any, where: str) -> Any:
     try:
         return READERS[key](value)
+    except UsageError as error:
+        raise UsageError(error.error, hint=error.hint, where=where) from error
     except ValueError as error:
         raise UsageError(str(error), hint=f"this is the setting {key!r}", where=where) from error
 

@@ -1,11 +1,16 @@
-"""What each setting may be: readers that give its value or raise ValueError."""
+"""What each setting may be: readers that give its value or raise ValueError.
+
+UsageError where there is a way out to name.
+"""
 
 import re
 from collections.abc import Callable
 from typing import Any
 
 from afresh.assets.duration import seconds
+from afresh.assets.errors import UsageError
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -26,6 +31,23 @@ def _text(value: object) -> str:
         msg = f"Expected a path or URL, found {value!r}"
         raise ValueError(msg)
     return value
+
+
+def _path(default: str) -> Callable[[object], str]:
+    """Read a path of this machine; `default` is what to write in place of a URL."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        url = _URL.match(text)
+        if url is not None:
+            # No more of it is shown: it may hold a password.
+            raise UsageError(
+                f"Expected a path on this machine, found a URL: {url[0]}...",
+                hint=f"write a path, as in {default}",
+            )
+        return text
+
+    return read
 
 
 def _store(value: object) -> str:
@@ -136,8 +158,8 @@ def _outgoing(value: object) -> tuple[dict[str, Any], ...]:
 
 READERS: dict[str, Callable[[Any], Any]] = {
     "definitions": _modules,
-    "state": _text,
-    "ledger": _text,
+    "state": _path('state = ".afresh"'),
+    "ledger": _path('ledger = ".afresh/ledger.sqlite": it is kept in SQLite'),
     "artifacts": _store,
     "workers": _count,
     "max_wait": _duration,

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -185,3 +186,27 @@ def test_imports_nothing_heavy() -> None:
         "polars",
     }
     assert not heavy & set(out.split())
+
+
+@pytest.mark.parametrize("key", ["ledger", "state"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:hunter2@host/db", "sqlite:///x.sqlite", "S3+x://lake/x", "file:///x"]
+)
+def test_a_url_is_no_path(tmp_path: Path, key: str, url: str) -> None:
+    scheme = url.partition(":")[0]
+    for text, environ, where in (
+        (f"workers = 2\n{key} = {url!r}", {}, "afresh.toml:2"),
+        ("workers = 2", {f"AFRESH_{key.upper()}": url}, f"AFRESH_{key.upper()}"),
+    ):
+        with pytest.raises(
+            UsageError, match=f"Expected a path.*found .*{re.escape(scheme)}://"
+        ) as e:
+            load_settings(write(tmp_path, text), environ)
+        assert e.value.where == where
+        assert f'{key} = ".afresh' in e.value.hint
+        assert "hunter2" not in str(e.value)
+
+
+def test_a_path_may_have_a_colon(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, 'ledger = "a:b/:memory:"'), {})
+    assert settings.ledger == str(tmp_path / "a:b" / ":memory:")
