@@ -30,7 +30,7 @@ from support.processes import outliving
 from support.project import Daemon, Project, rename_in
 
 HERE = Path(__file__).parent
-OUTLIVE_SECONDS = 2.0
+OUTLIVE_SECONDS = 10.0
 LATEST_KILL_SECONDS = 0.3
 
 

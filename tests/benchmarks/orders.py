@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 TOPIC = "orders"
+_GIVEN_UP_SECONDS = 240.0
+"""A client may wait for a broker for ever: what it was asked for comes much earlier."""
 
 
 def message(number: int) -> bytes:
@@ -67,8 +69,10 @@ class Producer(threading.Thread):
             self.error = error
 
     def finish(self) -> None:
-        """Wait until all is written."""
-        self.join()
+        """Wait until all is written. Raises TimeoutError where that does not come about."""
+        self.join(_GIVEN_UP_SECONDS)
+        if self.is_alive():
+            raise TimeoutError(f"not all was written within {_GIVEN_UP_SECONDS:g} s")
         if self.error is not None:
             raise self.error
 
@@ -99,7 +103,7 @@ class Producer(threading.Thread):
 
 def read_back(servers: str) -> Produced:
     """Read the whole topic with a bare consumer: what is in it is what was produced."""
-    return asyncio.run(_read_back(servers))
+    return asyncio.run(asyncio.wait_for(_read_back(servers), _GIVEN_UP_SECONDS))
 
 
 async def _read_back(servers: str) -> Produced:

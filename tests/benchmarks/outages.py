@@ -138,7 +138,10 @@ class Outages:
     def _run(
         self, seconds: float, calm: float, only: Sequence[str], faults: Sequence[str]
     ) -> Outcome:
-        senders = [threading.Thread(target=self._send, args=(party,)) for party in self.parties]
+        senders = [
+            threading.Thread(target=self._send, args=(party,), daemon=True)
+            for party in self.parties
+        ]
         with self.project.running():
             for sender in senders:
                 sender.start()

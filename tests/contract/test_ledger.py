@@ -46,7 +46,7 @@ class Answers:
             self._all.set()
 
     async def wait(self) -> None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await self._all.wait()
 
 

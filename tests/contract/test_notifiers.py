@@ -32,7 +32,7 @@ RECOVERED = Alert("orders", "recovered", "", (), "", 1_700_000_060.0)
 class Receiver(Protocol):
     """The other side of one kind of notifier."""
 
-    def notifier(self, *, timeout_seconds: float = 10.0) -> Notifier: ...
+    def notifier(self, *, timeout_seconds: float = 60.0) -> Notifier: ...
     def received(self) -> list[dict[str, Any]]: ...
     def refuse(self) -> None: ...
     def hang(self) -> None: ...
@@ -46,7 +46,7 @@ class CommandReceiver:
         self.inbox.touch()
         self.script = "import sys; open(sys.argv[1], 'ab').write(sys.stdin.buffer.read())"
 
-    def notifier(self, *, timeout_seconds: float = 10.0) -> Notifier:
+    def notifier(self, *, timeout_seconds: float = 60.0) -> Notifier:
         command = [sys.executable, "-c", self.script, str(self.inbox)]
         return CommandNotifier(command, timeout_seconds=timeout_seconds)
 
@@ -70,7 +70,7 @@ class WebhookReceiver:
     status: int = 204
     stuck: threading.Event | None = None
 
-    def notifier(self, *, timeout_seconds: float = 10.0) -> Notifier:
+    def notifier(self, *, timeout_seconds: float = 60.0) -> Notifier:
         port = self.server.server_address[1]
         url = f"http://127.0.0.1:{port}/hooks/secret?room=data"
         return WebhookNotifier(
@@ -111,14 +111,14 @@ def webhook() -> Iterator[WebhookReceiver]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     receiver = WebhookReceiver(server)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield receiver
     if receiver.stuck is not None:
         receiver.stuck.set()
     server.shutdown()
-    server.server_close()
     thread.join()
+    server.server_close()
 
 
 @pytest.fixture
@@ -181,36 +181,34 @@ async def test_a_refusal_is_an_error_that_says_why(receiver: Receiver) -> None:
 
 async def test_a_receiver_that_hangs_costs_the_limit_alone(receiver: Receiver) -> None:
     receiver.hang()
-    began = time.monotonic()
-    with pytest.raises(NotifierError, match=r"within 0\.3 s"):
+    with anyio.fail_after(30), pytest.raises(NotifierError, match=r"within 0\.3 s"):
         await receiver.notifier(timeout_seconds=0.3).notify(FAILED)
-    assert time.monotonic() - began < 5
 
 
 async def test_it_can_be_cancelled(receiver: Receiver) -> None:
     receiver.hang()
     began = time.monotonic()
     with anyio.move_on_after(0.2) as scope:
-        await receiver.notifier(timeout_seconds=3).notify(FAILED)
+        await receiver.notifier(timeout_seconds=60).notify(FAILED)
     assert scope.cancelled_caught
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
 
 
 async def test_the_loop_goes_on_meanwhile(receiver: Receiver) -> None:
     receiver.hang()
-    turns = 0
+    ended = anyio.Event()
+
+    async def deliver() -> None:
+        with pytest.raises(NotifierError):
+            await receiver.notifier(timeout_seconds=60).notify(FAILED)
+        ended.set()
+
     async with anyio.create_task_group() as tasks:
-
-        async def deliver() -> None:
-            with pytest.raises(NotifierError):
-                await receiver.notifier(timeout_seconds=0.5).notify(FAILED)
-            tasks.cancel_scope.cancel()
-
         tasks.start_soon(deliver)
-        while True:
+        for _ in range(10):
             await anyio.sleep(0.01)
-            turns += 1
-    assert turns > 10
+        assert not ended.is_set()
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_command_gets_values_as_single_arguments(tmp_path: Path) -> None:
@@ -231,18 +229,21 @@ async def test_a_command_that_reads_nothing_and_complains_much_is_fine() -> None
 async def test_what_a_hanging_command_started_is_killed_with_it(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     shell = f"sleep 60 & echo $! > {pid_file}; wait"
-    with pytest.raises(NotifierError):
-        await CommandNotifier(["sh", "-c", shell], timeout_seconds=0.5).notify(FAILED)
+    seconds = 0.5
+    while not pid_file.exists():  # a busy machine takes its time to start a shell
+        seconds *= 2
+        with pytest.raises(NotifierError):
+            await CommandNotifier(["sh", "-c", shell], timeout_seconds=seconds).notify(FAILED)
     stat = Path("/proc", pid_file.read_text().strip(), "stat")
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while stat.exists() and stat.read_text().split()[2] != "Z":  # noqa: ASYNC110  a process
             await anyio.sleep(0.01)
 
 
 async def test_a_command_that_leaves_something_in_the_background_is_not_waited_for() -> None:
     began = time.monotonic()
-    await CommandNotifier(["sh", "-c", "sleep 5 &"], timeout_seconds=4).notify(FAILED)
-    assert time.monotonic() - began < 3
+    await CommandNotifier(["sh", "-c", "sleep 60 &"], timeout_seconds=59).notify(FAILED)
+    assert time.monotonic() - began < 30
 
 
 async def test_a_command_that_is_not_there_is_named() -> None:

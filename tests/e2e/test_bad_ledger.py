@@ -118,7 +118,7 @@ def test_locked_by_another_writer(project: Living) -> None:
         with closing(sqlite3.connect(_ledger(project), isolation_level=None)) as other:
             other.execute("begin immediate")
             project.land("b.csv", "n\n10\n")
-            until(lambda: "locked" in daemon.output().lower(), "it is told", seconds=20)
+            until(lambda: "locked" in daemon.output().lower(), "it is told", seconds=60)
             assert project.status("total")["version"] == 1, "it still answers"
             assert project.read("total") == [{"n": 1}]
             other.execute("rollback")
@@ -207,7 +207,7 @@ def test_a_full_disk(tmp_path: Path, small: Path) -> None:
         _fill(ballast)
         project.land("b.csv", "n\n10\n")
         words = ("space", "full")
-        until(lambda: any(word in daemon.output() for word in words), "it is loud", seconds=20)
+        until(lambda: any(word in daemon.output() for word in words), "it is loud", seconds=60)
         assert project.read("total") == [{"n": 1}], "what was there is there"
         ballast.unlink()
         until(lambda: project.read("total") == [{"n": 11}], "what waited goes on by itself")
@@ -253,7 +253,7 @@ def test_artifacts_on_a_full_disk(tmp_path: Path, small: Path) -> None:
         _fill(ballast)
         project.land("b.csv", "n\n10\n")
         # As often as an ingest is tried that fails for another cause.
-        until(lambda: daemon.output().count("space") >= 3, "it is loud, and tries on", seconds=20)
+        until(lambda: daemon.output().count("space") >= 3, "it is loud, and tries on", seconds=60)
         assert project.status("rows[b]")["state"] in ("stale", "running"), "no fault of the file"
         assert project.read("total") == [{"n": 1}], "what was there is there"
         ballast.unlink()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from support.living import Living
+from support.processes import within_block
 
 pytestmark = pytest.mark.e2e
 
@@ -107,16 +108,16 @@ def test_events_are_followed_as_json_lines(project: Living) -> None:
     project.land("mon.csv", "shop,amount\na,1\n")
     with project.running():
         project.run("wait")
-        with subprocess.Popen(
+        follower = subprocess.Popen(
             [project.command, "events", "--follow", "--project", str(project.folder)],
             stdout=subprocess.PIPE,
             text=True,
-        ) as following:
+        )
+        with within_block(follower) as following:
             assert following.stdout is not None
             seen = [json.loads(following.stdout.readline()) for _ in range(2)]
             project.land("tue.csv", "shop,amount\na,2\n")
             seen.append(json.loads(following.stdout.readline()))
-            following.terminate()
     assert seen[-1]["uri"] == "landing/tue.csv"
     assert [row["seq"] for row in seen] == sorted(row["seq"] for row in seen)
 

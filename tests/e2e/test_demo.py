@@ -19,7 +19,7 @@ def test_the_demo_shows_what_it_promises(tmp_path: Path) -> None:
         [sys.executable, REPLAY, "--days", "12", "--pace", "0", folder],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=240,
         env={**os.environ, "NO_COLOR": "1"},
         check=False,
     )

@@ -19,7 +19,7 @@ def test_the_live_demo_shows_what_it_promises(kafka_servers: str, tmp_path: Path
         ],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=240,
         env={**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT / "tests")},
         check=False,
     )

@@ -1,7 +1,6 @@
 """The journal from the command line: filters, following, events made by hand and brought again."""
 
 import json
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.living import Living, until
+from support.processes import within_block
 
 pytestmark = pytest.mark.e2e
 
@@ -39,15 +39,14 @@ def following(project: Living, *options: str) -> Iterator[list[str]]:
     )
     lines: list[str] = []
     assert follower.stdout is not None
-    reading = Thread(target=lines.extend, args=(follower.stdout,))
+    reading = Thread(target=lines.extend, args=(follower.stdout,), daemon=True)
     reading.start()
-    try:
-        yield lines
-    finally:
-        follower.send_signal(signal.SIGINT)
-        follower.wait(60)
-        reading.join()
-        follower.stdout.close()
+    with within_block(follower):
+        try:
+            yield lines
+        finally:
+            follower.kill()
+            reading.join()
 
 
 def test_what_arrived_can_be_filtered_followed_and_brought_again(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from support.processes import within_block
+
 pytestmark = pytest.mark.e2e
 
 WRITER = """
@@ -50,7 +52,8 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     start = 1
     for term in range(1, 6):
         command = [sys.executable, "-c", WRITER, str(path), str(start)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        with within_block(started) as writer:
             assert writer.stdout is not None
             for _ in range(chance.randrange(1, 300)):
                 writer.stdout.readline()

@@ -10,6 +10,7 @@ import pytest
 from support.commands import project_with_story
 from support.ledgers import event
 from support.living import Living
+from support.processes import within_block
 from support.project import AFRESH
 from support.views import put
 
@@ -46,9 +47,10 @@ def afresh(folder: Path, *command: str) -> list[str]:
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_a_reader_that_has_seen_enough_is_no_failure(folder: Path, form: tuple[str, ...]) -> None:
-    with subprocess.Popen(
+    started = subprocess.Popen(
         afresh(folder, "events", *form), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    )
+    with within_block(started) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.read(1)

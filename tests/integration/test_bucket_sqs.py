@@ -120,7 +120,7 @@ async def test_what_s3_tells_arrives_in_moments(lake: Lake) -> None:
         lake.put("a", "22")
         lake.delete("b")
         await until(lambda: len(journal.arrivals) == 6)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15
         assert keys(journal)[3:] in (
             [("arrived", "d e+ü"), ("arrived", "a"), ("deleted", "b")],
             [("arrived", "d e+ü"), ("deleted", "b"), ("arrived", "a")],
@@ -167,15 +167,15 @@ async def test_a_message_stays_until_its_arrival_is_recorded(lake: Lake) -> None
         tasks.start_soon(sensor.run, never)
         await until(lambda: sensor.checked)
         lake.put("a", "1")
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             await asked.wait()
         await anyio.sleep(0.5)
         assert lake.waiting() == 1
         tasks.cancel_scope.cancel()
     async with running(lake.sensor(), journal):
-        await until(lambda: keys(journal) == [("arrived", "a")], seconds=30)
+        await until(lambda: keys(journal) == [("arrived", "a")], seconds=60)
         # It comes again, and is no news; polls of the sensor before may still get it first.
-        await until(lambda: lake.waiting() == 0, seconds=30)
+        await until(lambda: lake.waiting() == 0, seconds=60)
     assert len(journal.arrivals) == 1
 
 
@@ -204,8 +204,8 @@ async def test_a_store_that_is_away_loses_nothing(lake: Lake) -> None:
             proxy.answer, proxy._down = 503, False
             await anyio.sleep(1)
             proxy.bring_up()
-            await until(lambda: len(journal.arrivals) == 3, seconds=30)
-            await until(lambda: lake.waiting() == 0, seconds=30)
+            await until(lambda: len(journal.arrivals) == 3, seconds=60)
+            await until(lambda: lake.waiting() == 0, seconds=60)
     assert sorted(keys(journal)[1:]) == [("arrived", "a"), ("arrived", "b")]
 
 
@@ -216,7 +216,7 @@ async def test_lost_doubled_and_shuffled_messages_end_as_the_listing(moto: Objec
     for name in names:
         lake.put(name, name)
     async with running(lake.sensor(interval_seconds=4), journal) as sensor:
-        await until(lambda: len(journal.arrivals) == len(names), seconds=20)
+        await until(lambda: len(journal.arrivals) == len(names), seconds=60)
         changed = random.sample(names, 30)
         deleted = random.sample([name for name in names if name not in changed], 8)
         new = [f"n{number:03}" for number in range(30)]
@@ -231,7 +231,7 @@ async def test_lost_doubled_and_shuffled_messages_end_as_the_listing(moto: Objec
         for name in told:
             lake.tell(lake.event(name))
         count = len(names) + len(changed) + len(new) + len(deleted)
-        await until(lambda: len(journal.arrivals) >= count, seconds=30)
+        await until(lambda: len(journal.arrivals) >= count, seconds=60)
         await sensor.scan()
         assert len(journal.arrivals) == count
         await until(lambda: lake.waiting() == 0)

@@ -74,7 +74,7 @@ def records(journal: Journal) -> list[Record]:
 
 async def failure(folder: Path, body: str, **options: Any) -> tuple[SensorError, Journal]:
     journal = Journal()
-    with anyio.fail_after(30), pytest.raises(SensorError) as raised:
+    with anyio.fail_after(60), pytest.raises(SensorError) as raised:
         await a_sensor(folder, body, **options).run(journal.emit)
     return raised.value, journal
 
@@ -146,7 +146,7 @@ async def poll(cursor):
 
     sensor = a_sensor(tmp_path, body)
     for _ in range(2):
-        with pytest.raises(OSError, match="full"), anyio.fail_after(30):
+        with pytest.raises(OSError, match="full"), anyio.fail_after(60):
             await sensor.run(emit)
         journal.fails = 0
         await journal.emit(Batch("orders", ()))

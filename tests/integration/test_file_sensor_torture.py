@@ -115,7 +115,7 @@ async def test_the_journal_ends_equal_to_the_folder(tmp_path: Path, seed: int) -
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     writer = Writer(tmp_path / "landing", random)
-    thread = threading.Thread(target=writer.run)
+    thread = threading.Thread(target=writer.run, daemon=True)
     thread.start()
     try:
         for _ in range(6):

@@ -60,12 +60,14 @@ async def test_what_waits_for_a_worker_is_not_done_by_other_definitions(tmp_path
         async with anyio.create_task_group() as tasks:
             for number, name in enumerate(["waits", "waits", "pid"]):
                 tasks.start_soon(run, number, name)
-            while pool._checkout.waiting != 1:
-                await anyio.sleep(0.005)
+            with anyio.fail_after(60):
+                while pool._checkout.waiting != 1:
+                    await anyio.sleep(0.005)
             await pool.load(str(newer), "new", ["pipeline"], {})
             await pool.activate("new")
-            while 2 not in results:
-                await anyio.sleep(0.005)
+            with anyio.fail_after(60):
+                while 2 not in results:
+                    await anyio.sleep(0.005)
             assert failed(results[2]).kind == "displaced"
             await project.facts("pid")
             (root / "go").touch()
@@ -91,7 +93,7 @@ async def test_modules_that_hang_refuse_the_load(tmp_path: Path) -> None:
         with pytest.raises(WorkerError, match=r"load in 2 s"):
             await pool.load(str(root), "hangs", ["pipeline"], {})
         children = Path(f"/proc/{pool.pids[0]}/task/{pool.pids[0]}/children")
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while children.read_text():
                 await anyio.sleep(0.005)
 
@@ -143,7 +145,7 @@ async def test_polars_works_in_workers_also_when_it_was_used_on_import(
         assert manifest.problems == ()
         await pool.activate("polars")
         assert ("found that helper.py (" in caplog.text) == bool(helper)
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             rows = only(await project.run("rows"))
             inputs = (TaskInput("rows", "rows", (Part("", 1, rows.uri, rows.hash, 2),)),)
             total = only(await project.run("total", inputs=inputs))

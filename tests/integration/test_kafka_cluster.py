@@ -37,11 +37,12 @@ async def test_other_leaders_are_followed_and_nothing_is_lost_or_doubled(
                     await anyio.to_thread.run_sync(broker.kill)
                 value = b"%d" % (written + number)
                 waiting.append(await producer.send(topic, value, partition=number % 6))
-            for each in waiting:
-                await each
+            with anyio.fail_after(60):
+                for each in waiting:
+                    await each
             written += 300
             # The others lead what it led: it is not needed.
-            await until(lambda n=written: len(journal.records) == n, 30)
+            await until(lambda n=written: len(journal.records) == n, 60)
             await anyio.to_thread.run_sync(cluster.start)
         await until(lambda: sensor.health.state == "watching")
     assert sorted(journal.places) == [(p, offset) for p in range(6) for offset in range(100)]
@@ -74,7 +75,7 @@ async def test_a_leader_that_was_behind_is_told_with_what_it_lost(
         await anyio.to_thread.run_sync(ahead.kill)
         await anyio.to_thread.run_sync(behind.start)
         await produce(servers, topic, [b"new %d" % n for n in range(5)], acks="all")
-        await until(lambda: len(journal.records) == 40, 30)
+        await until(lambda: len(journal.records) == 40, 60)
     ((position, detail),) = journal.gaps
     assert position == {"0": [20, 35]}
     assert "lost its end: offsets 20 to 34 (15) were read and are kept" in detail

@@ -62,7 +62,7 @@ async def test_a_network_that_fails_costs_nothing(
             await anyio.sleep(1)
             assert len(journal.records) < 6000
             proxy.bring_up()
-        await until(lambda: len(journal.records) == 6000, 40)
+        await until(lambda: len(journal.records) == 6000, 60)
         proxy.bring_up()
         await until(lambda: sensor.health.state == "watching")
     assert sorted(journal.places) == sorted((p, o) for p in range(3) for o in range(2000))

@@ -1,5 +1,6 @@
 """Events sent to a topic of a real broker: which of them are taken."""
 
+import anyio
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -24,9 +25,10 @@ async def ids(servers: str, topic: str) -> list[str]:
         reader.assign([place])
         end = (await reader.end_offsets([place]))[place]
         found: list[str] = []
-        while await reader.position(place) < end:
-            for records in (await reader.getmany(timeout_ms=200)).values():
-                found += [from_json(record.value).attributes["id"] for record in records]
+        with anyio.fail_after(60):
+            while await reader.position(place) < end:
+                for records in (await reader.getmany(timeout_ms=200)).values():
+                    found += [from_json(record.value).attributes["id"] for record in records]
         return found
 
 

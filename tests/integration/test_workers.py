@@ -21,7 +21,7 @@ from afresh.daemon.workers.task import (
     Written,
 )
 from support.pools import DEFINITIONS, Project, failed, gone, only, pool_of, write_project
-from support.processes import is_alive
+from support.processes import is_alive, within_block
 
 pytestmark = pytest.mark.integration
 
@@ -113,19 +113,23 @@ async def test_a_worker_is_lent_while_all_wait_for_a_server(project: Project) ->
     async with anyio.create_task_group() as tasks:
         for _ in range(2):
             tasks.start_soon(pool.run, project.task("waits", outside=True))
-        while pool.free:
-            await anyio.sleep(0.01)
-        started = time.monotonic()
-        await project.facts("pid")
-        assert 0.5 < time.monotonic() - started < 5
-        started = time.monotonic()
-        await project.facts("pid")
-        assert time.monotonic() - started < 1
+        with anyio.fail_after(60):
+            while pool.free:
+                await anyio.sleep(0.01)
+            started = time.monotonic()
+            await project.facts("pid")
+            assert time.monotonic() - started > 0.5
+            later = []
+            for _ in range(3):
+                started = time.monotonic()
+                await project.facts("pid")
+                later.append(time.monotonic() - started)
+            assert min(later) < 0.5
         (project.root / "go").touch()
     (project.root / "go").unlink()
     assert (max(lent), lent[-1]) == (2, 0)
     pool.on_lent = lambda: None
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while len(pool.pids) > before:
             await anyio.sleep(0.01)
     await project.facts("pid")
@@ -183,9 +187,8 @@ async def test_a_worker_that_ends_costs_its_own_attempt(
 
 
 async def test_a_timeout_ends_the_attempt_and_all_that_it_started(project: Project) -> None:
-    started = time.monotonic()
-    result = await project.run("hangs", timeout_seconds=0.3)
-    assert time.monotonic() - started < 2
+    with anyio.fail_after(60):
+        result = await project.run("hangs", timeout_seconds=0.3)
     assert failed(result).kind == "timeout"
     pids = [int(pid) for pid in project.log(result).split("\n")[0].split()]
     assert len(pids) == 2
@@ -197,8 +200,9 @@ async def test_a_cancelled_attempt_is_ended(project: Project) -> None:
     log = project.root / f".afresh/logs/{task.run}.log"
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(project.pool.run, task)
-        while not (log.exists() and "\n" in log.read_text()):
-            await anyio.sleep(0.005)
+        with anyio.fail_after(60):
+            while not (log.exists() and "\n" in log.read_text()):
+                await anyio.sleep(0.005)
         tasks.cancel_scope.cancel()
     pids = [int(pid) for pid in log.read_text().split("\n")[0].split()]
     assert await gone(*pids)
@@ -252,13 +256,13 @@ async def test_user_code_that_closes_its_output_or_comes_back_twice(project: Pro
 
 
 async def test_a_base_that_is_killed_is_replaced(project: Project) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while len(project.pool.pids) < 3:
             await anyio.sleep(0.005)
     before = project.pool.pids
     os.kill(before[0], signal.SIGKILL)
     assert await gone(*before)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while not set(before).isdisjoint(project.pool.pids):
             await anyio.sleep(0.005)
         only(await project.run("pid"))
@@ -269,7 +273,7 @@ async def test_a_server_that_is_killed_is_replaced(project: Project) -> None:
     result = await project.run("stabs")
     assert failed(result).kind == "killed"
     assert await gone(int(project.log(result).split()[0]))
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         only(await project.run("pid"))
 
 
@@ -297,11 +301,12 @@ anyio.run(main, sys.argv[1])
 async def test_everything_ends_with_a_daemon_that_is_killed(tmp_path: Path) -> None:
     root = write_project(tmp_path / "p")
     command = [sys.executable, "-c", DAEMON, str(root)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as daemon:  # noqa: ASYNC220
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
+    with within_block(started) as daemon:
         assert daemon.stdout is not None
         pids = [int(pid) for pid in daemon.stdout.readline().split()]
         logs = [root / f"logs/{run}.log" for run in ("a", "b")]
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not all(log.exists() and "\n" in log.read_text() for log in logs):
                 await anyio.sleep(0.01)
         for log in logs:

@@ -20,7 +20,7 @@ from services.missing import Missing, skip
 from services.ports import free_port, free_ports
 from services.server import launch
 
-START_SECONDS = 60.0
+START_SECONDS = 90.0
 _JAVA = ("java", "-XX:+UseSerialGC", "-Xshare:auto")
 HEAP_MB = 512
 _QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
@@ -128,6 +128,7 @@ class Kafka:
             capture_output=True,
             text=True,
             check=False,
+            timeout=START_SECONDS,
         )
         assert done.returncode == 0, done.stdout + done.stderr
 

@@ -11,7 +11,7 @@ from support.project import Project, rename_in
 if TYPE_CHECKING:
     import subprocess
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 def until(

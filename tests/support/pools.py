@@ -201,7 +201,7 @@ def failed(result: Result) -> Failed:
     return result.failed
 
 
-async def gone(*pids: int, seconds: float = 1.0) -> bool:
+async def gone(*pids: int, seconds: float = 60.0) -> bool:
     with anyio.move_on_after(seconds):
         while any(map(is_alive, pids)):
             await anyio.sleep(0.005)

@@ -1,7 +1,23 @@
 """Other processes, as /proc shows them."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, AnyStr
+
+if TYPE_CHECKING:
+    import subprocess
+
+
+@contextmanager
+def within_block(process: "subprocess.Popen[AnyStr]") -> Iterator["subprocess.Popen[AnyStr]"]:
+    """Have a process meanwhile: killed at the end, as leaving a Popen waits for it for ever."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def is_alive(pid: int) -> bool:

@@ -39,7 +39,7 @@ class Project:
         return self.folder / ".afresh"
 
     def run(
-        self, *command: str, check: bool = True, timeout: float = 600
+        self, *command: str, check: bool = True, timeout: float = 240
     ) -> subprocess.CompletedProcess[str]:
         """Run an afresh command in this project."""
         done = subprocess.run(
@@ -136,7 +136,7 @@ class Daemon:
                 raise RuntimeError(f"afresh up was not ready:\n{self.output()}")
             time.sleep(0.01)
 
-    def stop(self, timeout: float = 30.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         """End it with SIGTERM; its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout)

@@ -174,8 +174,15 @@ async def truncate(servers: str, name: str, before: dict[int, int]) -> None:
 
 @asynccontextmanager
 async def producing(servers: str, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
-    async with AIOKafkaProducer(bootstrap_servers=servers, **options) as producer:
+    producer = AIOKafkaProducer(bootstrap_servers=servers, **options)
+    try:
+        with anyio.fail_after(60):
+            await producer.start()
         yield producer
+    finally:
+        # It waits for ever for an acknowledgement that does not come.
+        with anyio.move_on_after(60, shield=True):
+            await producer.stop()
 
 
 async def produce(
@@ -187,5 +194,6 @@ async def produce(
             await producer.send(topic, value, partition=number % partitions)
             for number, value in enumerate(values)
         ]
-        for each in waiting:
-            await each
+        with anyio.fail_after(60):
+            for each in waiting:
+                await each

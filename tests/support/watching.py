@@ -55,7 +55,7 @@ def health(sensor: Sensor) -> Health:
     return sensor.health
 
 
-async def until(condition: Callable[..., Any], seconds: float = 30.0) -> None:
+async def until(condition: Callable[..., Any], seconds: float = 60.0) -> None:
     """Return when `condition()` holds; an AssertionError where it does not for long."""
     with anyio.move_on_after(seconds):
         while not condition():  # noqa: ASYNC110 - of things that tell nobody

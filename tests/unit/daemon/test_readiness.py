@@ -14,7 +14,7 @@ from afresh.daemon import readiness
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(str(tmp_path / "notify"))
-        server.settimeout(5)
+        server.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         yield server
 
@@ -39,7 +39,7 @@ def test_an_abstract_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"afresh-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(f"\0{name}")
-        server.settimeout(5)
+        server.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
         assert readiness.ready()
         assert server.recv(1024) == b"READY=1"

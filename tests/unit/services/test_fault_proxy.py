@@ -37,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
 def proxy() -> Iterator[FaultProxy]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     with FaultProxy(("127.0.0.1", server.server_port)) as proxy:
         yield proxy
@@ -46,7 +46,7 @@ def proxy() -> Iterator[FaultProxy]:
     server.server_close()
 
 
-def get(proxy: FaultProxy, timeout: float = 5) -> tuple[int, bytes]:
+def get(proxy: FaultProxy, timeout: float = 60) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(proxy.address, timeout=timeout)
     try:
         connection.request("GET", "/")
@@ -68,7 +68,7 @@ def put(connection: http.client.HTTPConnection) -> None:
 
 def test_without_a_fault_it_hands_on(proxy: FaultProxy) -> None:
     assert get(proxy) == (200, BODY)
-    connection = http.client.HTTPConnection(proxy.address, timeout=5)
+    connection = http.client.HTTPConnection(proxy.address, timeout=60)
     for _ in range(2):
         connection.request("PUT", "/", BODY)
         response = connection.getresponse()
@@ -79,7 +79,7 @@ def test_without_a_fault_it_hands_on(proxy: FaultProxy) -> None:
 
 
 def test_down_it_resets_what_is_open_and_what_comes(proxy: FaultProxy) -> None:
-    connection = http.client.HTTPConnection(proxy.address, timeout=5)
+    connection = http.client.HTTPConnection(proxy.address, timeout=60)
     connection.request("GET", "/")
     connection.getresponse().read()
     proxy.take_down()
@@ -104,7 +104,7 @@ def test_what_is_open_may_go_silent_while_others_are_well(proxy: FaultProxy) -> 
 
 
 def test_it_answers_with_a_status_even_on_kept_connections(proxy: FaultProxy) -> None:
-    connection = http.client.HTTPConnection(proxy.address, timeout=5)
+    connection = http.client.HTTPConnection(proxy.address, timeout=60)
     connection.request("GET", "/")
     connection.getresponse().read()
     proxy.answer = 503
@@ -147,7 +147,7 @@ def test_bytes_dribble_until_it_is_brought_up(proxy: FaultProxy) -> None:
 
 def test_a_request_is_cut_within_its_body(proxy: FaultProxy) -> None:
     proxy.cut_asked_after = 1000
-    connection = http.client.HTTPConnection(proxy.address, timeout=5)
+    connection = http.client.HTTPConnection(proxy.address, timeout=60)
     with pytest.raises((OSError, http.client.HTTPException)):
         put(connection)
     connection.close()

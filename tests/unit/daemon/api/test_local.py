@@ -165,7 +165,7 @@ async def test_a_client_that_goes_lets_go_of_what_it_waits_for(tmp_path: Path) -
         await begun.wait()
         assert requests.under_way == 1
         await stream.aclose()
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await over.wait()
             await requests.answered()
     assert controls.left
@@ -202,7 +202,7 @@ def test_a_daemon_that_ends_in_the_middle_is_said(tmp_path: Path) -> None:
             connection.recv(4)
             connection.close()
 
-        thread = threading.Thread(target=hang_up)
+        thread = threading.Thread(target=hang_up, daemon=True)
         thread.start()
         client = connect(str(tmp_path))
         assert client is not None

@@ -248,7 +248,7 @@ def ending(state: Path, *frames: dict[str, Any]) -> Iterator[None]:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(socket_path(str(state)))
         listener.listen()
-        listener.settimeout(5)
+        listener.settimeout(60)
 
         def serve() -> None:
             connection, _ = listener.accept()
@@ -257,7 +257,7 @@ def ending(state: Path, *frames: dict[str, Any]) -> Iterator[None]:
                 connection.recv(size, socket.MSG_WAITALL)
                 connection.sendall(b"".join(map(encode, frames)))
 
-        daemon = threading.Thread(target=serve)
+        daemon = threading.Thread(target=serve, daemon=True)
         daemon.start()
         yield
         daemon.join()

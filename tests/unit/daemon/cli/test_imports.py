@@ -87,7 +87,7 @@ def test_status_from_a_daemon_imports_click_and_msgspec_alone(tmp_path: Path) ->
                 connection.recv(size, socket.MSG_WAITALL)
                 connection.sendall(encode({"id": "q", "result": []}))
 
-        daemon = threading.Thread(target=answer)
+        daemon = threading.Thread(target=answer, daemon=True)
         daemon.start()
         modules = imported(["status", "--json", "--project", str(tmp_path)])
         daemon.join()

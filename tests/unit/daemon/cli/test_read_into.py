@@ -36,7 +36,7 @@ def test_a_link_stays(tmp_path: Path) -> None:
 def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
     pipe, got = tmp_path / "pipe.csv", list[bytes]()
     os.mkfifo(pipe)
-    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()), daemon=True)
     reader.start()
     with _replacing(str(pipe)) as file:
         file.write(b"rows")

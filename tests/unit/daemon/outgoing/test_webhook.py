@@ -69,7 +69,7 @@ def serving(certificate: tuple[Path, Path] | None = None) -> Iterator[Server]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield server
@@ -190,7 +190,7 @@ async def test_of_an_answer_that_does_not_end_only_the_beginning_is_read() -> No
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         target = WebhookTarget(url, secret=None, now=lambda: 0.0, timeout_seconds=5)
         event = to_json({"id": "1", "source": "/x", "type": "t"}, {})
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             assert await target.deliver([event, event]) == Delivered(2)
         await anyio.to_thread.run_sync(thread.join)
     assert len(seen) == 2

@@ -11,11 +11,14 @@ import pytest
 
 from afresh.daemon.workers import hygiene as module
 from afresh.daemon.workers.hygiene import Hygiene
+from support.processes import is_alive
 
 
 @pytest.fixture
 def hygiene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hygiene]:
     monkeypatch.setattr(module, "_OF_LIBRARIES", tuple(t.name for t in threading.enumerate()))
+    # Those of this process are the servers of other tests.
+    monkeypatch.setattr(module, "_has_children", lambda: False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KEPT", "as it was")
     made = Hygiene()
@@ -46,14 +49,28 @@ def test_what_can_be_put_back_is_put_back(hygiene: Hygiene, tmp_path: Path) -> N
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+CHILDREN = """
+import subprocess
+from afresh.daemon.workers.hygiene import Hygiene
+
+before = subprocess.Popen(["sleep", "60"])
+try:
+    made = Hygiene()
+    left = subprocess.Popen(["sleep", "60"])
+    assert made.clean() == "processes were left running"
+    assert made.clean() == ""
+    assert before.poll() is None
+    print(left.pid)
+finally:
+    before.kill()
+"""
+
+
 def test_a_process_left_running_is_ended_and_one_that_was_there_before_is_not() -> None:
-    with subprocess.Popen(["sleep", "60"]) as before:
-        made = Hygiene()
-        with subprocess.Popen(["sleep", "60"]) as left:
-            assert made.clean() == "processes were left running"
-            left.returncode = 0  # it is reaped
-        assert before.poll() is None
-        before.kill()
+    """In a process of its own: it reaps whatever is its child."""
+    command = [sys.executable, "-c", CHILDREN]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+    assert not is_alive(int(done.stdout))
 
 
 def test_a_thread_left_running_is_named(hygiene: Hygiene) -> None:

@@ -79,7 +79,7 @@ async def test_a_log_that_cannot_be_written_costs_the_log_alone(pipe: Pipe, tmp_
 async def test_draining_ends_with_the_last_writer(tmp_path: Path) -> None:
     pipe = Pipe()
     pipe.output.begin(str(tmp_path / "a"))
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(pipe.output.drain)
             pipe.write(b"x" * 5000)
@@ -90,7 +90,7 @@ async def test_draining_ends_with_the_last_writer(tmp_path: Path) -> None:
 
 
 async def test_draining_ends_when_it_is_closed(pipe: Pipe) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(pipe.output.drain)
             await anyio.wait_all_tasks_blocked()

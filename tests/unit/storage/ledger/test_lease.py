@@ -17,6 +17,7 @@ from afresh.storage.ledger.lock import Holder
 from afresh.storage.ledger.reader import Reader
 from afresh.storage.ledger.sqlite import SqliteLedger
 from support.ledgers import cursor, ledger_file
+from support.processes import within_block
 
 ROW = "SELECT term, holder, pid, host, socket, acquired_at, released_at FROM lease WHERE id = 1"
 ME = Holder("afresh up", 4242, "here", 1_700_000_000.0, "/run/a.sock")
@@ -69,9 +70,8 @@ def test_a_second_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
 def test_a_holder_that_is_killed_lets_go(tmp_path: Path) -> None:
     path = ledger_file(tmp_path)
     command = [sys.executable, "-c", HOLD, str(path)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with within_block(started) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "1\n"
         assert lock.is_held(tmp_path)
