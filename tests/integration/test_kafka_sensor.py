@@ -77,8 +77,8 @@ async def test_a_restart_at_any_point_loses_and_doubles_nothing(
     random = Random(7)
     await make_topic(kafka_servers, "restarts", 3)
     await produce(kafka_servers, "restarts", numbers(0, 450), partitions=3)
-    lives = 0
-    while len(journal.records) < 450:
+    lives, longest = 0, 0.25
+    while (before := len(journal.records)) < 450:
         lives += 1
         sensor = kafka_sensor("restarts", kafka_servers, staging, journal.cursor, batch_rows=40)
         allowed = random.randrange(3)
@@ -91,8 +91,10 @@ async def test_a_restart_at_any_point_loses_and_doubles_nothing(
             if left[0] < 0:
                 await anyio.sleep_forever()
 
-        with anyio.move_on_after(0.25 + random.random() / 5):
+        with anyio.move_on_after(longest + random.random() / 5):
             await sensor.run(emit)
+        if len(journal.records) == before:  # on a busy machine it may not even have connected
+            longest *= 1.2
         assert lives < 60
     assert sorted(journal.places) == sorted((p, o) for p in range(3) for o in range(150))
     assert lives > 3
