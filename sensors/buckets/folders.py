@@ -11,7 +11,6 @@ import fsspec
 
 from afresh.assets.errors import AfreshError
 from afresh.sensors.buckets.store import (
-    PAGE,
     Entry,
     Pages,
     StoreError,
@@ -144,24 +143,19 @@ class FolderStore:
 
 
 class _FolderPages:
-    """One folder after the other, in order of their names; at most `PAGE` objects at once."""
+    """One folder after the other, in order of their names; a page is a folder, listed whole."""
 
     at_once = 1
 
     def __init__(self, store: FolderStore) -> None:
         self._store = store
         self._folders = [store.root]
-        self._entries: list[Entry] = []
 
     async def next(self) -> list[Entry] | None:
-        while not self._entries:
-            if not self._folders:
-                return None
-            entries, folders = await self._store.list_folder(self._folders[-1])
-            self._folders.pop()
-            if self._store.recursive:
-                self._folders += sorted(folders, reverse=True)
-            self._entries = sorted(entries, reverse=True)
-        page = self._entries[: -PAGE - 1 : -1]
-        del self._entries[-PAGE:]
-        return page
+        if not self._folders:
+            return None
+        entries, folders = await self._store.list_folder(self._folders[-1])
+        self._folders.pop()
+        if self._store.recursive:
+            self._folders += sorted(folders, reverse=True)
+        return sorted(entries)

@@ -152,7 +152,6 @@ class Lister:
     async def _compare(self, page: list[Entry], asked_at: float) -> None:
         objects, comparison = self._objects, self.comparison
         assert comparison is not None
-        await objects.room()
         ours: list[Entry] = []
         for start in range(0, len(page), SLICE):
             ours += objects.ours(page[start : start + SLICE])
@@ -160,6 +159,7 @@ class Lister:
         self.unmatched += len(page) - len(ours)
         for start in range(0, len(ours), SLICE):
             part = ours[start : start + SLICE]
+            await objects.room()
             for entry in comparison.news(part, objects.current, asked_at):
                 objects.arrive(entry, self._now())
             await anyio.lowlevel.checkpoint()

@@ -7,7 +7,7 @@ import anyio
 
 from afresh.sensors.buckets.listing import Comparison
 from afresh.sensors.buckets.objects import Objects
-from afresh.sensors.buckets.store import RefusedError, Store, StoreError, state_of
+from afresh.sensors.buckets.store import Entry, RefusedError, Store, StoreError, state_of
 
 AT_ONCE = 16
 SECOND_LOOK_SECONDS = 0.3
@@ -109,10 +109,7 @@ class Looker:
 
     async def _look_once(self, path: str) -> None:
         objects = self._objects
-        entry = await self._store.look(path)
-        if entry is None and objects.current(path) is not None:
-            await anyio.sleep(SECOND_LOOK_SECONDS)
-            entry = await self._store.look(path)
+        entry = await self._newest(path)
         comparison = self._compare()
         if comparison is not None:
             comparison.note_look(path, anyio.current_time(), there=entry is not None)
@@ -122,3 +119,18 @@ class Looker:
         changed = objects.current(path) != state_of(entry.identity)
         if objects.ours([entry]) and (changed or path in objects.again):
             objects.arrive(entry, self._now())
+
+    async def _newest(self, path: str) -> Entry | None:
+        """Look until nothing else is said of it meanwhile, which may be newer than the answer.
+
+        An older state would be told after a newer one, and then the newer one again (P1).
+        """
+        objects = self._objects
+        while True:
+            before = objects.current(path)
+            entry = await self._store.look(path)
+            if entry is None and before is not None:
+                await anyio.sleep(SECOND_LOOK_SECONDS)
+                entry = await self._store.look(path)
+            if objects.current(path) == before:
+                return entry

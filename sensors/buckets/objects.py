@@ -102,14 +102,15 @@ class Objects:
         if len(left) == 1 and (was_told or left[0] in self._refused):
             self._look_again(left[0])
 
-    def confirm(self, uri: str, identity: ObjectIdentity) -> None:
+    def confirm(self, path: str, identity: ObjectIdentity) -> bool:
         """Note what an ingest has read: then it is not news, though later than what was reported.
 
-        What is on its way is newer still.
+        What is on its way is newer still: then False.
         """
-        path = object_path(uri)
-        if path in self.known and path not in self._offers:
-            self._offers.known[path] = state_of(identity)
+        if path not in self.known or path in self._offers:
+            return False
+        self._offers.known[path] = state_of(identity)
+        return True
 
     # Handing on
 

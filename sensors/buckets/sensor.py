@@ -201,7 +201,9 @@ class BucketSensor:
 
     def confirm(self, uri: str, identity: ObjectIdentity) -> None:
         """Note what an ingest has read: then it is not news."""
-        self._objects.confirm(uri, identity)
+        path, comparison = object_path(uri), self._lister.comparison
+        if self._objects.confirm(path, identity) and comparison is not None:
+            comparison.note_look(path, anyio.current_time(), there=True)
 
     async def _drain(self, emit: Emit) -> None:
         while True:

@@ -63,7 +63,7 @@ class Pages(Protocol):
     at_once: int
 
     async def next(self) -> list[Entry] | None:
-        """Give the next page, None at the end. Raises StoreError."""
+        """Give what the store says now of the next objects, None at the end. Raises StoreError."""
         ...
 
 

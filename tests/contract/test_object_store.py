@@ -141,7 +141,7 @@ async def test_folders_are_walked(world: World) -> None:
 
 
 async def test_many_objects_come_in_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (s3, tokens, folders):
+    for module in (s3, tokens):
         monkeypatch.setattr(module, "PAGE", 7)
     paths = {world.put(f"{number:02}.csv") for number in range(25)}
     async with world.store() as store:
@@ -151,7 +151,28 @@ async def test_many_objects_come_in_pages(world: World, monkeypatch: pytest.Monk
             found += [entry.path for entry in page]
     assert set(found) == paths
     assert len(found) == 25
-    assert max(sizes) <= 7
+    assert max(sizes) <= 7 or world.protocol in ("file", "memory"), "a folder is asked for whole"
+
+
+async def test_no_page_is_older_than_its_call(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would bring back what was there before, and then what is there a second time."""
+    for module in (s3, tokens):
+        monkeypatch.setattr(module, "PAGE", 2)
+    names, number, found = [f"{name}.csv" for name in "abcde"], 0, 0
+    async with world.store() as store:
+        pages = store.pages()
+        while True:
+            number += 1
+            for name in names:
+                world.put(name, "x" * number)
+            page = await pages.next()
+            if page is None:
+                break
+            assert {entry.identity.size for entry in page} <= {number}
+            found += len(page)
+    assert found == len(names)
 
 
 def at(store: ObjectStore, port: int) -> dict[str, Any]:
@@ -166,7 +187,7 @@ def at(store: ObjectStore, port: int) -> dict[str, Any]:
 async def test_a_page_is_asked_for_again_after_an_error(
     name: str, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (s3, tokens, folders):
+    for module in (s3, tokens):
         monkeypatch.setattr(module, "PAGE", 7)
     monkeypatch.setattr(folders, "DEADLINE_SECONDS", 2)
     real = stores.get(name)

@@ -1,11 +1,16 @@
 """The laws of a bucket's sensor: whatever is lost, doubled, late or fails, the end is right."""
 
+from contextlib import suppress
+from random import Random
+
 import anyio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afresh.sensors.base import ObjectIdentity
+from afresh.assets.errors import SensorError
+from afresh.sensors.base import Batch, ObjectIdentity
 from afresh.sensors.buckets.listing import Comparison
+from afresh.sensors.buckets.sensor import BucketSensor
 from afresh.sensors.buckets.store import Entry, state_of
 from afresh.sensors.buckets.url import object_uri
 from support.buckets import FakeStore, make_sensor, running, settle
@@ -144,3 +149,99 @@ def test_the_end_is_what_the_store_has(
         assert len(arrived) <= count
         assert len({a.identity.etag for a in arrived}) == len(arrived)  # type: ignore[union-attr]
     assert not any(arrival.problem for arrival in journal.arrivals)
+
+
+class SlowLedger:
+    """Records batches, each after a while; an ingest of each arrival reads what is there by then.
+
+    As the daemon does it: what an ingest read is no news, unless a newer arrival is recorded.
+    """
+
+    def __init__(self, store: FakeStore, random: Random) -> None:
+        self.journal = Journal()
+        self.known: dict[str, ObjectIdentity] = {}
+        self.sensor: BucketSensor | None = None
+        self._store = store
+        self._random = random
+        self._last: dict[str, int] = {}
+
+    async def emit(self, batch: Batch) -> None:
+        await anyio.sleep(self._random.choice((0.0, 0.02, 0.2)))
+        await self.journal.emit(batch)
+        for number, arrival in enumerate(batch.arrivals, len(self.journal.arrivals)):
+            self._last[arrival.uri] = number
+            if isinstance(arrival.identity, ObjectIdentity):
+                self.known[arrival.uri] = arrival.identity
+            else:
+                self.known.pop(arrival.uri, None)
+        await anyio.sleep(self._random.choice((0.0, 0.02, 0.2)))
+
+    async def ingest(self, path: str) -> None:
+        """Read an object of which an arrival is recorded, and say so when it is read."""
+        uri = object_uri("s3", path)
+        number, identity = self._last.get(uri), self._store.objects.get(path)
+        if number is None or identity is None or uri not in self.known:
+            return
+        await anyio.sleep(self._random.choice((0.0, 0.1, 1.0)))
+        if self._last[uri] == number:
+            self.known[uri] = identity
+            assert self.sensor is not None
+            self.sensor.confirm(uri, identity)
+
+
+async def scan(sensor: BucketSensor) -> None:
+    """What is gone may be too much to believe it."""
+    with suppress(SensorError):
+        await sensor.scan()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["put", "put", "delete", "hint", "hint", "scan", "ingest", "wait"]),
+            st.sampled_from([f"lake/days/{day}.csv" for day in "aab"]),
+            st.sampled_from([0.0, 0.0, 0.01, 0.1, 0.6]),
+        ),
+        min_size=20,
+        max_size=60,
+    ),
+    st.integers(0, 2**32),
+    st.integers(1, 4),
+)
+def test_one_state_of_an_object_is_one_event(
+    plan: list[tuple[str, str, float]], seed: int, page: int
+) -> None:
+    """Whatever overtakes what: looks, pages of listings, acknowledgements and ingests."""
+    store = FakeStore(page)
+    random = Random(seed)
+    ledger = SlowLedger(store, random)
+    store.late = lambda: random.choice((0.0, 0.0, 0.05, 0.5))
+
+    async def main() -> None:
+        sensor = ledger.sensor = make_sensor(store, interval_seconds=2.0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sensor.run, ledger.emit)
+            for action, path, wait in plan:
+                match action:
+                    case "put":
+                        store.put(path)
+                    case "delete":
+                        store.delete(path)
+                    case "hint":
+                        sensor.look_at([object_uri("s3", path)])
+                    case "ingest":
+                        tasks.start_soon(ledger.ingest, path)
+                    case "scan":
+                        tasks.start_soon(scan, sensor)
+                await anyio.sleep(wait)
+            await anyio.sleep(5)
+            await sensor.scan(accept=True)
+            await settle(sensor)
+            tasks.cancel_scope.cancel()
+
+    run_simulated(main)
+    expected = {object_uri("s3", path): identity for path, identity in store.objects.items()}
+    assert ledger.known == expected
+    arrived = [a for a in ledger.journal.arrivals if a.kind == "arrived"]
+    states = [(a.uri, a.identity) for a in arrived]
+    assert len(set(states)) == len(states)

@@ -1,7 +1,7 @@
 """A store of objects in memory, and the sensor of a bucket at work on it."""
 
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -19,13 +19,17 @@ PATTERN = "lake/days/{day}.csv"
 
 
 class FakeStore:
-    """Objects by path. `failures` counts the calls that fail next; `seconds` is what each takes."""
+    """Objects by path. `failures` counts the calls that fail next; `seconds` is what each takes.
+
+    `late` gives how much longer an answer is on its way.
+    """
 
     def __init__(self, page: int = 3) -> None:
         self.objects: dict[str, ObjectIdentity] = {}
         self.failures = 0
         self.refused: set[str] = set()
         self.seconds = 0.0
+        self.late: Callable[[], float] = lambda: 0.0
         self.calls = 0
         self.closed = 0
         self.page = page
@@ -56,12 +60,14 @@ class FakeStore:
         if path in self.refused:
             raise RefusedError(f"no rights for {path}")
         identity = self.objects.get(path)
+        await anyio.sleep(self.late())
         return Entry(path, identity) if identity is not None else None
 
     async def find(self, path: str) -> Entry | None:
         # What happens meanwhile is not in an answer that is on its way.
         identity = self.objects.get(path)
         await self.call()
+        await anyio.sleep(self.late())
         return Entry(path, identity) if identity is not None else None
 
     async def close(self) -> None:
@@ -81,7 +87,7 @@ class _FakePages:
         names = names[: self._store.page]
         page = [Entry(name, self._store.objects[name]) for name in names]
         # What happens meanwhile is not in a page that is on its way.
-        await anyio.sleep(self._store.seconds)
+        await anyio.sleep(self._store.seconds + self._store.late())
         self._after = names[-1] if names else self._after
         return page or None
 

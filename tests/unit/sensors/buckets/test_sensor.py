@@ -401,6 +401,53 @@ async def test_what_an_ingest_read_is_no_news() -> None:
             await sensor.scan()
 
 
+async def test_a_look_that_a_listing_overtakes_brings_nothing_back() -> None:
+    store, journal = days("a"), Journal()
+    async with running(make_sensor(store), journal) as sensor:
+        await settle(sensor)
+        store.late = lambda: 5.0
+        sensor.look_at([uri("a")])
+        await anyio.sleep(1)
+        store.late = lambda: 0.0
+        store.put("lake/days/a.csv")
+        assert await sensor.scan() == 1
+        await settle(sensor)
+        assert await sensor.scan() == 0
+    assert journal.known == {uri("a"): store.objects["lake/days/a.csv"]}
+
+
+async def test_a_deletion_that_a_listing_overtakes_is_none() -> None:
+    store, journal = days("a", "b", "c"), Journal()
+    async with running(make_sensor(store), journal) as sensor:
+        await settle(sensor)
+        store.delete("lake/days/a.csv")
+        sensor.look_at([uri("a")])
+        await anyio.sleep(0.1)
+        store.late = lambda: 5.0
+        await anyio.sleep(1)
+        store.late = lambda: 0.0
+        store.put("lake/days/a.csv")
+        assert await sensor.scan() == 1
+        await settle(sensor)
+        assert await sensor.scan() == 0
+    assert [kind for kind, _ in journal.short] == ["arrived"] * 4
+
+
+async def test_a_page_from_before_an_ingest_says_nothing_of_what_that_read() -> None:
+    store, journal = days("a"), Journal()
+    async with running(make_sensor(store), journal) as sensor:
+        await settle(sensor)
+        async with anyio.create_task_group() as tasks:
+            store.late = lambda: 5.0
+            tasks.start_soon(sensor.scan)
+            await anyio.sleep(1)
+            store.put("lake/days/a.csv")
+            sensor.confirm(uri("a"), store.objects["lake/days/a.csv"])
+        store.late = lambda: 0.0
+        assert await sensor.scan() == 0
+    assert journal.short == [("arrived", uri("a"))]
+
+
 async def test_who_lists_waits_for_who_records() -> None:
     store, journal = FakeStore(page=1000), Journal()
     for number in range(3 * ROOM):
