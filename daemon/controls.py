@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from afresh.assets.errors import UsageError
 from afresh.assets.manifest import Manifest
@@ -20,7 +21,7 @@ from afresh.daemon.run_lines import event_line
 from afresh.daemon.sensing.supervisor import Supervisor
 from afresh.daemon.streams.dead_letters import letters_under_way, replay_batch, replaying_rows
 from afresh.daemon.waiting import Waiting
-from afresh.sensors.base import Batch
+from afresh.sensors.base import Batch, Judging
 from afresh.storage.ledger import queries
 from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.reader import Reader
@@ -151,10 +152,11 @@ class DaemonControls:
             return msgspec.json.decode(answered[0][2], type=list[int])
         reactor, now = self._reactor, self._reactor.ports.now()
         recorded = Recorded()
+        judged = [self._judge(batch) for batch in batches]
 
         def make(_epoch: int) -> tuple[list[Update], list[Change]]:
             nonlocal recorded
-            recorded = reactor.journal.record(batches, now)
+            recorded = reactor.journal.record(judged, now)
             reactor.ports.on_events(recorded.events)
             seqs = [event["seq"] for event in recorded.events]
             row = self._request_row(request, op, now, seqs)
@@ -164,6 +166,17 @@ class DaemonControls:
         for event in recorded.events:
             reactor.ports.lines.send(event_line(event))
         return [event["seq"] for event in recorded.events]
+
+    def _judge(self, batch: Batch) -> Batch:
+        """Refuse what the sensor would: one of several files or objects of one key."""
+        sensor = self._supervisor.sensors.get(batch.sensor)
+        if not isinstance(sensor, Judging):
+            return batch
+        arrivals = tuple(
+            replace(each, problem=sensor.refusal(each.uri, each.partition or ""))
+            for each in batch.arrivals
+        )
+        return replace(batch, arrivals=arrivals)
 
     async def drop_outgoing(self, request: str, target: str) -> int:
         """Let go of what waits for a target of events; the journal says how many they were."""

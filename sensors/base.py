@@ -129,6 +129,15 @@ class Confirming(Protocol):
         ...
 
 
+@runtime_checkable
+class Judging(Protocol):
+    """A sensor of files or objects: of several of one key none is to be read."""
+
+    def refusal(self, uri: str, key: str) -> str:
+        """Say why not to read one that somebody names by hand; "" where nothing is against it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SensorContext:
     """What a sensor is built from: its source, and what the ledger recorded of it.

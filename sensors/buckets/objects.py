@@ -183,6 +183,17 @@ class Objects:
 
     # Two objects of one key
 
+    def refusal(self, path: str, key: str) -> str:
+        """Say why an object is not to be read: others of its key are there. "" if none is."""
+        rivals = self._paths.rivals(path, key)
+        if not rivals or self.current(path) is None:
+            return ""
+        return self._name_several(key, [path, *rivals])
+
+    def _name_several(self, key: str, paths: Iterable[str]) -> str:
+        uris = [object_uri(self.protocol, path) for path in sorted(paths)]
+        return refusal("object", self.name, key, uris)
+
     def _look_again(self, path: str) -> None:
         if path not in self.again:
             self.again[path] = None
@@ -193,5 +204,4 @@ class Objects:
             if rival not in self._refused:
                 self._look_again(rival)
         self._refused.add(path)
-        uris = [object_uri(self.protocol, name) for name in sorted([path, *rivals])]
-        return refusal("object", self.name, key, uris)
+        return self._name_several(key, [path, *rivals])

@@ -205,6 +205,10 @@ class BucketSensor:
         if self._objects.confirm(path, identity) and comparison is not None:
             comparison.note_look(path, anyio.current_time(), there=True)
 
+    def refusal(self, uri: str, key: str) -> str:
+        """Say why not to read an object: others of its key are there."""
+        return self._objects.refusal(object_path(uri), key)
+
     async def _drain(self, emit: Emit) -> None:
         while True:
             await self._objects.news()

@@ -8,16 +8,14 @@ from collections.abc import Callable
 
 from afresh.sensors.folders.look import Seen, look
 from afresh.sensors.folders.sensor import FileSensor
-from afresh.sensors.key_paths import refusal
 
 WAIT_SECONDS = 0.5
 
 
 class Rivals:
-    """Who waits for a rival to go, and who was refused for one. `relative` shortens paths."""
+    """Who waits for a rival to go, and who was refused for one."""
 
-    def __init__(self, relative: Callable[[str], str], now: Callable[[], float]) -> None:
-        self._relative = relative
+    def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._since: dict[tuple[str, str], float] = {}
         self._refused: set[tuple[str, str]] = set()
@@ -42,8 +40,7 @@ class Rivals:
         if not others or seen.problem:
             return seen
         self._refused.add((sensor.name, path))
-        names = [ascii(self._relative(p)) for p in sorted([path, *others])]
-        return Seen(seen.identity, refusal("file", sensor.name, key, names))
+        return Seen(seen.identity, sensor.name_several(key, [path, *others]))
 
     def take_back(self, sensor: FileSensor, path: str, key: str) -> str | None:
         """Report a file as gone; return the last one left of its key if that is news by it."""

@@ -3,6 +3,7 @@
 The watcher finds and looks; this keeps what is acknowledged and what is on its way (P1).
 """
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +13,7 @@ from afresh.assets.errors import SensorError
 from afresh.assets.partition import Pattern
 from afresh.sensors.base import Arrival, Batch, Emit, Health, Identity
 from afresh.sensors.folders.look import Seen
-from afresh.sensors.key_paths import KeyPaths
+from afresh.sensors.key_paths import KeyPaths, refusal
 from afresh.sensors.offers import Offers
 from afresh.sensors.uri import path_of, uri_of
 
@@ -204,6 +205,19 @@ class FileSensor:
         path = path_of(uri, self._watcher.project)
         if path in self.known and path not in self._offers:
             self._offers.known[path] = identity
+
+    def refusal(self, uri: str, key: str) -> str:
+        """Say why not to read a file: others of its key are there. "" if none is, or it is not."""
+        path = path_of(uri, self._watcher.project)
+        others = [each for each in self.paths.rivals(path, key) if os.path.lexists(each)]
+        if not others or not os.path.lexists(path):
+            return ""
+        return self.name_several(key, [path, *others])
+
+    def name_several(self, key: str, paths: Collection[str]) -> str:
+        """Say of which files of one key none is read."""
+        names = [ascii(self._watcher.relative(each)) for each in sorted(paths)]
+        return refusal("file", self.name, key, names)
 
     def current(self, path: str) -> Identity | None:
         """Give what was last said of a path, on its way or acknowledged; None for nothing."""

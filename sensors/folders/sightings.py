@@ -46,7 +46,7 @@ class Sightings:
         self._opened: set[str] = set()
         self._complete: dict[str, Identity] = {}
         """Of what is settling: what waits only for another file of its key to go."""
-        self._rivals = Rivals(owners.relative, now)
+        self._rivals = Rivals(now)
         self._departures = Departures()
         self._racy: dict[str, float] = {}
         self.progress = anyio.Event()

@@ -13,7 +13,7 @@ import pytest
 
 from afresh.assets.errors import SensorError
 from afresh.assets.partition import Pattern
-from afresh.sensors.base import Batch, Sensor
+from afresh.sensors.base import Batch, Judging, Sensor
 from afresh.sensors.buckets.sensor import BucketSensor
 from afresh.sensors.buckets.stores import open_store
 from afresh.sensors.folders.sensor import FileSensor
@@ -23,6 +23,8 @@ from support.watching import Journal, until
 
 class Rig(Protocol):
     """A kind of sensor with the world that it watches."""
+
+    folder: Path
 
     def sensor(self, known: dict[str, Any]) -> Sensor: ...
 
@@ -256,3 +258,21 @@ async def test_cancelled_it_leaves_nothing_behind(rig: Rig) -> None:
         async with running(rig, Journal()):
             pass
     assert len(os.listdir("/proc/self/fd")) <= before + 2  # noqa: PTH208
+
+
+async def test_of_several_of_one_key_none_is_to_be_read(rig: Rig) -> None:
+    journal = Journal()
+    async with running(rig, journal) as sensor:
+        assert isinstance(sensor, Judging)
+        rig.arrive("a", "1")
+        await until(lambda: journal.arrivals)
+        first = journal.arrivals[0].uri
+        assert sensor.refusal(first, "a") == ""
+        (rig.folder / "a.csv.gz").write_bytes(b"")
+        await until(lambda: any(arrival.problem for arrival in journal.arrivals))
+        second = next(a.uri for a in journal.arrivals if a.uri.endswith(".gz"))
+        said = {sensor.refusal(uri, "a") for uri in (first, second)}
+        assert said == {arrival.problem for arrival in journal.arrivals if arrival.problem}
+        rig.delete("a")
+        await until(lambda: not sensor.refusal(second, "a"))
+        assert sensor.refusal(first, "a") == "", "whoever reads it finds that it is gone"

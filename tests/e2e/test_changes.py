@@ -1,5 +1,6 @@
 """What happens to files: overwritten, deleted, renamed, moved in with a folder, refused."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -164,6 +165,18 @@ def test_two_files_of_one_key_are_refused_both_named(project: Living) -> None:
     assert "e.csv.gz" in why
     assert "e.csv" in why.replace("e.csv.gz", "")
     assert project.read("kept[e]") == [{"n": ord("e")}]
+    arrived = project.json("events", "--source", "kept", "--partition", "e")
+    count = len(project.versions("kept[e]"))
+    emitted = project.json("emit", "kept", "--path", "landing/kept/e.csv")
+    project.settle()
+    replayed = project.run("replay", "--events", str(arrived[0]["seq"]), "--json", check=False)
+    forced = project.run("materialize", "kept[e]", "--force", "--json", check=False)
+    assert (replayed.returncode, forced.returncode) == (1, 1), "by hand neither is read either"
+    assert [row["state"] for row in json.loads(replayed.stdout)] == ["rejected"]
+    (event,) = project.json("events", "--since", str(emitted["seq"]), "--limit", "1")
+    assert event["state"] == "rejected"
+    assert len(project.versions("kept[e]")) == count
+    assert project.status("kept[e]")["state"] == "failed"
     (project.folder / "landing/kept/e.csv.gz").unlink()
     project.until_state("kept[e]", "fresh")
 
