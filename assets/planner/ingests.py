@@ -49,10 +49,11 @@ class Ingests:
     def arrive(self, change: Arrived) -> None:
         """Note an arrival or deletion of a source's unit.
 
-        Its source may be gone: the definitions changed while it was handed on. It stays pending.
+        Its source may be gone, or of another kind: the definitions changed since it was handed on.
+        It stays pending.
         """
         plan = self._graph.topology.plans.get(change.source)
-        if plan is None or plan.source is None:
+        if plan is None or plan.source is None or not _is_of(plan, change):
             return
         node = self._graph.get(plan, change.partition)
         if node is None:
@@ -226,3 +227,8 @@ class Ingests:
         if not node.queued and node.running is None and not node.paused:
             node.queued = True
             self._queue.append(node)
+
+
+def _is_of(plan: "Plan", change: Arrived) -> bool:
+    """Whether a source could have brought this: records come of streams alone."""
+    return plan.has_key(change.partition) and (plan.stream or not change.size)

@@ -59,11 +59,20 @@ class Plan(Struct, eq=False):
     whole_sources: int = 0
     bit: int = 0
     rank: int = 0
+    dimensions: int = 0
+    """How many parts a key of it has; 0 for an asset that is one unit."""
 
     @property
     def reads_all(self) -> bool:
         """Whether it reads all units of a partitioned asset."""
         return any(not edge.own and edge.producer.partitioned for edge in self.inputs)
+
+    def has_key(self, key: str) -> bool:
+        """Whether a unit of this (encoded) key can be among its units.
+
+        Its source, or what it is partitioned by, may have had other keys before.
+        """
+        return (key.count(",") + 1 if key else 0) == self.dimensions
 
     @property
     def named(self) -> list[Edge]:
@@ -152,10 +161,12 @@ def _rank(topology: Topology) -> None:
         plan = ready.pop()
         if plan.source is not None:
             plan.own_sources = (plan,)
+            plan.dimensions = len(plan.source.captures)
         for reader, edge in plan.readers:
             reader.rank = max(reader.rank, plan.rank + 1)
             reader.whole_sources |= plan.whole_sources
             if edge.own:
+                reader.dimensions = plan.dimensions if reader.partitioned else 0
                 # Along a chain all share one tuple.
                 reader.own_sources = _union(plan.own_sources, reader.own_sources)
             else:

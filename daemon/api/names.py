@@ -68,10 +68,11 @@ def one_unit(view: View, ref: Ref) -> tuple[str, str]:
             f"Expected a partition of {ref.asset}, found {ref.partition!r}",
             hint=f"afresh status {ref.asset} --partitions lists them",
         )
-    if _has_unit(view, ref.asset, ""):
+    if _has_unit(view, ref.asset, "") and not _has_keys(view, ref):
         return ref.asset, ""
     keys = view.reader.rows(
-        "SELECT partition FROM unit WHERE asset = :asset ORDER BY partition LIMIT 2",
+        "SELECT partition FROM unit WHERE asset = :asset AND partition <> '' ORDER BY partition"
+        " LIMIT 2",
         {"asset": ref.asset},
     )
     # A unit that has not run yet is in the planner alone.
@@ -133,6 +134,13 @@ def one_version(view: View, ref: Ref) -> Unique:
         f"Expected a version of {format_ref(asset, partition)}, found @{ref.version}",
         hint=f"afresh versions {format_ref(asset, partition)} lists them",
     )
+
+
+def _has_keys(view: View, ref: Ref) -> bool:
+    """Whether its units have keys now, and none of the versions from before them is asked for."""
+    made = declarations(view.manifest).get(ref.asset)
+    keys = made.captures if isinstance(made, Source) else made.partitions if made else ()
+    return bool(keys) and ref.version in (None, "latest")
 
 
 def _has_unit(view: View, asset: str, partition: str) -> bool:

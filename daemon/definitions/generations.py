@@ -23,6 +23,7 @@ from afresh.assets.planner.topology import build_topology
 from afresh.daemon.config import Settings, load_settings
 from afresh.daemon.definitions.changed_schemas import revalidation_rows
 from afresh.daemon.definitions.code_watch import code_changes
+from afresh.daemon.definitions.former import former_sources
 from afresh.daemon.definitions.last_good import (
     find_snapshot,
     last_manifest,
@@ -30,6 +31,7 @@ from afresh.daemon.definitions.last_good import (
     only_breaks,
     parameters_of,
 )
+from afresh.daemon.definitions.other_keys import other_keys_rows
 from afresh.daemon.definitions.read_again import forgotten_rows, read_again
 from afresh.daemon.reactor import Reactor
 from afresh.daemon.restore.planner import restore_planner
@@ -262,7 +264,8 @@ def definitions_rows(
     """The rows that say that these definitions are in force from this epoch on.
 
     A source that reads its data otherwise than before reads all its files again. What is stored
-    under a schema that changed is to be validated again. A sensor of another kind begins anew.
+    under a schema that changed is to be validated again. A sensor of another kind begins anew. What
+    has keys of other dimensions has other units.
     """
     now = reactor.ports.now()
     event = reactor.journal.request("code", "", manifest.digest, now, epoch)
@@ -272,11 +275,13 @@ def definitions_rows(
         "manifest": _encode(manifest),
         "loaded_at": now,
     }
-    events = [event, *read_again(reactor, manifest, old, reader, now)]
+    former = former_sources(manifest, old, reader) if old is not None else {}
+    events = [event, *read_again(reactor, manifest, former, reader, now)]
     return [
         Update("insert", "definitions", [row]),
         Update("insert", "event", events),
-        *forgotten_rows(manifest, old, reader),
+        *forgotten_rows(manifest, former, reader, now),
+        *other_keys_rows(manifest, old, reader, epoch),
         *revalidation_rows(old, manifest, reader.rows, event["seq"]),
     ]
 

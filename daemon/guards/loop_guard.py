@@ -48,7 +48,9 @@ class LoopGuard:
         depths: dict[int, int] = dict(reversed(read(queries.DEPTHS, {})))
         written = {
             path.removeprefix(WROTE): _wrote.decode(text)
-            for path, text in read(queries.WROTE, {"first": WROTE, "last": WROTE + "\U0010ffff"})
+            for path, text in read(
+                queries.CURSORS_AMONG, {"first": WROTE, "last": WROTE + "\U0010ffff"}
+            )
         }
         self.loops.restore(depths, written, self._reactor.ports.now())
 

@@ -82,7 +82,7 @@ def _some(read: saved.Read, plans: Sequence[Plan]) -> Iterator[Kept]:
 
 def _restore_source(planner: Planner, name: str, key: str, head: UnitRow, kept: Kept) -> None:
     plan = planner.topology.plans[name]
-    if key and not plan.partitioned:
+    if not plan.has_key(key):
         return
     node = planner.graph.add(Node(plan, key, NEVER))
     node.updated_at = head.updated_at
@@ -115,6 +115,10 @@ def _restore_pending(planner: Planner, state: saved.State, now: float) -> None:
     """Let what was recorded and not taken in arrive again; a stream that halted tries at once."""
     arrived = []
     for event in state.pending:
+        plan = planner.topology.plans.get(event.source)
+        if plan is not None and plan.stream and event.identity:
+            # A file of before its source was a stream.
+            continue
         kind: Literal["deleted", "arrived"] = "deleted" if event.kind == "deleted" else "arrived"
         size = batch_size(event.payload_bytes, event.staged)
         arrived.append(Arrived(event.source, event.partition, event.seq, kind, size))

@@ -3,6 +3,7 @@
 Started by `daemon.sensing` as `python -P -m afresh.daemon.workers.sensing FD PARENT`.
 """
 
+import json
 import os
 import resource
 import socket
@@ -119,6 +120,8 @@ def _rows(number: int, step: Any) -> Rows:
     if not isinstance(rows, Iterable):
         raise TypeError(f"Expected rows as a list, found {type(rows).__name__}")
     try:
+        # NaN would become null, and the sensor begin anew.
+        json.dumps(msgspec.to_builtins(cursor), allow_nan=False)
         place = _json(cursor).decode()
     except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"Expected a cursor that JSON can say, found {cursor!r:.100}") from error

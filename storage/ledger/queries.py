@@ -18,6 +18,10 @@ LAST_DEFINITIONS = """
 SELECT epoch, digest, manifest, loaded_at FROM definitions ORDER BY epoch DESC LIMIT 1
 """
 
+DEFINITIONS_BEFORE = """
+SELECT epoch, manifest FROM definitions WHERE epoch < :epoch ORDER BY epoch DESC LIMIT 1
+"""
+
 LAST_CODE_EVENT = """
 SELECT MAX(seq) FROM event WHERE kind = 'code' AND sensor = ''
 AND epoch = (SELECT MAX(epoch) FROM definitions)
@@ -43,6 +47,8 @@ CURSORS = "SELECT sensor, value, updated_at FROM cursor ORDER BY sensor"
 CURSOR = "SELECT value FROM cursor WHERE sensor = :sensor"
 
 PATHS = "SELECT uri, identity, seq FROM path WHERE sensor = :sensor ORDER BY uri"
+
+HAS_PATHS = "SELECT 1 FROM path WHERE sensor = :sensor LIMIT 1"
 
 PENDING_EVENTS = """
 SELECT seq, epoch, sensor, source, partition, kind, uri, observed_at, state, run, detail, identity,
@@ -104,6 +110,14 @@ WHERE u.asset = :asset ORDER BY u.partition
 
 Deleted units are among them (version None), units that were not there yet are not.
 """
+
+UNIT_STATES = """
+SELECT u.partition, u.version, u.deleted, v.version FROM unit u JOIN validity v
+ON v.asset = u.asset AND v.partition = u.partition AND v.epoch = (
+SELECT MAX(w.epoch) FROM validity w WHERE w.asset = u.asset AND w.partition = u.partition)
+WHERE u.asset = :asset ORDER BY u.partition
+"""
+"""partition, head, whether it is deleted, the version that is in force now (None: none)."""
 
 VALIDITY_OF_UNIT = """
 SELECT epoch, version, run FROM validity WHERE asset = :asset AND partition = :partition
@@ -217,7 +231,7 @@ OUTGOING = "SELECT number FROM outgoing WHERE target = :target ORDER BY number L
 
 DEPTHS = "SELECT seq, depth FROM event WHERE depth > 0 ORDER BY seq DESC LIMIT 10000"
 
-WROTE = "SELECT sensor, value FROM cursor WHERE sensor >= :first AND sensor < :last"
+CURSORS_AMONG = "SELECT sensor, value FROM cursor WHERE sensor >= :first AND sensor < :last"
 
 LETTER_COUNTS = "SELECT source, COUNT(*) FROM dead_letter GROUP BY source"
 

@@ -215,3 +215,46 @@ def test_new_and_removed_assets_are_followed(project: Edited) -> None:
     rows: list[dict[str, Any]] = project.json("status")
     assert {row["asset"] for row in rows} == {"numbers", "scaled", "rounded"}
     assert [row["version"] for row in project.json("versions", "third")] == [1], "history stays"
+
+
+DAYS = """
+import pandas as pd
+from afresh import asset, source
+from afresh.sensors import files
+
+numbers = source("numbers", files("landing/{day}.csv"))
+
+@asset
+def scaled(numbers: pd.DataFrame) -> pd.DataFrame:
+    return numbers * 10
+
+@asset
+def total(scaled: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"n": [scaled["n"].sum()]})
+"""
+
+
+def test_an_asset_that_is_made_by_day_from_now_on_is_read_by_day_alone(tmp_path: Path) -> None:
+    project = Living.make(tmp_path / "p", DAYS)
+    with project.running():
+        project.land("d1.csv", "n\n1\n")
+        project.land("d2.csv", "n\n2\n")
+        project.settle()
+        project.edit(
+            "pipeline.py", "@asset\ndef scaled", '@asset(partitions="numbers")\ndef scaled'
+        )
+        project.run("check")
+        project.settle()
+        assert project.read("scaled") == [{"n": 10}, {"n": 20}]
+        assert project.read("scaled@1") == [{"n": 10}, {"n": 20}], "what it was stays"
+        assert project.states("scaled") == {"scaled[d1]": "fresh", "scaled[d2]": "fresh"}
+        assert project.read("total") == [{"n": 30}]
+        read = {node["ref"] for node in project.json("lineage", "total", "--depth", "1")["nodes"]}
+        assert read == {"total@1", "scaled[d1]@1", "scaled[d2]@1"}
+
+        project.edit("pipeline.py", '@asset(partitions="numbers")', "@asset")
+        project.run("check")
+        project.settle()
+        assert project.read("scaled") == [{"n": 10}, {"n": 20}]
+        assert project.states("scaled") == {"scaled": "fresh"}
+        project.run("verify")

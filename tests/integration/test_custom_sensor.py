@@ -162,6 +162,10 @@ async def poll(cursor):
         ("async def poll(cursor):\n    yield 5", "yield rows, cursor"),
         ("async def poll(cursor):\n    yield [object()], 5", "a row that JSON can say"),
         ("async def poll(cursor):\n    yield [], object()", "a cursor that JSON can say"),
+        (
+            "async def poll(cursor):\n    yield [], {'at': float('nan')}",
+            "a cursor that JSON can say",
+        ),
         ("async def poll(cursor):\n    yield 5, 5", "rows as a list, found int"),
         ("async def poll(cursor):\n    yield [b'x' * (65 << 20)], 5", "at most 64 MB"),
         ("async def poll(cursor):\n    os._exit(3)\n    yield", "exit code 3"),

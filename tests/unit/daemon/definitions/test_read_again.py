@@ -9,7 +9,7 @@ from afresh.daemon.workers.task import Failed, Task
 from afresh.sensors.base import Arrival, Batch, Identity
 from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import source
-from support.streaming import StreamDaemon, StreamWorkers
+from support.streaming import StreamDaemon, StreamWorkers, stream
 
 pytestmark = pytest.mark.anyio
 
@@ -29,8 +29,8 @@ def events(daemon: StreamDaemon) -> list[tuple[str, str, str]]:
     )
 
 
-async def reloaded(new: Manifest) -> StreamDaemon:
-    """Have two files arrive, one of them rejected, then take these definitions over."""
+async def reloaded(*new: Manifest) -> StreamDaemon:
+    """Have two files arrive, one of them rejected, then take these definitions over in turn."""
     workers = StreamWorkers()
     workers.files = {"landing/a/x": "1", "landing/a/y": "2"}
     broken = Failed("unreadable", "Expected a table, found none")
@@ -46,7 +46,8 @@ async def reloaded(new: Manifest) -> StreamDaemon:
             await daemon.arrive("a", key)
         await daemon.settle()
         workers.fail = lambda _task: None
-        await daemon.reload(new)
+        for each in new:
+            await daemon.reload(each)
         await daemon.settle()
         tasks.cancel_scope.cancel()
     return daemon
@@ -69,6 +70,44 @@ async def test_a_sensor_of_another_kind_begins_anew() -> None:
     assert daemon.ledger.reader.rows("SELECT uri FROM path") == []
     kept = await reloaded(manifest(msgspec.structs.replace(FILES, owner="ann"), "v2"))
     assert len(kept.ledger.reader.rows("SELECT uri FROM path")) == 2
+
+
+async def test_files_of_a_source_that_was_taken_out_meanwhile() -> None:
+    other = msgspec.structs.replace(FILES, code_key="c2")
+    daemon = await reloaded(Manifest("none", (), ()), manifest(other))
+    assert [state for _, _, state in events(daemon)] == ["unchanged", "ingested"]
+    again = await reloaded(Manifest("none", (), ()), manifest(FILES))
+    assert events(again) == []
+
+
+async def cursors(*declared: Source) -> list[tuple[str, str]]:
+    """Have a stream record a batch up to "1", then declare it otherwise; what is kept of that."""
+    daemon = StreamDaemon(Manifest("0", (stream("a"),)), StreamWorkers(), MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.send(["1"], "a")
+        for number, each in enumerate(declared, 1):
+            await daemon.reload(Manifest(str(number), (each,) if each.name == "a" else ()))
+        await daemon.settle()
+        tasks.cancel_scope.cancel()
+    return daemon.ledger.reader.rows("SELECT sensor, value FROM cursor ORDER BY sensor")
+
+
+async def test_a_stream_goes_on_where_it_was_when_its_kind_comes_back() -> None:
+    """Its rows are there still: read from the beginning, they would be appended twice (P1)."""
+    other = msgspec.structs.replace(stream("a"), sensor=Sensor("kafka", {}))
+    none = source("none")
+    assert await cursors(FILES) == [("aside:a:custom", "1")]
+    assert await cursors(FILES, none, FILES) == [("aside:a:custom", "1")]
+    assert await cursors(none, stream("a")) == [("a", "1")]
+    for between in ((FILES,), (other,), (none, FILES, other), (none, other)):
+        assert await cursors(*between, stream("a")) == [("a", "1")]
+
+
+async def test_a_stream_begins_anew_where_a_file_took_the_place_of_its_rows() -> None:
+    assert await cursors(source("a")) == []
+    assert await cursors(source("a"), stream("a")) == []
+    assert await cursors(FILES, source("a"), stream("a")) == []
 
 
 async def test_only_what_was_rejected_where_checks_alone_differ() -> None:
