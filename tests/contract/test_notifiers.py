@@ -1,6 +1,8 @@
 """One suite for every notifier: what is said outside, and what happens when nobody listens."""
 
 import json
+import os
+import signal
 import sys
 import threading
 import time
@@ -240,10 +242,15 @@ async def test_what_a_hanging_command_started_is_killed_with_it(tmp_path: Path) 
             await anyio.sleep(0.01)
 
 
-async def test_a_command_that_leaves_something_in_the_background_is_not_waited_for() -> None:
+async def test_a_command_that_leaves_something_in_the_background_is_not_waited_for(
+    tmp_path: Path,
+) -> None:
+    pid_file = tmp_path / "pid"
     began = time.monotonic()
-    await CommandNotifier(["sh", "-c", "sleep 60 &"], timeout_seconds=59).notify(FAILED)
+    shell = f"sleep 60 & echo $! > {pid_file}"
+    await CommandNotifier(["sh", "-c", shell], timeout_seconds=59).notify(FAILED)
     assert time.monotonic() - began < 30
+    os.kill(int(pid_file.read_text()), signal.SIGKILL)
 
 
 async def test_a_command_that_is_not_there_is_named() -> None:

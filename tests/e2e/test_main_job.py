@@ -255,7 +255,7 @@ def test_equal_content_runs_nothing_downstream(project: Living) -> None:
 
 
 def test_a_second_daemon_is_refused_by_name(project: Living) -> None:
-    done = project.run("up", "--json", check=False, timeout=30)
+    done = project.run("up", "--json", check=False, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     (pid,) = re.findall(r"(?:pid|process) (\d+)", json.loads(done.stderr)["error"])
     command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

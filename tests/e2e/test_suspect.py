@@ -200,7 +200,7 @@ def test_a_daemon_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
         left = _validated(project)
         assert left < 30
         project.land("new.csv", "amount\n5\n")
-        project.wait_for("select count(*) = 1 from version where partition = 'new'", timeout=20)
+        project.wait_for("select count(*) = 1 from version where partition = 'new'", timeout=60)
         assert project.rows("select count(*) from revalidation") == [(1,)]
         project.wait_for("select count(*) = 0 from revalidation", timeout=120)
         rows: list[tuple[Any, ...]] = project.rows("select partition, state from validation")
