@@ -24,6 +24,9 @@ _MOST_CASES = 5
 _OWN = frozenset({"its code changed", "its parameters changed"})
 """Reasons of a run that no changed input shows."""
 
+_BEHIND = frozenset({"policy", "deleted"})
+"""Kinds of reasons of what may differ from what its inputs are by now, fresh as it is."""
+
 _READ = "SELECT parameter, asset, reads, epoch, partition, version FROM lineage WHERE run = :run"
 _LAST_DELETION = (
     "SELECT MAX(seq) FROM event WHERE source = :source AND partition = :partition"
@@ -115,7 +118,8 @@ class History:
             return
         at = Unique(unit.asset, unit.partition, unit.version)
         run = showing_run(self._view, at, None)
-        if run is not None:
+        behind = any(reason.kind in _BEHIND for reason in unit.reasons)
+        if run is not None and not behind:
             self._did_not_run(unit, run)
         self.version(at)
 

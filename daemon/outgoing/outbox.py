@@ -5,7 +5,7 @@ deletes what was acknowledged. At least once, with ids that stay the same.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -67,9 +67,12 @@ class Outbox:
         self._news = anyio.Event()
         self._begun: Origin | None = None
 
-    def rows(self, updates: Iterable[Update]) -> list[Update]:
-        """Give the rows for what these updates make visible."""
-        if not self._selections:
+    def rows(self, updates: Sequence[Update]) -> list[Update]:
+        """Give the rows for what these updates make visible.
+
+        New definitions are alone in their commit. Units that they leave out were not deleted.
+        """
+        if not self._selections or any(update.table == "definitions" for update in updates):
             return []
         made: dict[tuple[str, str, int], Mapping[str, Any]] = {}
         valid: list[Mapping[str, Any]] = []

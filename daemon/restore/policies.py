@@ -106,8 +106,8 @@ class _Past:
         self._whole: dict[tuple[str, int], dict[str, int]] = {}
 
     def consumed(self, node: Node) -> Consumed:
-        """What a unit read that is settled at its epoch; nothing if it never was."""
-        if node.born == NEVER or not node.epoch:
+        """What a unit read that is settled at its epoch; nothing if it never was, or is deleted."""
+        if node.born == NEVER or not node.epoch or node.deleted:
             return {}
         return {
             edge.parameter: self._of_one(edge.asset, node.key, node.epoch)

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from afresh.assets.manifest import Manifest
-from afresh.assets.policy import Budget, Debounce, Every
+from afresh.assets.policy import AllNew, Budget, Debounce, Every
 from afresh.sensors.base import Arrival, Batch
 from afresh.sensors.records import Record, encode_records
 from afresh.storage.ledger.memory import MemoryLedger
@@ -112,3 +112,36 @@ async def test_a_schedule_that_is_a_source_is_the_cause_of_its_rows() -> None:
         kinds = dict(daemon.ledger.reader.rows("SELECT asset, cause_kind FROM run"))
         assert kinds == dict.fromkeys(("s", "new", "more"), "tick")
         tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_what_came_before_a_tombstone_is_as_new_as_without_a_restart(
+    *, restarted: bool
+) -> None:
+    """No version was made of it: it counts when what was deleted is there again."""
+    sources = tuple(source(name, "k", on_delete="propagate") for name in "ab")
+    both = function("both", "a", "b", own=("a", "b"), refresh=AllNew(("a", "b")))
+    manifest, workers = Manifest("d", sources, (both,)), Workers()
+    daemon = Daemon(manifest, workers, MemoryLedger())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await _bring(daemon, workers, ("a", "old"), ("b", "old"))
+        await _bring(daemon, workers, ("a", None))
+        await _bring(daemon, workers, ("b", "new"))
+        assert runs(workers, "both") == 1
+        assert daemon.ledger.reader.rows("SELECT deleted FROM unit WHERE asset = 'both'") == [(1,)]
+        if not restarted:
+            await _bring(daemon, workers, ("a", "newer"))
+        tasks.cancel_scope.cancel()
+    if restarted:
+        await live(Daemon(manifest, workers, daemon.ledger.snapshot()), 1.0, ("a", "1", "newer"))
+    assert runs(workers, "both") == 2
+
+
+async def _bring(daemon: Daemon, workers: Workers, *changes: tuple[str, str | None]) -> None:
+    """Write, or delete, the file of each of these sources."""
+    for name, content in changes:
+        if content is not None:
+            workers.files[f"landing/{name}/1"] = content
+        await daemon.arrive(name, "1", deleted=content is None)
+    await daemon.settle()

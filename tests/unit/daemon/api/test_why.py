@@ -47,6 +47,17 @@ def test_an_older_version_is_explained_by_its_own_run(tmp_path: Path) -> None:
     assert "r08" not in said(answer)
 
 
+@pytest.mark.parametrize("kind", ["policy", "deleted"])
+def test_of_what_is_left_behind_it_is_not_said_that_nothing_changed(
+    tmp_path: Path, kind: str
+) -> None:
+    """Its inputs may have other content by now: its policy, or a tombstone, is why it did not."""
+    answer = ask(story(tmp_path), "total", looks("total", "", "fresh", 1, Reason(kind, "it is")))
+    kinds = {entry["kind"] for entry in answer["because"]}
+    assert kind in kinds
+    assert "unchanged" not in kinds
+
+
 def test_what_changed_without_a_run_is_said_with_the_columns(tmp_path: Path) -> None:
     # total was last run at epoch 2; daily[k1] changed at 3, and total is settled there.
     path = story(tmp_path)

@@ -84,6 +84,15 @@ def test_a_head_that_goes_back_and_one_that_goes_are_told(tmp_path: Path) -> Non
     assert json.loads(second[1].data)["version"] is None
 
 
+def test_what_new_definitions_leave_out_is_not_told_as_deleted(tmp_path: Path) -> None:
+    """It comes back with those of before, and who reads it would have lost it meanwhile."""
+    path = filled(tmp_path, {"version": [version("daily", "k1", 1, columns="{}")]})
+    outbox = an_outbox(path, all="")
+    out = Update("upsert", "validity", [validity("daily", "k1", 10, None)])
+    assert outbox.rows([Update("insert", "definitions", [{"epoch": 10}]), out]) == []
+    assert len(events(outbox.rows([out]))) == 1
+
+
 def test_of_a_stream_it_says_where_the_rows_are(tmp_path: Path) -> None:
     outbox = an_outbox(filled(tmp_path, {}), all="")
     ((_, event),) = events(outbox.rows(a_version("daily", "", 4, start_row=2, end_row=9)))
