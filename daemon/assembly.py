@@ -31,7 +31,12 @@ from afresh.daemon.http.server import HttpServer
 from afresh.daemon.live_view import DaemonView
 from afresh.daemon.memory import release_when_idle
 from afresh.daemon.notifiers.alerts import Alerts
-from afresh.daemon.notifiers.troubles import tell_health, tell_storm, tell_trouble
+from afresh.daemon.notifiers.troubles import (
+    tell_health,
+    tell_missed,
+    tell_storm,
+    tell_trouble,
+)
 from afresh.daemon.outgoing.assemble import deliveries
 from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
@@ -159,6 +164,7 @@ async def assemble(
         supervisor.paused = recovered.paused_sensors
         ports.on_read = supervisor.confirm
         ports.on_trouble = partial(tell_trouble, alerts, reactor)
+        tell_missed(alerts, reactor)
         _guard_against_storms(
             tasks,
             reactor,

@@ -1,7 +1,7 @@
 """What a notifier is: it takes an alert outside. One file a kind; each passes the contract suite.
 
-An alert is tried a few times, and a stop waits for it; one that a kill cuts off is not told again:
-`afresh status` says what failed. `Alert.key` is the same for every attempt, so that a receiver can
+An alert is tried a few times, and a stop waits for it; one that a kill cuts off is told again by
+the next daemon: at least once. `Alert.key` is the same for every attempt, so that a receiver can
 tell a repetition from a new alert.
 """
 

@@ -1,6 +1,9 @@
 """What is in trouble or well again, and whose it is: units, sources over their budget, sensors."""
 
-from afresh.assets.partition import format_ref
+from contextlib import suppress
+
+from afresh.assets.errors import UsageError
+from afresh.assets.partition import format_ref, parse_ref
 from afresh.assets.planner.look import Looks
 from afresh.assets.planner.nodes import Node
 from afresh.assets.planner.topology import Plan
@@ -22,6 +25,22 @@ def tell_trouble(alerts: Alerts, reactor: Reactor, node: Node, well: bool) -> No
         if unit.state == "failed":
             why = tuple(reason.detail for reason in unit.reasons)
             alerts.failed(subject, why[0] if why else "failed", why, owner)
+
+
+def tell_missed(alerts: Alerts, reactor: Reactor) -> None:
+    """Units that failed or became well and whose alert a kill cut off before it was recorded."""
+    planner = reactor.planner
+    for nodes in planner.graph.nodes.values():
+        for node in nodes.values():
+            if node.trouble is not None:
+                tell_trouble(alerts, reactor, node, well=False)
+    for subject in alerts.open_subjects:
+        with suppress(UsageError, KeyError):
+            ref = parse_ref(subject)
+            plan, _ = planner.topology.assets[ref.asset]
+            found = planner.graph.get(plan, ref.partition or "")
+            if found is not None and found.trouble is None:
+                alerts.recovered(subject, owner_of(plan, ref.asset))
 
 
 def tell_storm(alerts: Alerts, reactor: Reactor, name: str, budget: str, waiting: int) -> None:

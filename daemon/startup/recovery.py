@@ -15,7 +15,7 @@ from afresh.daemon.definitions.generations import definitions_rows, rebuild
 from afresh.daemon.definitions.last_good import last_manifest, mark
 from afresh.daemon.guards.loop_guard import stopped_functions
 from afresh.daemon.journal import Journal
-from afresh.daemon.notifiers.alerts import Alerts
+from afresh.daemon.notifiers.alerts import Alerts, load_notices
 from afresh.daemon.notifiers.load import build
 from afresh.daemon.ports import Ports
 from afresh.daemon.reactor import Reactor
@@ -65,6 +65,7 @@ async def recover(
         ports.require,
         ports.now,
         {row.subject for row in state.alerts},
+        waiting=load_notices(reader.rows),
     )
     staging = str(Path(settings.state, "staged"))
     remove_unnamed(staging, reader.rows)

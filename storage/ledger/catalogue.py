@@ -81,6 +81,7 @@ TABLES = {
         key=("asset", "partition", "parameter"),
         defaults={},
     ),
+    "notice": Shape(columns=("number", "payload"), key=("number",), defaults={}),
     "outgoing": Shape(columns=("number", "target", "payload", "at"), key=("number",), defaults={}),
     "path": Shape(columns=("sensor", "uri", "identity", "seq"), key=("sensor", "uri"), defaults={}),
     "pause": Shape(

@@ -38,6 +38,8 @@ PAUSES = "SELECT kind, name, partition, at FROM pause ORDER BY kind, name, parti
 
 ALERTS = "SELECT subject, state, since, detail FROM alert ORDER BY since, subject"
 
+NOTICES = "SELECT number, payload FROM notice ORDER BY number"
+
 REQUEST = "SELECT op, at, response FROM request WHERE id = :id"
 
 # -- sensors and events --------------------------------------------------------------------------

@@ -383,3 +383,10 @@ class Alert(Table, table=True):
     state: str
     since: float
     detail: str
+
+
+class Notice(Table, table=True):
+    """An alert that is still to be told, in the order of `number`; gone when it is."""
+
+    number: int = Field(primary_key=True)
+    payload: str

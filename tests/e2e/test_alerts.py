@@ -117,3 +117,29 @@ def test_what_fails_last_is_told_before_the_end(tmp_path: Path, command: tuple[s
     assert project.run(*command, check=False).returncode == 1
     (alert,) = _alerts(told)
     assert (alert["subject"], alert["state"]) == ("checked", "failed")
+
+
+def test_what_a_kill_cuts_off_is_told_by_the_next_daemon(tmp_path: Path) -> None:
+    told, asked, script = tmp_path / "told", tmp_path / "asked", tmp_path / "notifier.py"
+    script.write_text(
+        f"import os, pathlib, sys, time\nasked = pathlib.Path({str(asked)!r})\n"
+        "daemon = os.getppid()\n"
+        "if not asked.exists():\n"
+        "    asked.touch()\n"
+        "    while os.getppid() == daemon:\n"
+        "        time.sleep(0.02)\n"
+        "    sys.exit(1)\n" + NOTIFIER
+    )
+    notifier = json.dumps([sys.executable, str(script), str(told)])
+    settings = f'[[alerts]]\nkind = "command"\ncommand = {notifier}\n'
+    project = Living.make(tmp_path / "project", PIPELINE, settings)
+    with project.running() as daemon:
+        project.land("a.csv", "n\n-1\n")
+        until(asked.exists, "the notifier is at work")
+        daemon.kill()
+    with project.running():
+        until(lambda: _alerts(told), "the failure is told")
+        project.land("a.csv", "n\n1\n")
+        project.settle()
+        until(lambda: len(_alerts(told)) == 2, "the recovery is told")
+    assert [alert["state"] for alert in _alerts(told)] == ["failed", "recovered"]

@@ -6,9 +6,10 @@ import anyio
 import pytest
 
 from afresh.daemon.notifiers import alerts as module
-from afresh.daemon.notifiers.alerts import TRIES, Alerts
+from afresh.daemon.notifiers.alerts import TRIES, Alerts, load_notices
 from afresh.daemon.notifiers.base import Alert, Notifier, NotifierError
 from afresh.storage.ledger.commit import Commit, Done
+from afresh.storage.ledger.memory import MemoryLedger
 
 
 class Ledger:
@@ -18,8 +19,9 @@ class Ledger:
         self.updates: list[tuple[str, str, str]] = []
 
     def submit(self, commit: Commit, done: Done) -> None:
-        (update,) = commit.updates
-        self.updates.append((update.op, update.table, update.rows[0]["subject"]))
+        for update in commit.updates:
+            if update.table == "alert":
+                self.updates.append((update.op, update.table, update.rows[0]["subject"]))
         done(None)
 
 
@@ -96,3 +98,28 @@ async def test_a_stop_waits_for_nothing_where_nobody_is_told() -> None:
     with anyio.fail_after(60):
         await alerts.drain()
     assert ledger.updates == [("upsert", "alert", "daily")]
+
+
+async def test_what_a_kill_cut_off_is_told_by_the_next_daemon_with_the_same_keys() -> None:
+    ledger = MemoryLedger()
+    read = ledger.reader.rows
+    cut = Alerts([Told()], ledger, (), lambda: 7.0, set())
+    cut.failed("daily", "boom", ("boom", "bang"), "ann")
+    cut.recovered("daily", "ann")
+    left = load_notices(read)
+    assert [(notice.alert.subject, notice.alert.state) for notice in left] == [
+        ("daily", "failed"),
+        ("daily", "recovered"),
+    ]
+    keys: list[str] = []
+
+    class Keys(Notifier):
+        async def notify(self, alert: Alert) -> None:
+            keys.append(alert.key)
+
+    following = Alerts([Keys()], ledger, (), lambda: 8.0, set(), waiting=left)
+    following.failed("weekly", "boom", (), "ann")
+    await delivered(following)
+    assert keys[:2] == [notice.alert.key for notice in left]
+    assert len(keys) == 3
+    assert load_notices(read) == []

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from afresh.assets.manifest import Function, Manifest, Output, Sensor, Source
+from afresh.assets.planner.nodes import Node, Trouble
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import Topology, build_topology
-from afresh.daemon.notifiers.troubles import owner_of, tell_health, tell_storm
+from afresh.daemon.notifiers.troubles import owner_of, tell_health, tell_missed, tell_storm
 from afresh.sensors.base import Health
 
 MANIFEST = Manifest(
@@ -84,3 +85,17 @@ def test_a_storm_is_its_sources_owners(reactor: Any) -> None:
     assert failed[0] == "source orders"
     assert "10/s" in failed[1]
     assert (failed[2], recovered) == ("ann", ("source orders", "ann"))
+
+
+def test_what_a_kill_cut_off_before_it_was_recorded_is_told_at_the_next_start(
+    reactor: Any,
+) -> None:
+    planner = reactor.planner
+    reactor.ports = SimpleNamespace(now=lambda: 0.0)
+    for name in ("orders", "split"):
+        planner.graph.add(Node(planner.topology.plans[name], "", 1))
+    planner.graph.get(planner.topology.plans["orders"], "").trouble = Trouble(3, "rejected", "no")
+    told: Any = Told()
+    told.open_subjects = ["left", "sensor orders", "gone", "orders", "schema of left"]
+    tell_missed(told, reactor)
+    assert told.calls == [("orders", "no", "ann"), ("left", "bea")]
