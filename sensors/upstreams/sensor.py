@@ -15,6 +15,7 @@ import anyio.to_thread
 import msgspec
 
 from afresh.assets.manifest import Sensor as Declared
+from afresh.assets.partition import decode_key
 from afresh.sensors.base import Arrival, Batch, Emit, Health, Sensor, SensorContext
 from afresh.sensors.cloudevents import from_http
 from afresh.sensors.records import Record, decode_records
@@ -52,6 +53,7 @@ class UpstreamSensor:
             msgspec.json.decode(context.cursor, type=Cursor) if context.cursor else Cursor()
         )
         self._strange = 0
+        self._other_keys = 0
         self._turn = anyio.Lock()
         source = msgspec.structs.replace(
             context.source, sensor=Declared(str(options["kind"]), dict(options["options"]))
@@ -64,10 +66,14 @@ class UpstreamSensor:
     def health(self) -> Health:
         """How what brings the events is."""
         health = self._inner.health
-        if not self._strange:
-            return health
-        note = f"{self._strange} events were not of afresh, or could not be read"
-        return msgspec.structs.replace(health, note=f"{health.note}; {note}".lstrip("; "))
+        notes = [health.note] if health.note else []
+        if self._strange:
+            notes.append(f"{self._strange} events were not of afresh, or could not be read")
+        if self._other_keys:
+            notes.append(
+                f"{self._other_keys} events have other keys than partitions= says and wait"
+            )
+        return msgspec.structs.replace(health, note="; ".join(notes))
 
     @property
     def checked(self) -> bool:
@@ -119,8 +125,22 @@ class UpstreamSensor:
                 continue
             for record in await self._records(arrival):
                 found = self._read(record)
-                arrivals += [news.arrival for news in found if self._is_new(news, newest, gone)]
+                arrivals += [
+                    self._held_against_keys(news.arrival)
+                    for news in found
+                    if self._is_new(news, newest, gone)
+                ]
         return arrivals
+
+    def _held_against_keys(self, arrival: Arrival) -> Arrival:
+        """Say of what has keys of other dimensions that it waits for definitions that it fits."""
+        captures, key = self._context.source.captures, arrival.partition or ""
+        if len(decode_key(key)) == len(captures):
+            return arrival
+        self._other_keys += 1
+        wanted = f"a key of {', '.join(captures)}" if captures else "no key"
+        detail = f"Expected {wanted}, found {key!r}: it waits until partitions= says what it has"
+        return msgspec.structs.replace(arrival, detail=detail)
 
     async def _records(self, arrival: Arrival) -> list[Record]:
         if not arrival.staged:

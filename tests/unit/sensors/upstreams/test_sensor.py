@@ -96,6 +96,17 @@ async def test_what_came_before_is_no_news_also_after_a_restart(tmp_path: Path) 
     assert len(ledger.arrivals) == 6
 
 
+async def test_of_what_has_other_keys_it_is_said_that_it_waits(tmp_path: Path) -> None:
+    ledger = Ledger()
+    sensor = UpstreamSensor(a_context(tmp_path, ledger))
+    await told(sensor, ledger, an_event("", 1, 4), an_event("k1", 1, 5), an_event("k1,eu", 1, 6))
+    whole, fits, more = ledger.arrivals
+    assert "Expected a key of day, found ''" in whole.detail
+    assert "found 'k1,eu'" in more.detail
+    assert fits.detail == ""
+    assert sensor.health.note == "2 events have other keys than partitions= says and wait"
+
+
 async def test_states_of_one_unit_are_handed_on_one_after_the_other(tmp_path: Path) -> None:
     ledger = Ledger()
     sensor = UpstreamSensor(a_context(tmp_path, ledger))
