@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
+from threading import Event
 from typing import Any
 
 from support.hooks import SECRET, post
@@ -30,13 +31,15 @@ class Said:
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
     cut: int = 0
     wrong: list[str] = field(default_factory=list)
+    over: Event = field(default_factory=Event)
+    """Set where nobody is there any more that could answer: callers give up."""
 
 
 def deliver(url: str, kind: str, number: int, said: Said) -> None:
     """Call until there is an answer that is final, as senders do: with a new signature."""
     body = json.dumps({"order": number, "text": "x" * (number % 700)}).encode()
     secret = "guess" if kind == "forged" else SECRET
-    while True:
+    while not said.over.is_set():
         try:
             status, headers, answer = post(url, body, key=f"evt-{number}", secret=secret)
         except (OSError, http.client.HTTPException):
@@ -52,6 +55,7 @@ def deliver(url: str, kind: str, number: int, said: Said) -> None:
         elif kind != "forged" and answer != {"recorded": [f"evt-{number}"]}:
             said.wrong.append(f"{kind} {number}: {headers} {answer}")
         return
+    said.wrong.append(f"{kind} {number}: not answered")
 
 
 def plan(calls: int, random: Random) -> list[tuple[str, int]]:
@@ -87,11 +91,14 @@ def call_and_kill(project: Project, url: str, calls: int, kills: int, seed: int)
         with ThreadPoolExecutor(CALLERS) as callers:
             futures = [callers.submit(deliver, url, kind, number, said) for kind, number in jobs]
             marks = sorted(random.sample(range(len(futures) // 10, len(futures)), kills))
-            for mark in marks:
-                futures[mark].result(120)
-                next(killer, None)
-            for future in futures:
-                future.result(120)
+            try:
+                for mark in marks:
+                    futures[mark].result(120)
+                    next(killer, None)
+                for future in futures:
+                    future.result(120)
+            finally:
+                said.over.set()
         seconds = time.monotonic() - began
         project.run("wait", "--timeout", "120")
         table = json.loads(project.run("read", "orders", "--as", "json").stdout)
