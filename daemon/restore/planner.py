@@ -116,11 +116,11 @@ def _restore_pending(planner: Planner, state: saved.State, now: float) -> None:
     arrived = []
     for event in state.pending:
         plan = planner.topology.plans.get(event.source)
-        if plan is not None and plan.stream and event.identity:
-            # A file of before its source was a stream.
+        size = batch_size(event.payload_bytes, event.staged)
+        if plan is not None and plan.stream and event.identity and not size:
+            # A file of before its source was a stream. (A webhook's calls have an identity, too.)
             continue
         kind: Literal["deleted", "arrived"] = "deleted" if event.kind == "deleted" else "arrived"
-        size = batch_size(event.payload_bytes, event.staged)
         arrived.append(Arrived(event.source, event.partition, event.seq, kind, size))
     planner.step(arrived, now)
     for plan in planner.topology.plans.values():

@@ -14,6 +14,7 @@ from afresh.assets.policy import AnyNew, Debounce, Every, Freshness, Policy
 from afresh.daemon import journal
 from afresh.daemon.waiting import Waiting
 from afresh.daemon.workers.task import Failed, Rejected, Task
+from afresh.sensors.base import ObjectIdentity
 from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.memory import MemoryLedger
 from support.simulated import function, source
@@ -307,6 +308,24 @@ async def test_batches_wait_in_order_behind_one_that_cannot_be_read() -> None:
         await daemon.start(tasks)
         await daemon.settle()
         assert daemon.head("s") == daemon.head("more") == ["1", "poison", "2", "3", *"xxxxxxxxxx"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_calls_of_a_webhook_that_were_not_read_are_read_after_a_restart() -> None:
+    workers, ledger = StreamWorkers(), MemoryLedger()
+    daemon = StreamDaemon(CHAIN, workers, ledger)
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        daemon.reactor.dispatching = False
+        for number in "123":
+            call = ObjectIdentity(f"e{number}", f"v{number}", 1, 1.0)
+            await daemon.send([number], identity=call)
+        tasks.cancel_scope.cancel()
+    daemon = StreamDaemon(CHAIN, workers, ledger.snapshot())
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.settle()
+        assert daemon.head("s") == ["1", "2", "3"]
         tasks.cancel_scope.cancel()
 
 

@@ -22,7 +22,7 @@ from afresh.daemon.workers.task import (
     Task,
     Written,
 )
-from afresh.sensors.base import Arrival, Batch
+from afresh.sensors.base import Arrival, Batch, Identity
 from afresh.sensors.records import Record, decode_records, encode_records
 from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.memory import MemoryLedger
@@ -180,8 +180,14 @@ class StreamDaemon(Daemon):
         self.reactor.wake()
         return rows
 
-    async def send(self, values: Sequence[str], name: str = "s", position: str = "") -> None:
-        """Hand on a batch of records, as a sensor does."""
+    async def send(
+        self,
+        values: Sequence[str],
+        name: str = "s",
+        position: str = "",
+        identity: Identity | None = None,
+    ) -> None:
+        """Hand on a batch of records, as a sensor does; a webhook's has an identity."""
         records = [Record(value.encode()) for value in values]
         arrival = Arrival(
             f"custom://{name}/{values[0] if values else ''}",
@@ -190,6 +196,7 @@ class StreamDaemon(Daemon):
             anyio.current_time(),
             payload=encode_records(records),
             position=position,
+            identity=identity,
         )
         await self.reactor.room(name)
         await self.reactor.record(Batch(name, (arrival,), cursor=values[-1] if values else ""))
