@@ -22,7 +22,7 @@ from afresh.daemon.workers.task import (
     Task,
     Written,
 )
-from afresh.sensors.base import Arrival, Batch, Identity
+from afresh.sensors.base import Arrival, Batch, ObjectIdentity
 from afresh.sensors.records import Record, decode_records, encode_records
 from afresh.storage.ledger.commit import Update
 from afresh.storage.ledger.memory import MemoryLedger
@@ -185,7 +185,7 @@ class StreamDaemon(Daemon):
         values: Sequence[str],
         name: str = "s",
         position: str = "",
-        identity: Identity | None = None,
+        identity: ObjectIdentity | None = None,
     ) -> None:
         """Hand on a batch of records, as a sensor does; a webhook's has an identity."""
         records = [Record(value.encode()) for value in values]

@@ -12,7 +12,6 @@ from typing import Any
 import anyio
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
-from aiokafka.errors import TopicAlreadyExistsError
 
 from afresh.assets.manifest import Source
 from afresh.sensors.base import Arrival, Batch, SensorContext
@@ -141,17 +140,19 @@ async def make_topic(
     *,
     settings: Mapping[str, str] | None = None,
 ) -> None:
-    """Make a topic; after a deletion the broker may need a moment."""
+    """Make a topic; after a deletion, or when it stood still, the broker may need a moment."""
+    wanted = NewTopic(name, partitions, copies, topic_configs=settings or {})
     async with admin(servers) as client:
-        for _ in range(100):
-            wanted = NewTopic(name, partitions, copies, topic_configs=settings or {})
-            response = await client.create_topics([wanted])
-            code = response.topic_errors[0][1]
-            if code != TopicAlreadyExistsError.errno:
-                assert code == 0, response
-                return
+        for _ in range(300):
+            try:
+                response: Any = await client.create_topics([wanted])
+            except AttributeError as error:  # aiokafka's way to say that there is no controller
+                response = error
+            else:
+                if response.topic_errors[0][1] == 0:
+                    return
             await anyio.sleep(0.1)
-        raise AssertionError(name)
+        raise AssertionError(response)
 
 
 async def delete_topic(servers: str, name: str) -> None:
