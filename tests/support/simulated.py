@@ -23,6 +23,8 @@ from afresh.storage.ledger.commit import Commit
 from afresh.storage.ledger.memory import MemoryLedger
 
 Work = Callable[[Task], Awaitable[Result]]
+_NEVER_SECONDS = 20_000.0
+"""On the clock that jumps: within a minute or two of a real one."""
 _FINGERPRINTS = """
 SELECT u.asset, u.partition, v.fingerprint FROM unit u JOIN version v
 ON v.asset = u.asset AND v.partition = u.partition AND v.version = u.version
@@ -146,10 +148,11 @@ class Daemon:
         await self.reactor.record(Batch(name, (arrival,)))
 
     async def settle(self) -> None:
-        """Wait until nothing is under way or due."""
-        while not self.reactor.idle:
-            with anyio.move_on_after(0.05):
-                await self.reactor.changed()
+        """Wait until nothing is under way or due. Raises TimeoutError where that never comes."""
+        with anyio.fail_after(_NEVER_SECONDS):
+            while not self.reactor.idle:
+                with anyio.move_on_after(0.05):
+                    await self.reactor.changed()
 
     def heads(self) -> dict[tuple[str, str], str]:
         """Each unit's head as the ledger has it: its fingerprint, made of values here."""
