@@ -1,7 +1,7 @@
 """What people do to the journal: emit an event, bring events again."""
 
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,12 +17,13 @@ from afresh.daemon.api.view import Controls, View
 from afresh.sensors.base import Arrival, Batch, Identity, ObjectIdentity
 from afresh.sensors.depth import MOST
 from afresh.sensors.records import Record, encode_records
+from afresh.storage.ledger import queries
 
 _identity = msgspec.json.Decoder(Identity)
 _object = msgspec.json.Decoder(ObjectIdentity)
 _RANGE = (
     "SELECT seq, source, sensor, partition, kind, uri, state, payload, staged FROM event"
-    " WHERE seq >= :first AND seq <= :last ORDER BY seq"
+    " WHERE seq >= :first AND seq <= :last ORDER BY seq LIMIT :limit"
 )
 _LAST_OF_URI = (
     "SELECT partition FROM event WHERE source = :source AND uri = :uri AND kind != 'deleted'"
@@ -34,7 +35,10 @@ _LAST_OF_PARTITION = (
 )
 _PATH = "SELECT identity FROM path WHERE sensor = :sensor AND uri = :uri"
 _STATE = "SELECT state, detail FROM event WHERE seq = :seq"
+_NEWEST = "SELECT COALESCE(MAX(seq), 0) FROM event"
 _READABLE = ("arrived", "code")
+PAGE = 250
+"""Events that are brought again at once: each may have 64 KB of records."""
 
 
 async def emit(view: View, controls: Controls, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,49 +163,78 @@ class _Event(NamedTuple):
 
 async def replay(view: View, controls: Controls, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Bring what a range of events brought once more; answer when that has come to an end."""
+    request = str(params["request"])
     first, last = event_range(params["events"])
-    bounds = {"first": first, "last": NEWEST if last is None else last}
-    found = [_Event(*row) for row in view.reader.rows(_RANGE, bounds)]
+    last = min(_newest_before(view, request), NEWEST if last is None else last)
+    rows: list[dict[str, Any]] = []
+    looked: set[tuple[str, str]] = set()
+    pages = 0
+    while events := _page(view, first, last):
+        first = events[-1].seq + 1
+        page, batches = _rows_of(view, events, looked, again=bool(params.get("again")))
+        rows += page
+        if batches:
+            # The first page is what tells a request that is repeated.
+            name = f"{request}/{pages}" if pages else request
+            seqs = await controls.record(name, "replay", batches)
+            pages += 1
+            brought = (row for batch in batches for row in page if _is_of(row, batch))
+            for row, seq in zip(brought, seqs, strict=False):
+                row["replay"] = seq
+    replayed = [row for row in rows if row["replay"] is not None]
+    units = list(dict.fromkeys((row["source"], row["partition"]) for row in replayed))
+    in_time = await controls.wait(units, params.get("timeout")) if units else True
+    for row in replayed:
+        row["state"], detail = _ended(view, row["replay"])
+        row["reason"] = why_waiting(in_time) if row["state"] == "pending" else detail or None
+    return rows
+
+
+def _newest_before(view: View, request: str) -> int:
+    """Up to where the journal went before a request, which may be asked for the second time."""
+    answered = view.reader.rows(queries.REQUEST, {"id": request})
+    seqs = msgspec.json.decode(answered[0][2], type=list[int]) if answered else []
+    return seqs[0] - 1 if seqs else int(view.reader.rows(_NEWEST, {})[0][0])
+
+
+def _page(view: View, first: int, last: int) -> list[_Event]:
+    rows = view.reader.rows(_RANGE, {"first": first, "last": last, "limit": PAGE})
+    return [_Event(*row) for row in rows]
+
+
+def _is_of(row: Mapping[str, Any], batch: Batch) -> bool:
+    return bool(row["source"] == batch.sensor and not row["reason"])
+
+
+def _rows_of(
+    view: View, events: Sequence[_Event], looked: set[tuple[str, str]], *, again: bool
+) -> tuple[list[dict[str, Any]], list[Batch]]:
+    """A row for each event, and what is brought again; `looked` are files that were before."""
     sources = {source.name: source for source in view.manifest.sources}
     rows: list[dict[str, Any]] = []
-    again: dict[str, list[Arrival]] = {}
-    places: dict[tuple[str, int], dict[str, Any]] = {}
-    looked: set[tuple[str, str]] = set()
-    for event in found:
+    arrivals: dict[str, list[Arrival]] = {}
+    for event in events:
         source = sources.get(event.source)
-        reason = _skipped(event, source, again=bool(params.get("again")))
+        reason = _skipped(event, source, again=again)
         if not reason and source is not None and not source.stream:
             if (event.source, event.uri) in looked:
                 reason = "its file is looked at once, for an earlier event of this range"
             looked.add((event.source, event.uri))
-        row = {
-            "event": event.seq,
-            "replay": None,
-            "source": event.source,
-            "partition": event.partition,
-            "kind": event.kind,
-            "uri": event.uri,
-            "state": "skipped",
-            "reason": reason or None,
-        }
-        rows.append(row)
+        rows.append(
+            {
+                "event": event.seq,
+                "replay": None,
+                "source": event.source,
+                "partition": event.partition,
+                "kind": event.kind,
+                "uri": event.uri,
+                "state": "skipped",
+                "reason": reason or None,
+            }
+        )
         if not reason and source is not None:
-            arrivals = again.setdefault(event.source, [])
-            places[event.source, len(arrivals)] = row
-            arrivals.append(_again(view, source, event))
-    batches = [Batch(name, tuple(arrivals)) for name, arrivals in again.items()]
-    in_time = True
-    if batches:
-        seqs = iter(await controls.record(params["request"], "replay", batches))
-        for batch in batches:
-            for number in range(len(batch.arrivals)):
-                places[batch.sensor, number]["replay"] = next(seqs)
-        units = list(dict.fromkeys((row["source"], row["partition"]) for row in places.values()))
-        in_time = await controls.wait(units, params.get("timeout"))
-    for row in places.values():
-        row["state"], detail = _ended(view, int(row["replay"] or 0))
-        row["reason"] = why_waiting(in_time) if row["state"] == "pending" else detail or None
-    return rows
+            arrivals.setdefault(event.source, []).append(_again(view, source, event))
+    return rows, [Batch(name, tuple(found)) for name, found in arrivals.items()]
 
 
 def why_waiting(in_time: bool) -> str:

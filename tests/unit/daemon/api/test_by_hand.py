@@ -1,15 +1,16 @@
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from afresh.assets.errors import UsageError
 from afresh.assets.manifest import Manifest, Sensor, Source
+from afresh.daemon.api import by_hand
 from afresh.daemon.api.offline import finish
 from afresh.daemon.api.operations import perform
-from afresh.sensors.base import Identity
+from afresh.sensors.base import Batch, Identity
 from afresh.sensors.records import Record, decode_records, encode_records
 from support.ledgers import event
 from support.views import NOW, FakeControls, FakeView, filled, put
@@ -183,3 +184,50 @@ def test_an_empty_range_changes_nothing(tmp_path: Path) -> None:
     rows, controls = do(tmp_path, "replay", events="5..9")
     assert rows == []
     assert controls.batches == []
+
+
+def test_a_wide_range_is_brought_again_by_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_hand, "PAGE", 2)
+
+    class Pages(FakeControls):
+        """Records into the ledger: what is brought again is at the end of the journal itself."""
+
+        sizes: ClassVar[list[int]] = []
+
+        async def record(self, request: str, op: str, batches: Sequence[Batch]) -> list[int]:
+            self.asked.append((op, request))
+            new = [arrival for batch in batches for arrival in batch.arrivals]
+            self.sizes.append(len(new))
+            first = 100 + sum(self.sizes[:-1])
+            rows = [stream(first + n, state="ingested", uri=a.uri) for n, a in enumerate(new)]
+            put(path, {"event": rows})
+            return [row["seq"] for row in rows]
+
+    events = [stream(seq, state="ingested") for seq in range(1, 6)]
+    path = filled(tmp_path, {"event": [*events, event(6, state="ingested")]})
+    view, controls = FakeView(path), Pages()
+    view.manifest = MANIFEST
+    params = {"request": "q", "events": "1..", "again": True}
+    rows = finish(perform(view, controls, "replay", params))
+    assert [(row["event"], row["replay"]) for row in rows] == [
+        (seq, seq + 99) for seq in range(1, 7)
+    ]
+    assert controls.sizes == [2, 2, 2]
+    assert controls.asked[:3] == [("replay", "q"), ("replay", "q/1"), ("replay", "q/2")]
+    units = [("orders", ""), ("flights", "k6")]
+    assert controls.asked[3:] == [("wait", units, None)]
+
+
+def test_a_replay_that_is_asked_for_again_brings_nothing_of_its_own(tmp_path: Path) -> None:
+    events = [stream(1, state="ingested"), stream(100, state="ingested")]
+    answered = {"id": "q", "op": "replay", "at": 1.0, "response": "[100]"}
+    view, controls = (
+        FakeView(filled(tmp_path, {"event": events, "request": [answered]})),
+        (FakeControls()),
+    )
+    view.manifest = MANIFEST
+    params = {"request": "q", "events": "1..", "again": True}
+    rows = finish(perform(view, controls, "replay", params))
+    assert [(row["event"], row["replay"]) for row in rows] == [(1, 100)]
