@@ -158,7 +158,10 @@ class Journal:
                     )
                     self.keep(row)
         if recorded.events:
+            last = {row["sensor"]: row["observed_at"] for row in recorded.events}
+            rows = [{"sensor": sensor, "observed_at": at} for sensor, at in last.items()]
             recorded.updates.append(Update("insert", "event", recorded.events))
+            recorded.updates.append(Update("upsert", "last_event", rows))
         if gone:
             recorded.updates.append(Update("delete", "path", list(gone.values())))
         if paths:

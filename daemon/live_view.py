@@ -45,7 +45,7 @@ class DaemonView:
 
     def sensors(self) -> list[dict[str, Any]]:
         """One row a sensor."""
-        last = {row[0]: row[2] for row in self.reader.rows(queries.LAST_EVENTS, {})}
+        last = dict(self.reader.rows(queries.LAST_EVENTS, {}))
         return self._with_storms(self.supervisor.rows(last))
 
     def _with_storms(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -82,7 +82,7 @@ class OfflineView:
                 "SELECT source, COUNT(*) FROM event WHERE state = 'pending' GROUP BY source"
             )
         )
-        last = {row[0]: row[2] for row in self.reader.rows(queries.LAST_EVENTS)}
+        last = dict(self.reader.rows(queries.LAST_EVENTS))
         return [
             {
                 "sensor": source.name,

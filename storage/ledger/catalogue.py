@@ -66,6 +66,7 @@ TABLES = {
         defaults={},
     ),
     "garbage": Shape(columns=("uri", "at"), key=("uri",), defaults={}),
+    "last_event": Shape(columns=("sensor", "observed_at"), key=("sensor",), defaults={}),
     "lease": Shape(
         columns=("id", "term", "holder", "pid", "host", "socket", "acquired_at", "released_at"),
         key=("id",),

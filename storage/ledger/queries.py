@@ -70,10 +70,8 @@ AND e.kind = 'deleted' GROUP BY u.asset, u.partition
 """
 """asset, partition, seq of the deletion that is in force, of the units of sources."""
 
-LAST_EVENTS = """
-SELECT sensor, MAX(seq), MAX(observed_at) FROM event GROUP BY sensor ORDER BY sensor
-"""
-"""sensor, seq, observed_at of each sensor's last event."""
+LAST_EVENTS = "SELECT sensor, observed_at FROM last_event ORDER BY sensor"
+"""sensor, observed_at of each sensor's last event."""
 
 # -- units and versions --------------------------------------------------------------------------
 

@@ -8,10 +8,10 @@ from afresh.assets.errors import LedgerUnusable
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision this release knows: the last file in migrations/versions."""
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """All revisions this release can read or migrate from, oldest first."""
 
 SUSPECT_BYTES = 50 * 1024 * 1024

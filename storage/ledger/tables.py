@@ -87,6 +87,14 @@ class Event(Table, table=True):
     depth: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
+class LastEvent(Table, table=True):
+    """When what a sensor brought last was observed: the journal need not be walked for it."""
+
+    __tablename__ = "last_event"
+    sensor: str = Field(primary_key=True)
+    observed_at: float
+
+
 class Path(Table, table=True):
     """What a sensor last recorded of each path: the state that scans are compared with."""
 

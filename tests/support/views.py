@@ -195,6 +195,7 @@ def story(folder: Path) -> Path:
             event(2, epoch=2, partition="k2", uri="landing/k2.csv", state="ingested"),
             event(3, epoch=3, partition="k1", uri="landing/k1.csv", state="ingested"),
         ],
+        "last_event": [{"sensor": "flights", "observed_at": 103.0}],
         "run": [],
         "version": [],
         "validity": [],

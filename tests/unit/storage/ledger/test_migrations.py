@@ -91,6 +91,7 @@ def test_what_an_older_ledger_holds_is_kept(tmp_path: Path) -> None:
     migrate(path)
     with closing(sqlite3.connect(path)) as connection:
         (row,) = connection.execute("SELECT * FROM event")
+        assert connection.execute("SELECT * FROM last_event").fetchall() == [("s", 1.5)]
         assert stored_revision(connection) == HEAD
     assert row[: len(event)] == event
     assert not any(row[len(event) :])
