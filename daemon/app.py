@@ -29,7 +29,7 @@ from afresh.daemon.api.view import Observer
 from afresh.daemon.api.wire import socket_path
 from afresh.daemon.assembly import Daemon, assemble
 from afresh.daemon.config import Settings
-from afresh.daemon.definitions.generations import load_first, load_manifest
+from afresh.daemon.definitions.loading import load_first, load_manifest
 from afresh.daemon.ids import IdMaker
 from afresh.daemon.memory import release_memory
 from afresh.daemon.patience import Patience

@@ -18,10 +18,8 @@ from afresh.assets.planner.segments import Most
 from afresh.daemon.api.local import Requests
 from afresh.daemon.config import Settings
 from afresh.daemon.controls import DaemonControls
-from afresh.daemon.definitions.generations import (
-    Generations,
-    say,
-)
+from afresh.daemon.definitions.generations import Generations
+from afresh.daemon.definitions.loading import say
 from afresh.daemon.definitions.revalidation import Revalidation
 from afresh.daemon.guards.loop_guard import LoopGuard
 from afresh.daemon.guards.storms import Storms

@@ -26,7 +26,7 @@ def check(call: Call) -> None:
 def refusal(problems: tuple[Problem, ...]) -> DefinitionError:
     """Make one error of all that is wrong, each with its place and the way out."""
     # Lazy: this is the daemon's half.
-    from afresh.daemon.definitions.generations import say  # noqa: PLC0415
+    from afresh.daemon.definitions.loading import say  # noqa: PLC0415
 
     first = problems[0]
     where = str(first.where) if first.where else ""

@@ -8,135 +8,29 @@ not load the old one stays in force. Old attempts end in the generation that the
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
-import msgspec
 from anyio.abc import TaskGroup
 
-from afresh.assets.errors import AfreshError, DefinitionError, StorageUnavailable
+from afresh.assets.errors import AfreshError, DefinitionError
 from afresh.assets.manifest import Manifest, Problem
-from afresh.assets.planner.planner import Change, Planner
-from afresh.assets.planner.topology import build_topology
+from afresh.assets.planner.planner import Change
 from afresh.daemon.config import Settings, load_settings
-from afresh.daemon.definitions.changed_schemas import revalidation_rows
 from afresh.daemon.definitions.code_watch import code_changes
-from afresh.daemon.definitions.former import former_sources
-from afresh.daemon.definitions.last_good import (
-    find_snapshot,
-    last_manifest,
-    mark,
-    only_breaks,
-    parameters_of,
-)
-from afresh.daemon.definitions.other_keys import other_keys_rows
-from afresh.daemon.definitions.read_again import forgotten_rows, read_again
-from afresh.daemon.reactor import Reactor
-from afresh.daemon.restore.planner import restore_planner
+from afresh.daemon.definitions.last_good import mark, only_breaks
+from afresh.daemon.definitions.loading import Loads, load_manifest, refusal
+from afresh.daemon.definitions.takeover import definitions_rows, rebuild
 from afresh.daemon.workers import snapshot
-from afresh.storage.ledger import state as saved
 from afresh.storage.ledger.check import Reads
 from afresh.storage.ledger.commit import Update
 
+if TYPE_CHECKING:
+    from afresh.daemon.reactor import Reactor
+
 _log = logging.getLogger("afresh.definitions")
-_encode = msgspec.msgpack.Encoder().encode
-
-
-class Loads(Protocol):
-    """The part of the worker pool that loads definitions."""
-
-    async def load(
-        self,
-        snapshot: str,
-        digest: str,
-        modules: Sequence[str],
-        parameters: dict[str, dict[str, Any]],
-        *,
-        last_good: Manifest | None = None,
-    ) -> Manifest:
-        """Load a snapshot in a new generation server; problems are in the manifest."""
-        ...
-
-    async def activate(self, digest: str) -> None:
-        """New tasks go to this generation."""
-        ...
-
-    async def discard(self, digest: str) -> None:
-        """End a generation that is not to be activated."""
-        ...
-
-
-async def load_manifest(
-    pool: Loads, settings: Settings, last_good: Manifest | None = None
-) -> Manifest:
-    """Take a snapshot of the project's files and load it.
-
-    What modules declared that do not import is kept from `last_good`. Raises StorageUnavailable
-    where there is no room for it.
-    """
-    try:
-        digest, root = await anyio.to_thread.run_sync(
-            snapshot.take, settings.project, settings.state
-        )
-    except OSError as error:
-        raise StorageUnavailable(
-            f"Expected to copy the project's files to {settings.state!r}, found: {error.strerror}",
-            hint="make room there: the definitions before stay in force",
-        ) from error
-    parameters = settings.parameters
-    return await pool.load(root, digest, settings.definitions, parameters, last_good=last_good)
-
-
-def refusal(manifest: Manifest) -> DefinitionError | None:
-    """Why a manifest cannot be in force: a module that does not import costs its own only."""
-    broken = [item for item in manifest.problems if not item.module]
-    if not broken and (manifest.sources or manifest.functions or not manifest.problems):
-        return None
-    first, more = (broken or manifest.problems)[0], len(manifest.problems) - 1
-    return DefinitionError(
-        first.error + (f" (and {more} more: afresh check)" if more else ""),
-        hint=first.hint,
-        where=str(first.where) if first.where else "",
-    )
-
-
-async def load_first(
-    pool: Loads,
-    settings: Settings,
-    reader: Reads,
-    problem: Callable[[str], None],
-    *,
-    strict: bool,
-) -> tuple[Manifest, tuple[str, ...]]:
-    """Load what a daemon starts with: what is on disk, or where that is refused what was last good.
-
-    And what of that is declared by modules that do not import now. Raises DefinitionError when
-    there is neither; what is `strict` has no use for other definitions than those on disk.
-    """
-    last = last_manifest(reader)
-    manifest = await load_manifest(pool, settings, last)
-    for item in manifest.problems:
-        problem(say(item))
-    refused = refusal(manifest)
-    root = find_snapshot(settings, last)
-    if root is None or last is None or (refused is None and not only_breaks(manifest, last)):
-        if refused is not None:
-            raise refused
-        return manifest, ()
-    if refused is not None and strict:
-        raise refused
-    problem("the definitions on disk are refused: those that were last in force stay")
-    parameters = parameters_of(root, settings)
-    loaded = await pool.load(root, last.digest, settings.definitions, parameters)
-    return loaded, manifest.kept
-
-
-def say(problem: Problem) -> str:
-    """A problem in a line: place, error, way out."""
-    place = f"{problem.where}: " if problem.where else ""
-    return f"{place}{problem.error}" + (f" ({problem.hint})" if problem.hint else "")
 
 
 class Generations:
@@ -256,53 +150,3 @@ class Generations:
                 await self.reload()
             except AfreshError as error:
                 _log.warning("the definitions do not load, those before stay in force: %s", error)
-
-
-def definitions_rows(
-    reactor: Reactor, manifest: Manifest, old: Manifest | None, reader: Reads, epoch: int
-) -> list[Update]:
-    """The rows that say that these definitions are in force from this epoch on.
-
-    A source that reads its data otherwise than before reads all its files again. What is stored
-    under a schema that changed is to be validated again. A sensor of another kind begins anew. What
-    has keys of other dimensions has other units.
-    """
-    now = reactor.ports.now()
-    event = reactor.journal.request("code", "", manifest.digest, now, epoch)
-    row = {
-        "epoch": epoch,
-        "digest": manifest.digest,
-        "manifest": _encode(manifest),
-        "loaded_at": now,
-    }
-    former = former_sources(manifest, old, reader) if old is not None else {}
-    events = [event, *read_again(reactor, manifest, former, reader, now)]
-    return [
-        Update("insert", "definitions", [row]),
-        Update("insert", "event", events),
-        *forgotten_rows(manifest, former, reader, now),
-        *other_keys_rows(manifest, old, reader, epoch),
-        *revalidation_rows(old, manifest, reader.rows, event["seq"]),
-    ]
-
-
-def rebuild(reactor: Reactor, manifest: Manifest, reader: Reads, epoch: int) -> Planner:
-    """The planner for new definitions, from the ledger.
-
-    What is running goes on in it if its unit does, and what was asked for by hand waits on.
-    """
-    old = reactor.planner
-    now = reactor.ports.now()
-    state = saved.load_state(reader.rows)
-    planner = restore_planner(
-        build_topology(manifest), reader.rows, state, max_wait_seconds=old.max_wait_seconds, now=now
-    )
-    planner.epoch = max(planner.epoch, epoch)
-    planner.ingests.most_pending = old.ingests.most_pending
-    planner.graph.stopped = old.graph.stopped
-    planner.take_requests(old)
-    for attempt in old.running:
-        if planner.adopt(attempt):
-            continue
-        reactor.cancel(attempt.run)
-    return planner

@@ -11,8 +11,8 @@ from afresh.assets.manifest import Manifest
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import Topology
 from afresh.daemon.config import Settings
-from afresh.daemon.definitions.generations import definitions_rows, rebuild
 from afresh.daemon.definitions.last_good import last_manifest, mark
+from afresh.daemon.definitions.takeover import definitions_rows, rebuild
 from afresh.daemon.guards.loop_guard import stopped_functions
 from afresh.daemon.journal import Journal
 from afresh.daemon.notifiers.alerts import Alerts, load_notices

@@ -11,7 +11,7 @@ from afresh.assets.manifest import Function, Input, Manifest, Output, Sensor, So
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.segments import Most
 from afresh.assets.planner.topology import Topology
-from afresh.daemon.definitions.generations import definitions_rows, rebuild
+from afresh.daemon.definitions.takeover import definitions_rows, rebuild
 from afresh.daemon.journal import Journal
 from afresh.daemon.ports import Executor, Ports
 from afresh.daemon.reactor import Reactor

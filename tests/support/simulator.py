@@ -115,7 +115,7 @@ class World:
     # The daemon's life
 
     def _boot(self) -> None:
-        """Start over the ledger: as `daemon/startup/recovery.py` and `generations.rebuild` do."""
+        """Start over the ledger: as `startup/recovery` and `takeover.rebuild` do."""
         state = saved.load_state(self.ledger.reader.rows)
         rows, _ = interrupted_rows(state.under_way, self.ledger.reader.rows, self.now)
         if state.under_way:

@@ -10,7 +10,7 @@ from afresh.assets.manifest import Function, Input, Manifest, Output, Sensor, So
 from afresh.assets.planner.changes import Requested
 from afresh.assets.planner.planner import Change
 from afresh.assets.planner.segments import Most
-from afresh.daemon.definitions.generations import definitions_rows, rebuild
+from afresh.daemon.definitions.takeover import definitions_rows, rebuild
 from afresh.daemon.streams.leftovers import StreamFiles
 from afresh.daemon.workers.task import (
     DeadRecord,

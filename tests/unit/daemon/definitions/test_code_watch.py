@@ -1,38 +1,18 @@
-"""Definitions are loaded again and again while a daemon runs: what fails costs that load."""
+"""Code is watched for as long as a daemon runs."""
 
-import errno
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
-from afresh.assets.errors import StorageUnavailable, UsageError
-from afresh.daemon.config import load_settings
+from afresh.assets.errors import UsageError
 from afresh.daemon.definitions import code_watch
 from afresh.daemon.definitions.code_watch import code_changes
-from afresh.daemon.definitions.generations import load_manifest
-from afresh.daemon.workers import snapshot
-
-pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-async def test_a_full_disk_refuses_a_load_and_ends_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def take(*_: str) -> tuple[str, str]:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(snapshot, "take", take)
-    (tmp_path / "afresh.toml").touch()
-    pool: Any = None
-    with pytest.raises(StorageUnavailable, match="No space left on device"):
-        await load_manifest(pool, load_settings(str(tmp_path), {}))
 
 
 async def test_code_is_watched_on_though_a_file_of_it_cannot_be_read(
