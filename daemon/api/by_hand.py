@@ -22,7 +22,15 @@ from afresh.storage.ledger import queries
 _identity = msgspec.json.Decoder(Identity)
 _object = msgspec.json.Decoder(ObjectIdentity)
 _RANGE = (
-    "SELECT seq, source, sensor, partition, kind, uri, state, payload, staged FROM event"
+    "SELECT seq, source, sensor, partition, kind, uri, state, payload, staged,"
+    # Whether the version that its rows ended is wholly before the head's first row.
+    " COALESCE((SELECT made.end_row <= head.start_row FROM run r"
+    " JOIN version made ON made.asset = r.asset AND made.partition = r.partition"
+    " AND made.version = r.version"
+    " JOIN unit u ON u.asset = r.asset AND u.partition = r.partition"
+    " JOIN version head ON head.asset = u.asset AND head.partition = u.partition"
+    " AND head.version = u.version"
+    " WHERE r.run = e.run AND r.asset = e.source), 0) FROM event e"
     " WHERE seq >= :first AND seq <= :last ORDER BY seq LIMIT :limit"
 )
 _LAST_OF_URI = (
@@ -159,6 +167,7 @@ class _Event(NamedTuple):
     state: str
     payload: bytes
     staged: str
+    dropped: bool
 
 
 async def replay(view: View, controls: Controls, params: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -258,9 +267,11 @@ def _skipped(event: _Event, source: Source | None, *, again: bool) -> str:
         return "its records are dead letters: afresh replay SOURCE"
     if not event.payload and not event.staged:
         return "its records are not kept any more"
-    if event.state in ("ingested", "unchanged") and not again:
-        return "its rows are there: --again appends them once more"
-    return ""
+    if event.state not in ("ingested", "unchanged") or again:
+        return ""
+    if event.dropped:
+        return "its rows were there, and are dropped since: --again appends them once more"
+    return "its rows are there: --again appends them once more"
 
 
 def _again(view: View, source: Source, event: _Event) -> Arrival:

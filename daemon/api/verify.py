@@ -1,5 +1,6 @@
 """`verify`: every artifact against its hash, the ledger against itself."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ _WITHOUT_DATA = frozenset({"collected", "tombstone"})
 def verify(
     reader: Reader, project: str, artifacts: str, progress: Progress
 ) -> list[dict[str, Any]]:
-    """Check all; rows of `check, state, detail, hint`, state `ok` or `failed`.
+    """Check all; rows of `check, state, detail, hint`, state `ok`, `warning` or `failed`.
+
+    A warning is of an original that was replaced since: no run reads what it was any more.
 
     Reads every byte that is kept. `progress` is told how many of how many artifacts are done.
     """
@@ -57,27 +60,41 @@ def _artifacts(
     kept = [row[:5] for row in reader.rows(queries.ARTIFACTS) if row[6] not in _WITHOUT_DATA]
     versions = len(kept)
     kept += reader.rows(queries.SEGMENT_ARTIFACTS)
-    heads = set(reader.rows("SELECT asset, partition, version FROM unit"))
+    heads = set(reader.rows(queries.HEADS_IN_FORCE))
     # An original has one uri, whichever of its states a version had.
-    failed, told = 0, dict[tuple[str, str], str]()
+    told = dict[tuple[str, str], str]()
+    states = Counter[str]()
     for i, (asset, partition, version, uri, digest) in enumerate(kept):
         progress(i, len(kept))
         if (uri, digest) not in told:
             problem = _problem(reader, asset, located(uri, artifacts), project, digest)
             told[uri, digest] = problem
         if told[uri, digest]:
-            failed += 1
             ref = format_ref(asset, partition, version)
             current = i >= versions or (asset, partition, version) in heads
+            state = "failed" if current or not _may_be_replaced(uri) else "warning"
+            states[state] += 1
             hint = _way_out(format_ref(asset, partition), uri, current=current)
-            yield _row("artifact", "failed", f"{ref}: {told[uri, digest]}", hint)
+            yield _row("artifact", state, f"{ref}: {told[uri, digest]}", hint)
     progress(len(kept), len(kept))
-    if not failed:
-        yield _row("artifacts", "ok", f"{len(kept)} artifacts have the hash they had", "")
+    if not states["failed"]:
+        intact = len(kept) - states["warning"]
+        yield _row("artifacts", "ok", f"{intact} artifacts have the hash they had", "")
+
+
+def _may_be_replaced(uri: str) -> bool:
+    """Whether a newer version of the same original is where this one was read."""
+    reference = parse_reference(uri)
+    return reference is not None and not reference.version
 
 
 def _way_out(unit: str, uri: str, *, current: bool) -> str:
     """Say what mends an artifact: only of what is current is it known what to make it from."""
+    if _may_be_replaced(uri) and not current:
+        return (
+            "nothing, if the original was meant to be replaced: to keep what it was, turn on the "
+            'store\'s versioning, or write keep="data"'
+        )
     if parse_reference(uri) is not None:
         return "restore the original"
     if current:

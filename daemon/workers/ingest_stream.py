@@ -30,6 +30,7 @@ from afresh.storage.formats.messages.registry import message_format
 
 _encode = msgspec.json.Encoder().encode
 _TOMBSTONE = "Expected a value, found none (a tombstone)"
+_NO_FIELDS = "Expected an object with fields, found {}, and no schema that says which"
 
 
 def ingest_stream(
@@ -112,6 +113,9 @@ def _decode(
     if wrong:
         dead |= {rows[row]: reason for row, reason in wrong.items()}
         table, rows = _without(table, rows, dead)
+    if table is not None and not table.column_names:
+        # A version without columns could be given to nobody.
+        return None, [], dead | dict.fromkeys(rows, _NO_FIELDS)
     return table, rows, dead
 
 

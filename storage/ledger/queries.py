@@ -119,6 +119,14 @@ WHERE u.asset = :asset ORDER BY u.partition
 """
 """partition, head, whether it is deleted, the version that is in force now (None: none)."""
 
+HEADS_IN_FORCE = """
+SELECT u.asset, u.partition, u.version FROM unit u WHERE NOT EXISTS (
+SELECT 1 FROM validity v WHERE v.asset = u.asset AND v.partition = u.partition
+AND v.version IS NULL AND v.epoch = (SELECT MAX(w.epoch) FROM validity w
+WHERE w.asset = u.asset AND w.partition = u.partition))
+"""
+"""The heads that runs may read: of all units but those that are deleted for their readers."""
+
 VALIDITY_OF_UNIT = """
 SELECT epoch, version, run FROM validity WHERE asset = :asset AND partition = :partition
 ORDER BY epoch

@@ -165,9 +165,9 @@ def test_references_copy_nothing_and_notice_changes(lake: Lake, tmp_path: Path) 
     assert [row["state"] for row in verified if row["check"] == "artifact"] == ["failed"]
     project.run("up", "--until-idle")  # now it is the second version, and only the first is lost
     assert total(lake, project) == 8
-    verified = json.loads(project.run("verify", "--json", check=False).stdout)
-    lost = [row["detail"].partition(":")[0] for row in verified if row["check"] == "artifact"]
-    assert lost == ["sales[d1]@1"]
+    lost = [row for row in project.json("verify") if row["check"] == "artifact"]
+    assert [row["detail"].partition(":")[0] for row in lost] == ["sales[d1]@1"]
+    assert [row["state"] for row in lost] == ["warning"]
 
 
 def test_the_store_is_gone_for_a_while(lake: Lake, proxy: FaultProxy, tmp_path: Path) -> None:

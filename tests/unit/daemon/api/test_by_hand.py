@@ -1,5 +1,5 @@
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from afresh.daemon.api.offline import finish
 from afresh.daemon.api.operations import perform
 from afresh.sensors.base import Batch, Identity
 from afresh.sensors.records import Record, decode_records, encode_records
-from support.ledgers import event
+from support.ledgers import event, run, unit, version
 from support.views import NOW, FakeControls, FakeView, filled, put
 
 MANIFEST = Manifest(
@@ -31,10 +31,15 @@ def stream(seq: int, **given: Any) -> dict[str, Any]:
 
 
 def do(
-    folder: Path, op: str, *rows: dict[str, Any], in_time: bool = True, **params: Any
+    folder: Path,
+    op: str,
+    *rows: dict[str, Any],
+    in_time: bool = True,
+    more: Mapping[str, Sequence[dict[str, Any]]] | None = None,
+    **params: Any,
 ) -> tuple[Any, FakeControls]:
     paths = [{"sensor": "flights", "uri": "landing/k1.csv", "identity": "[1,2,3,4]", "seq": 1}]
-    view = FakeView(filled(folder, {"event": rows, "path": paths}))
+    view = FakeView(filled(folder, {"event": rows, "path": paths, **(more or {})}))
     view.manifest = MANIFEST
     controls = FakeControls(in_time=in_time)
     return finish(perform(view, controls, op, {"request": "q", **params})), controls
@@ -141,6 +146,20 @@ def test_records_that_are_there_are_appended_again_only_if_asked(tmp_path: Path)
     first = controls.batches[0].arrivals[0]
     # Without an identity nothing is remembered of it, without a place no range is covered twice.
     assert (first.payload, first.position, first.identity) == (PAYLOAD, "", None)
+
+
+def test_rows_that_are_dropped_since_are_not_said_to_be_there(tmp_path: Path) -> None:
+    spans = [(0, 5), (0, 10), (5, 15)]
+    events = [stream(seq, state="ingested", run=f"run{seq}") for seq in (1, 2, 3)]
+    made = [
+        version("orders", "", number, start_row=start, end_row=end, uri="")
+        for number, (start, end) in enumerate(spans, 1)
+    ]
+    runs = [run(f"run{number}", "orders", version=number) for number in (1, 2, 3)]
+    more = {"version": made, "run": runs, "unit": [unit("orders", version=3)]}
+    rows, _ = do(tmp_path, "replay", *events, more=more, events="1..")
+    assert ["dropped since" in row["reason"] for row in rows] == [True, False, False]
+    assert ["rows are there" in row["reason"] for row in rows] == [False, True, True]
 
 
 @pytest.mark.parametrize(("in_time", "says"), [(False, "the time is over"), (True, "it waits")])

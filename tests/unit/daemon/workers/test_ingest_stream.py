@@ -230,6 +230,16 @@ def test_without_a_schema_types_are_inferred(bench: Workbench) -> None:
     assert rows(result) == [{"a": 1, "b": "x"}, {"a": 2, "b": None}]
 
 
+@pytest.mark.parametrize("kind", ["json", "jsonl"])
+def test_without_a_schema_objects_without_fields_are_put_aside(bench: Workbench, kind: str) -> None:
+    result = bench.read([{}, {}], schema=None, format=kind)
+    assert result.outputs == ()
+    assert all("found {}" in reason for reason in reasons(result).values())
+    assert len(reasons(result)) == 2
+    told = bench.read([{}], schema=None, format=kind, options={"columns": "offset"})
+    assert rows(told) != []
+
+
 def test_a_message_of_several_lines_is_published_as_a_whole_or_not(bench: Workbench) -> None:
     good, bad = b'{"id": 1}\n{"id": 2}\n', b'{"id": 3}\n{"id": "x"}'
     half = b'{"id": 4}\n{"id": -4}'
