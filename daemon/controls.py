@@ -6,6 +6,7 @@ The API's `Controls` over reactor, sensors and generations.
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Literal, Protocol
 
+import anyio
 import msgspec
 from msgspec.structs import replace
 
@@ -107,6 +108,18 @@ class DaemonControls:
     async def scan(self, sensor: str, *, accept: bool = False) -> int:
         """Scan now, all sensors for an empty name."""
         return await self._supervisor.scan(sensor, accept=accept)
+
+    async def scan_all(self, timeout_seconds: float | None) -> float | None:
+        """Scan all sensors; how many seconds of the time are left, 0 where it is over."""
+        if timeout_seconds is None:
+            await self._supervisor.scan("", accept=False)
+            return None
+        end = anyio.current_time() + timeout_seconds
+        # What a store or a full disk holds up, holds up no answer.
+        with anyio.move_on_after(timeout_seconds):
+            await self._supervisor.scan("", accept=False)
+            return max(0.0, end - anyio.current_time())
+        return 0.0
 
     async def reset(self, request: str, sensor: str) -> None:
         """Forget where a sensor was, and let it look at all as if it were new.

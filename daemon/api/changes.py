@@ -50,10 +50,10 @@ def _made(view: View, key: Key) -> dict[str, Any] | None:
 
 async def wait(view: View, controls: Controls, params: Mapping[str, Any]) -> dict[str, Any]:
     """Scan, then wait until all that had arrived is settled, or the time is over."""
-    await controls.scan("")
+    left = await controls.scan_all(params.get("timeout"))
     text = params.get("selection")
     units = await _known_by_now(view, text) if text else None
-    in_time = await controls.wait(units, params.get("timeout"))
+    in_time = left != 0 and await controls.wait(units, left)
     if units is None and not in_time:
         return {"settled": False, **await outcome(view, None)}
     ended = await outcome(view, await chosen(view, text) if text else None)

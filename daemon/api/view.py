@@ -117,6 +117,13 @@ class Controls(Protocol):
         """Scan now (`""`: all sensors); return how many arrivals it found. Raises UsageError."""
         ...
 
+    async def scan_all(self, timeout_seconds: float | None) -> float | None:
+        """Scan all sensors; return how many seconds of the time are left, None where it has no end.
+
+        0 where it is over: then the scan was given up.
+        """
+        ...
+
     async def reset(self, request: str, sensor: str) -> None:
         """Forget the cursor and what was recorded of each path, then scan. Raises UsageError."""
         ...

@@ -70,10 +70,17 @@ class FakeView:
 class FakeControls:
     """Remembers what it was asked for."""
 
-    def __init__(self, *, in_time: bool = True, lines: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        in_time: bool = True,
+        left: float | None = None,
+        lines: Sequence[dict[str, Any]] = (),
+    ) -> None:
         self.asked: list[tuple[Any, ...]] = []
         self.batches: list[Batch] = []
         self.in_time = in_time
+        self.left = left
         self.lines = lines
 
     async def materialize(self, request: str, units: Sequence[Key], *, force: bool) -> list[Key]:
@@ -93,6 +100,10 @@ class FakeControls:
     async def scan(self, sensor: str, *, accept: bool = False) -> int:
         self.asked.append(("scan", sensor, accept))
         return 3
+
+    async def scan_all(self, timeout_seconds: float | None) -> float | None:
+        self.asked.append(("scan_all", timeout_seconds))
+        return self.left if self.left is not None else timeout_seconds
 
     async def reset(self, request: str, sensor: str) -> None:
         self.asked.append(("reset", request, sensor))

@@ -68,7 +68,16 @@ def test_wait_scans_first_and_names_what_failed(view: FakeView) -> None:
         "failed": ["daily[k1]"],
         "blocked": ["daily[k2]"],
     }
-    assert controls.asked == [("scan", "", False), ("wait", None, 5.0)]
+    assert controls.asked == [("scan_all", 5.0), ("wait", None, 5.0)]
+
+
+def test_the_time_of_wait_is_that_of_the_scan_too(view: FakeView) -> None:
+    controls = FakeControls(left=2.0)
+    assert do(view, controls, "wait", timeout=5.0)["settled"]
+    assert controls.asked[1] == ("wait", None, 2.0)
+    controls = FakeControls(left=0.0)
+    assert not do(view, controls, "wait", timeout=5.0)["settled"]
+    assert controls.asked == [("scan_all", 5.0)]
 
 
 def test_wait_for_a_selection_looks_at_that_alone(view: FakeView) -> None:
