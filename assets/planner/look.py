@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from afresh.assets.partition import format_ref
 from afresh.assets.planner.content import Gone
 from afresh.assets.planner.leftover import is_left_by_deletion
-from afresh.assets.planner.nodes import NEVER, Node
+from afresh.assets.planner.nodes import NEVER, Node, Trouble
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import same_code
 from afresh.assets.planner.view import Reason, State, UnitView
@@ -84,7 +84,10 @@ class Looks:
             budget = self._planner.ingests.budgets.over(node.plan)
             over = f": {node.plan.name} is over its budget of {budget}" if budget else ""
             text = f"event {event} waits to be read{over}"
-            return "stale", [Reason("event", text, event=event)], True
+            reasons = [Reason("event", text, event=event)]
+            if node.trouble is not None:
+                reasons.append(_retry(node.trouble, now))
+            return "stale", reasons, True
         if node.heads[0] is None:
             name = format_ref(node.plan.name, node.key)
             return "missing", [Reason("missing", f"nothing has arrived for {name} yet")], False
@@ -117,9 +120,7 @@ class Looks:
             return "stale", [Reason("waiting", "arrivals upstream are being read")], False
         if node.dirty or node.born == NEVER:
             if trouble is not None and not trouble.final and live:
-                wait = max(0.0, (trouble.retry_at or now) - now)
-                text = f"attempt {trouble.attempts} failed ({trouble.error}); again in {wait:.1f} s"
-                return "stale", [Reason("retry", text, ref=trouble.run)], True
+                return "stale", [_retry(trouble, now)], True
             if not live:
                 return self._blocked(node, output)
             return "stale", *self._stale(node)
@@ -220,6 +221,12 @@ def _running(node: Node) -> Reason:
     assert attempt is not None
     detail = "; ".join(attempt.reasons) or "its arrival is being read"
     return Reason("running", detail, ref=attempt.run, event=attempt.cause[1])
+
+
+def _retry(trouble: Trouble, now: float) -> Reason:
+    wait = max(0.0, (trouble.retry_at or now) - now)
+    text = f"attempt {trouble.attempts} failed ({trouble.error}); again in {wait:.1f} s"
+    return Reason("retry", text, ref=trouble.run)
 
 
 def _failed(node: Node) -> Reason:

@@ -5,6 +5,7 @@ from typing import Literal
 from afresh.assets.manifest import Manifest, Sensor, Source
 from afresh.assets.planner.changes import Arrived, Ended, Paused
 from afresh.assets.planner.content import Columns, Content
+from afresh.assets.planner.look import Looks
 from afresh.assets.planner.nodes import Attempt
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import build_topology
@@ -90,6 +91,16 @@ def test_while_its_store_fails_one_is_tried_at_a_time() -> None:
     assert names([three, four]) == ["lake c", "lake d"]
     end(planner, four)
     assert names(started(planner)) == ["lake e", "lake f"]
+
+
+def test_an_arrival_that_could_not_be_stored_says_why_it_waits() -> None:
+    planner = make()
+    arrive(planner, "lake", "a")
+    (one,) = started(planner)
+    end(planner, one, kind="storage", retry_at=5.0)
+    view = Looks(planner).look("lake", "a", 2.0)
+    assert (view.state, [reason.kind for reason in view.reasons]) == ("stale", ["event", "retry"])
+    assert view.reasons[1].detail == "attempt 1 failed (storage); again in 3.0 s"
 
 
 def test_what_failed_is_tried_again_at_its_time() -> None:
