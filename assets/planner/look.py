@@ -9,7 +9,7 @@ from afresh.assets.planner.nodes import NEVER, Node, Trouble
 from afresh.assets.planner.planner import Planner
 from afresh.assets.planner.topology import same_code
 from afresh.assets.planner.view import Reason, State, UnitView
-from afresh.assets.planner.waiting import explain_wait
+from afresh.assets.planner.waiting import explain_wait, hindered
 
 MOST_REASONS = 10
 
@@ -163,12 +163,7 @@ class Looks:
                 return "blocked", reasons, False
         for upstream in node.watching:
             ref = format_ref(upstream.plan.name, upstream.key)
-            how = "failed" if upstream.trouble is not None else "blocked"
-            if upstream.paused:
-                how = "paused"
-            elif upstream.deleted:
-                how = "deleted"
-            reasons.append(Reason("blocked", f"needs {ref}, which is {how}", ref=ref))
+            reasons.append(Reason("blocked", f"needs {hindered(upstream)}", ref=ref))
         return "blocked", reasons or [Reason("blocked", "something upstream is not settled")], False
 
     def _never_will_be(self, node: Node, output: int) -> bool:

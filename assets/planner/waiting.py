@@ -17,6 +17,8 @@ from afresh.assets.policy import (
     span,
 )
 
+MOST_NAMED = 3
+
 
 def explain_wait(policies: Policies, node: Node, now: float) -> str:
     """Say what the policy of a unit that is behind waits for."""
@@ -32,11 +34,26 @@ def explain_wait(policies: Policies, node: Node, now: float) -> str:
             return f"{left}: its next tick is {_in(at, now)}"
         case Freshness() if behind is not None:
             at = policies.goals.latest_start(node.plan, behind.since)
+            if at <= now and node.watching and not policies.news.of(node):
+                above = ", ".join(hindered(unit) for unit in node.watching[:MOST_NAMED])
+                return f"{left}: it had to start, but needs {above}"
             return f"{left}: it has to start {_in(at, now)}"
     new = policies.news.of(node)
     named = _named(policy, {edge.parameter for edge in node.plan.inputs})
     old = [edge.asset for edge in node.plan.inputs if edge.parameter in named - new]
     return f"{left}: nothing new from {', '.join(old)}" if old else left
+
+
+def hindered(unit: Node) -> str:
+    """Name a unit that is waited for, and say why it is not settled."""
+    how = "failed" if unit.trouble is not None else "blocked"
+    if unit.running is not None:
+        how = "running"
+    elif unit.paused:
+        how = "paused"
+    elif unit.deleted:
+        how = "deleted"
+    return f"{format_ref(unit.plan.name, unit.key)}, which is {how}"
 
 
 def _named(policy: Policy, inputs: set[str]) -> set[str]:

@@ -210,3 +210,19 @@ def test_a_condition_that_waits_names_the_inputs_that_it_waits_for() -> None:
     it.drain()
     (reason,) = look(it, "m").reasons
     assert reason.detail.endswith(": nothing new from c")
+
+
+def test_a_freshness_that_cannot_be_met_names_what_it_waits_for() -> None:
+    m = FunctionSpec(("m",), (Read("up"),), refresh="freshness")
+    up = FunctionSpec(("up",), (Read("a"),))
+    it = World(GraphSpec((SourceSpec("a", partitioned=False),), (up, m)), Random(1))
+    it.arrive(("a", "", ONE))
+    it.drain()
+    it.pause("up")
+    it.arrive(("a", "", Value("2", "0")))
+    it.advance(60.0)
+    (reason,) = look(it, "m").reasons
+    assert reason.detail.endswith(": it had to start, but needs up, which is paused")
+    it.resume_all()
+    it.drain()
+    assert look(it, "m").version == 2
