@@ -4,7 +4,7 @@ The only writer. It decides nothing about staleness or order (that is the planne
 asyncio nor a real clock, and so runs as well on a simulated one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import anyio
@@ -101,14 +101,14 @@ class Reactor:
         """Wait until the next step is done."""
         await self._changed.wait()
 
-    def has_pending(self, seq: int) -> bool:
+    def has_pending(self, seq: int, sources: Collection[str] | None = None) -> bool:
         """Whether an event up to this one is recorded, and an outcome of it is under way.
 
-        What is paused or has halted is not waited for.
+        Of `sources` alone, if they are given. What is paused or has halted is not waited for.
         """
         if any(under_way <= seq for under_way in self._taking):
             return True
-        return self.planner.ingests.has_pending(seq)
+        return self.planner.ingests.has_pending(seq, sources)
 
     @property
     def idle(self) -> bool:

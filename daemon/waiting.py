@@ -31,7 +31,9 @@ class Waiting:
         assets = {asset for asset, _ in units or ()}
         with anyio.move_on_after(timeout_seconds):
             seq = reactor.journal.seq
-            while reactor.has_pending(seq) and not reactor.idle:
+            # What is held up elsewhere, by a store or a registry, is not waited for.
+            sources = None if units is None else reactor.planner.topology.sources_above(assets)
+            while reactor.has_pending(seq, sources) and not reactor.idle:
                 await self._next_look()
             # All that had arrived is known: it took epochs up to this one.
             epoch = reactor.planner.epoch

@@ -78,12 +78,16 @@ class Ingests:
             and trouble.final
         )
 
-    def has_pending(self, seq: int) -> bool:
-        """Whether an event up to this one is being read, or will be without anybody's doing."""
+    def has_pending(self, seq: int, sources: Collection[str] | None = None) -> bool:
+        """Whether an event up to this one is being read, or will be without anybody's doing.
+
+        Of all sources, or of `sources`.
+        """
         return any(
             (node.running is not None and node.running.events[0] <= seq)
             or (node.pending is not None and node.pending[0][0] <= seq)
-            for nodes in self._busy.values()
+            for plan, nodes in self._busy.items()
+            if sources is None or plan.name in sources
             for node in nodes
         )
 

@@ -2,6 +2,7 @@
 
 # hashlib's own, without OpenSSL, which importing hashlib loads: 2 ms of a command's start.
 from _blake2 import blake2b
+from collections.abc import Iterable
 from itertools import count
 
 from msgspec import Struct, field
@@ -85,6 +86,16 @@ class Topology(Struct):
 
     plans: dict[str, Plan] = field(default_factory=dict)
     assets: dict[str, tuple[Plan, int]] = field(default_factory=dict)
+
+    def sources_above(self, assets: Iterable[str]) -> set[str]:
+        """Name the sources that assets are made from, directly or not; a source is its own."""
+        stack = [self.assets[name][0] for name in assets if name in self.assets]
+        seen = set(stack)
+        while stack:
+            above = {edge.producer for edge in stack.pop().inputs} - seen
+            seen |= above
+            stack += above
+        return {plan.name for plan in seen if plan.source is not None}
 
 
 def build_topology(manifest: Manifest) -> Topology:

@@ -413,6 +413,26 @@ async def test_what_rests_is_not_waited_for_though_others_never_do() -> None:
         tasks.cancel_scope.cancel()
 
 
+async def test_what_is_held_up_elsewhere_is_not_waited_for() -> None:
+    manifest = Manifest("d", (stream(), stream("t")), (reader("new", "t"), reader("newer", "new")))
+    workers = StreamWorkers(lambda task: 1000.0 if task.name == "s" else 0.01)
+    daemon = StreamDaemon(manifest, workers, MemoryLedger())
+
+    async def at_once(_assets: set[str] | None) -> None:
+        pass
+
+    async with anyio.create_task_group() as tasks:
+        await daemon.start(tasks)
+        await daemon.send(["1"])
+        await daemon.send(["2"], name="t")
+        waiting = Waiting(daemon.reactor, at_once)
+        assert await waiting.wait([("newer", "*")], 60.0)
+        assert daemon.head("newer") == ["2"]
+        assert not await waiting.wait([("s", "")], 60.0)
+        assert not await waiting.wait(None, 60.0)
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_start_does_not_load_what_came_while_a_stream_rests() -> None:
     workers, ledger = StreamWorkers(), MemoryLedger()
     daemon = StreamDaemon(CHAIN, workers, ledger)
