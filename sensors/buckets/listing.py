@@ -44,7 +44,8 @@ class Comparison:
         found = []
         for entry in page:
             self._unseen.pop(entry.path, None)
-            if self._looked.get(entry.path, asked_at) > asked_at:
+            # Of what was asked for at the time of a look nobody knows whether it is newer.
+            if (looked_at := self._looked.get(entry.path)) is not None and looked_at >= asked_at:
                 continue
             if current(entry.path) != state_of(entry.identity):
                 found.append(entry)
