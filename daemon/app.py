@@ -197,6 +197,7 @@ async def _running(
                         new_id=ids,
                         random=random,
                         problem=problem,
+                        unwritable=lambda: patience.ledger,
                     ) as daemon,
                     anyio.create_task_group() as tasks,
                 ):

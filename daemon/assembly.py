@@ -66,6 +66,7 @@ class Daemon:
     now: Callable[[], float]
     settings: Settings
     http: HttpServer
+    unwritable: Callable[[], str]
     stop_wanted: anyio.Event = field(default_factory=anyio.Event)
     requests: Requests = field(default_factory=Requests)
 
@@ -78,6 +79,7 @@ class Daemon:
             self.generations,
             self.reader,
             self.now,
+            self.unwritable,
         )
         self.controls = DaemonControls(
             self.reactor,
@@ -116,8 +118,12 @@ async def assemble(
     new_id: Callable[[], str],
     random: Random,
     problem: Callable[[str], None],
+    unwritable: Callable[[], str],
 ) -> AsyncIterator[Daemon]:
-    """Rebuild the state from the ledger, start all parts, and end them in the reverse order."""
+    """Rebuild the state from the ledger, start all parts, and end them in the reverse order.
+
+    `unwritable` says why the ledger cannot be written, "" where it can.
+    """
     reader = ledger.reader
     watcher = FolderWatcher(
         settings.project,
@@ -214,6 +220,7 @@ async def assemble(
             now,
             settings,
             http,
+            unwritable,
         )
         tasks.cancel_scope.cancel()
 

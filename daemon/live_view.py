@@ -19,7 +19,10 @@ from afresh.storage.ledger.reader import Reader
 
 @dataclass(frozen=True, slots=True)
 class DaemonView:
-    """The project as the running daemon sees it. `clock` gives seconds since 1970."""
+    """The project as the running daemon sees it. `clock` gives seconds since 1970.
+
+    `unwritable` says why the ledger cannot be written, "" where it can.
+    """
 
     settings: Settings
     reactor: Reactor
@@ -27,6 +30,7 @@ class DaemonView:
     generations: Generations
     reader: Reader
     clock: Callable[[], float]
+    unwritable: Callable[[], str]
 
     @property
     def project(self) -> str:
@@ -46,7 +50,15 @@ class DaemonView:
     def sensors(self) -> list[dict[str, Any]]:
         """One row a sensor."""
         last = dict(self.reader.rows(queries.LAST_EVENTS, {}))
-        return self._with_storms(self.supervisor.rows(last))
+        return self._with_ledger(self._with_storms(self.supervisor.rows(last)))
+
+    def _with_ledger(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Say of each sensor that runs that nothing of what it sees can be recorded."""
+        why = self.unwritable()
+        for row in rows:
+            if why and row["state"] != "paused":
+                row["error"] = "; ".join(filter(None, [row["error"], why]))
+        return rows
 
     def _with_storms(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Say of each source that is over its budget how much of it waits."""

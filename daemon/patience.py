@@ -19,12 +19,13 @@ class Patience:
         self.planner: Callable[[], Planner] | None = None
         self.lost = ""
         """Why it gave up; empty while it did not."""
+        self.ledger = ""
+        """Why the ledger cannot be written; empty while it can."""
         self._tell = tell
-        self._ledger = ""
 
     def problem(self, text: str) -> None:
         """Take what the ledger says of its trouble, empty when it is over, and pass it on."""
-        self._ledger = text
+        self.ledger = text
         self._tell(text)
 
     async def end(self, scope: anyio.CancelScope) -> None:
@@ -43,8 +44,8 @@ class Patience:
                 return
 
     def _reason(self) -> str:
-        if self._ledger or self.planner is None:
-            return self._ledger
+        if self.ledger or self.planner is None:
+            return self.ledger
         return next((node.trouble.error for node in _waiting(self.planner()) if node.trouble), "")
 
 

@@ -209,8 +209,12 @@ def test_a_full_disk(tmp_path: Path, small: Path) -> None:
         words = ("space", "full")
         until(lambda: any(word in daemon.output() for word in words), "it is loud", seconds=60)
         assert project.read("total") == [{"n": 1}], "what was there is there"
+        assert any(word in project.json("sensors")[0]["error"] for word in words)
+        late = project.run("wait", "--timeout", "2", check=False, timeout=30)
+        assert (late.returncode, late.stdout) == (1, "not settled: the time is over\n")
         ballast.unlink()
         until(lambda: project.read("total") == [{"n": 11}], "what waited goes on by itself")
+        assert project.json("sensors")[0]["error"] is None
         project.land("c.csv", "n\n100\n")
         project.settle()
         assert project.read("total") == [{"n": 111}]
